@@ -1,0 +1,50 @@
+"""The one table from errors to HTTP statuses, and the shape in which errors travel."""
+
+from typing import Any
+
+from trivet.core.errors import (
+    Conflict,
+    Corrupt,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refused,
+    TrivetError,
+    Unavailable,
+    Unsupported,
+)
+
+STATUS: dict[type[TrivetError], int] = {
+    Invalid: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Refused: 422,
+    Corrupt: 500,
+    Unsupported: 501,
+    Unavailable: 503,
+}
+_BY_CODE = {
+    "bad-token": 401,
+    "no-token": 401,
+    "too-large": 413,
+    "too-slow": 408,
+    "other-method": 405,
+}
+
+
+def status_of(error: TrivetError) -> int:
+    """Return the HTTP status of an error; 500 when nobody foresaw its class."""
+    if isinstance(error, Forbidden | Invalid) and error.code in _BY_CODE:
+        return _BY_CODE[error.code]
+    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
+
+
+def error_body(error: TrivetError) -> dict[str, Any]:
+    """Return what a client reads: message, code, hint and detail."""
+    return {
+        "error": error.message,
+        "code": error.code,
+        "hint": error.hint,
+        "detail": error.detail,
+    }
