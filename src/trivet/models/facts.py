@@ -1,0 +1,97 @@
+"""What the models room records: verdicts about candidates, and registered versions."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from trivet.core.facts import Fact
+from trivet.core.gates import Finding
+
+Task = Literal["binary", "multiclass", "regression"]
+InputType = Literal["number", "integer", "boolean", "category", "datetime"]
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """One named input of a model, as a request must give it."""
+
+    name: str
+    type: InputType
+    categories: tuple[str, ...] = ()
+    """For `category`: the values seen in training, in code order (code 0 is the first)."""
+    missing: Literal["allow", "reject"] = "allow"
+    unknown: Literal["missing", "reject"] = "reject"
+    """What becomes of a category that was not seen: a missing value (counted), or an error."""
+    low: float | None = None
+    high: float | None = None
+    """The range seen in training, for people and monitors; not enforced."""
+    example: Any = None
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """The contract of a model: its inputs in order, and what it answers."""
+
+    inputs: tuple[Input, ...]
+    task: Task
+    target: str
+    classes: tuple[str, ...] = ()
+    """For classification: the classes in output order; for `binary` the second is positive."""
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure with its confidence interval and the rows it was measured on."""
+
+    value: float
+    low: float
+    high: float
+    rows: int
+    confidence: float = 0.95
+
+
+class GateVerdict(Fact, frozen=True, kw_only=True):
+    """A gate judged a packaged candidate. Parents: its run, the held-out data, the champion."""
+
+    KIND = "gate.verdict"
+    INDEXED = ("model", "subject")
+
+    model: str
+    """The registry name the candidate wants."""
+    gate: str
+    subject: str
+    """The package's digest."""
+    passed: bool
+    findings: tuple[Finding, ...]
+    champion: str | None = None
+    """Identifier of the model version it was compared with."""
+    look: int = 1
+    """How often held-out data was looked at for this name, this look included."""
+
+
+class ModelVersion(Fact, frozen=True, kw_only=True):
+    """A registered version. Parents: the finished run, its data commits, the verdict."""
+
+    KIND = "model"
+    INDEXED = ("name", "package")
+
+    name: str
+    version: int
+    package: str
+    """Merkle root (`b3:`) of the package's files: the model's identity everywhere."""
+    size_bytes: int
+    flavour: str
+    signature: Signature
+    metrics: dict[str, Measured] = {}
+    run: str
+    verdict: str
+    data: tuple[str, ...] = ()
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model version with its identifier."""
+
+    id: str
+    version: ModelVersion
+
+    @property
+    def label(self) -> str:
+        """`name:version`, as people write it."""
+        return f"{self.version.name}:{self.version.version}"

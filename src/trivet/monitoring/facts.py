@@ -1,0 +1,102 @@
+"""What the monitoring room records: baselines, closed windows, alerts and their end."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from trivet.core.facts import Fact
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure of one window, with its interval where it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Baseline(Fact, frozen=True, kw_only=True):
+    """What a release is watched against. Parent: the model version. Immutable once recorded."""
+
+    KIND = "monitoring.baseline"
+    INDEXED = ("endpoint", "model")
+
+    endpoint: str
+    model: str
+    reference: str
+    """Blob digest: per-input histograms and loss windows from the held-out data."""
+    loss: str
+    """Which loss is watched: `brier` for binary, `log-loss`..., `absolute-error`."""
+    level: float
+    """Mean loss on the held-out data."""
+    tolerance: float
+    """The rise over `level` that is not yet harm: from the natural variation between windows."""
+    card: dict[str, Any] = {}
+    """Promised and measured false alarms a year, smallest visible change, expected days to it."""
+
+
+class WindowClosed(Fact, frozen=True, kw_only=True):
+    """A window over event time was closed. Parents: the release and the baseline."""
+
+    KIND = "monitoring.window"
+    INDEXED = ("endpoint",)
+
+    endpoint: str
+    release: str
+    model: str
+    start: datetime
+    end: datetime
+    predictions: int
+    labelled: int
+    figures: dict[str, Figure] = {}
+    drift: dict[str, float] = {}
+    """Per input: distance from the reference (Jensen-Shannon, bits)."""
+    service: dict[str, float] = {}
+    """Latency quantiles in microseconds, warnings and errors."""
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """A likely cause, in words, with its weight in units of the loss (larger first)."""
+
+    name: str
+    summary: str
+    impact: float
+
+
+class Alert(Fact, frozen=True, kw_only=True):
+    """Something got worse. Parents: the window that raised it, the release, the baseline."""
+
+    KIND = "alert"
+    INDEXED = ("endpoint", "fingerprint")
+
+    endpoint: str
+    fingerprint: str
+    """Stable over time: the same trouble is one alert until it is resolved."""
+    kind: Literal["quality", "drift", "data", "service"]
+    release: str
+    model: str
+    event_time: datetime
+    since: datetime | None
+    """The detector's estimate of when the change began."""
+    metric: str
+    value: float
+    low: float
+    high: float
+    baseline: float
+    tolerance: float
+    summary: str
+    causes: tuple[Cause, ...]
+    action: str
+
+
+class AlertResolved(Fact, frozen=True, kw_only=True):
+    """An alert ended. Parent: the alert."""
+
+    KIND = "alert.resolved"
+    INDEXED = ("alert", "endpoint")
+
+    alert: str
+    endpoint: str
+    event_time: datetime
+    how: str
