@@ -1,0 +1,296 @@
+"""The releases service: the only place where a release head moves."""
+
+import secrets
+from collections.abc import Sequence
+
+from trivet.core.errors import Conflict, Invalid, NotFound, Refused
+from trivet.core.facts import Entry, HeadMove, Scope, draft, read
+from trivet.core.gates import Finding
+from trivet.core.ids import check_name
+from trivet.core.ports import Stores
+from trivet.models.facts import GateVerdict, Model
+from trivet.releases.facts import (
+    LogMode,
+    Release,
+    ReleasePlan,
+    Role,
+    RolloutDecision,
+    Stage,
+    Variant,
+    VariantName,
+)
+from trivet.releases.judge import Judgement, Outcome
+
+
+class ReleasesService:
+    """Decisions to serve, one endpoint at a time.
+
+    Every move is compare-and-set on the head `release/<endpoint>`: of two people who decide at
+    once, one gets a Conflict and sees what the other did.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope) -> None:
+        self._ledger = stores.ledger
+        self._scope = scope
+
+    def current(self, endpoint: str) -> Release | None:
+        """Return the release in force, or None when the endpoint was never released."""
+        head = self._ledger.head(self._scope.project, _head(endpoint))
+        return None if head is None else self.get(head.target)
+
+    def get(self, id: str) -> Release:  # the field's own name
+        """Return a release by its identifier.
+
+        Raises:
+            NotFound: It does not exist.
+        """
+        return _release(self._ledger.get(id))
+
+    def endpoints(self) -> tuple[str, ...]:
+        """Return the names of all endpoints that were released, sorted."""
+        heads = self._ledger.heads(self._scope.project, "release/")
+        return tuple(head.name.removeprefix("release/") for head in heads)
+
+    def history(self, endpoint: str, limit: int = 100) -> tuple[Release, ...]:
+        """Return an endpoint's releases, newest first."""
+        page = self._ledger.find(
+            ReleasePlan.KIND,
+            where={"endpoint": endpoint},
+            project=self._scope.project,
+            limit=limit,
+        )
+        return tuple(_release(entry) for entry in page.entries)
+
+    def decisions(self, endpoint: str, limit: int = 100) -> tuple[RolloutDecision, ...]:
+        """Return the judgements about an endpoint's rollouts, newest first."""
+        page = self._ledger.find(
+            RolloutDecision.KIND,
+            where={"endpoint": endpoint},
+            project=self._scope.project,
+            limit=limit,
+        )
+        return tuple(read(entry, RolloutDecision) for entry in page.entries)
+
+    def release(
+        self, endpoint: str, model: Model, *, why: str, log_mode: LogMode | None = None
+    ) -> Release:
+        """Serve a model to everybody, at once.
+
+        Raises:
+            Refused: The model's gate did not pass.
+            Conflict: Somebody released to this endpoint meanwhile.
+        """
+        self._demand_verdict(model)
+        before = self.current(endpoint)
+        champion = _variant("champion", model, "live", 1.0)
+        return self._move(endpoint, before, "full", (champion,), why, log_mode=log_mode)
+
+    def shadow(self, endpoint: str, candidate: Model, *, why: str) -> Release:
+        """Let a candidate answer copies of all requests; nobody receives its answers.
+
+        Raises:
+            NotFound: The endpoint has no champion to shadow.
+            Conflict: Another candidate is under way.
+            Refused: The candidate's gate did not pass.
+        """
+        self._demand_verdict(candidate)
+        before = self._demand(endpoint, "full")
+        champion = before.plan.variants[0]
+        if champion.model == candidate.id:
+            raise Conflict(
+                f"{candidate.label} is the champion of {endpoint!r} already", code="is-champion"
+            )
+        variants = (champion, _variant("candidate", candidate, "shadow", 0.0))
+        return self._move(endpoint, before, "shadow", variants, why)
+
+    def canary(self, endpoint: str, share: float, *, why: str) -> Release:
+        """Give the candidate under way a share of the live traffic.
+
+        Args:
+            endpoint: The endpoint.
+            share: 0 < share < 1.
+            why: The decision in words.
+
+        Raises:
+            Invalid: The share is out of range.
+            Conflict: No candidate is under way.
+        """
+        if not 0 < share < 1:
+            raise Invalid(
+                f"share is a {type(share).__name__} out of range; expected between 0 and 1",
+                code="bad-share",
+                hint="Pass 0.1 for a tenth of the traffic.",
+            )
+        before = self._demand(endpoint, "shadow", "canary")
+        champion, candidate = before.plan.variants
+        variants = (
+            _with_share(champion, "champion", "live", 1 - share),
+            _with_share(candidate, "candidate", "live", share),
+        )
+        return self._move(endpoint, before, "canary", variants, why, salt=before.plan.salt)
+
+    def promote(self, endpoint: str, *, why: str) -> Release:
+        """Make the candidate under way the champion.
+
+        Raises:
+            Conflict: No candidate is under way.
+        """
+        before = self._demand(endpoint, "shadow", "canary")
+        champion = _with_share(before.plan.variants[1], "champion", "live", 1.0)
+        return self._move(endpoint, before, "full", (champion,), why)
+
+    def rollback(self, endpoint: str, *, why: str) -> Release:
+        """Drop the candidate under way; without one, go back to the champion before this one.
+
+        Raises:
+            NotFound: There is no earlier champion to go back to.
+        """
+        before = self._demand(endpoint, "full", "shadow", "canary")
+        champion = before.plan.variants[0]
+        if before.plan.stage == "full":
+            champion = self._champion_before(endpoint, champion)
+        variants = (_with_share(champion, "champion", "live", 1.0),)
+        return self._move(endpoint, before, "full", variants, why)
+
+    def apply(self, release: Release, judgement: Judgement, *, canary_share: float) -> Release:
+        """Record a judgement about a rollout and do what it says.
+
+        Args:
+            release: The release that was judged; it must still be in force.
+            judgement: What was decided, and why.
+            canary_share: The share of a canary, when the outcome is `advance`.
+
+        Raises:
+            Conflict: Another release is in force by now.
+        """
+        endpoint = release.plan.endpoint
+        current = self.current(endpoint)
+        if current is None or current.id != release.id:
+            raise Conflict(f"another release of {endpoint!r} is in force", code="head-moved")
+        self._record(release, judgement.outcome, judgement.findings)
+        why = "; ".join(finding.summary for finding in judgement.findings)
+        match judgement.outcome:
+            case "advance":
+                return self.canary(endpoint, canary_share, why=why)
+            case "promote":
+                return self.promote(endpoint, why=why)
+            case "rollback":
+                return self.rollback(endpoint, why=why)
+            case "hold":
+                return release
+
+    def _record(self, release: Release, outcome: Outcome, findings: Sequence[Finding]) -> None:
+        decision = RolloutDecision(
+            endpoint=release.plan.endpoint,
+            release=release.id,
+            outcome=outcome,
+            findings=tuple(findings),
+        )
+        self._ledger.commit(
+            self._scope.batch(
+                f"judge the rollout of {release.plan.endpoint}",
+                [draft(decision, parents=[release.id])],
+            )
+        )
+
+    def _demand(self, endpoint: str, *stages: Stage) -> Release:
+        current = self.current(endpoint)
+        if current is None:
+            raise NotFound(
+                f"endpoint {endpoint!r} was never released",
+                code="no-release",
+                hint=f"Release a model first: `trivet release {endpoint}`.",
+            )
+        if current.plan.stage not in stages:
+            raise Conflict(
+                f"endpoint {endpoint!r} is in stage {current.plan.stage!r}; "
+                f"expected {' or '.join(stages)}",
+                code="other-stage",
+                hint="Promote or roll back what is under way first."
+                if current.plan.stage != "full"
+                else "Start a shadow first.",
+            )
+        return current
+
+    def _demand_verdict(self, model: Model) -> None:
+        verdict = read(self._ledger.get(model.version.verdict), GateVerdict)
+        if not verdict.passed or verdict.subject != model.version.package:
+            raise Refused(
+                f"{model.label} has no passing verdict of its own",
+                code="no-verdict",
+                hint="Judge the package by its gate, then release.",
+            )
+
+    def _champion_before(self, endpoint: str, champion: Variant) -> Variant:
+        for release in self.history(endpoint, limit=1000):
+            earlier = release.plan.variants[0]
+            if earlier.model != champion.model:
+                return earlier
+        raise NotFound(f"endpoint {endpoint!r} has no earlier champion", code="no-earlier-release")
+
+    def _move(
+        self,
+        endpoint: str,
+        before: Release | None,
+        stage: Stage,
+        variants: tuple[Variant, ...],
+        why: str,
+        *,
+        salt: str | None = None,
+        log_mode: LogMode | None = None,
+    ) -> Release:
+        check_name(endpoint, "endpoint")
+        mode = log_mode or (before.plan.log_mode if before else "audit")
+        plan = ReleasePlan(
+            endpoint=endpoint,
+            generation=before.plan.generation + 1 if before else 1,
+            stage=stage,
+            variants=variants,
+            salt=salt or secrets.token_hex(8),
+            log_mode=mode,
+            why=why,
+        )
+        parents = [variant.model for variant in variants] + ([before.id] if before else [])
+        fact = draft(plan, parents=parents)
+        self._ledger.commit(
+            self._scope.batch(
+                why,
+                [fact],
+                heads=[
+                    HeadMove(name=_head(endpoint), to=fact.id, expect=before.id if before else None)
+                ],
+            )
+        )
+        return Release(id=fact.id, plan=plan)
+
+
+def _head(endpoint: str) -> str:
+    return f"release/{endpoint}"
+
+
+def _release(entry: Entry | None) -> Release:
+    plan = read(entry, ReleasePlan)
+    assert entry is not None  # noqa: S101  # `read` raised otherwise
+    return Release(id=entry.id, plan=plan)
+
+
+def _variant(name: VariantName, model: Model, role: Role, share: float) -> Variant:
+    return Variant(
+        name=name,
+        role=role,
+        model=model.id,
+        version=model.version.version,
+        package=model.version.package,
+        share=share,
+    )
+
+
+def _with_share(variant: Variant, name: VariantName, role: Role, share: float) -> Variant:
+    return Variant(
+        name=name,
+        role=role,
+        model=variant.model,
+        version=variant.version,
+        package=variant.package,
+        share=share,
+    )
