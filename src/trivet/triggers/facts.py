@@ -29,6 +29,8 @@ class TriggerSet(Fact, frozen=True, kw_only=True):
     per_week: int | None = None
     """At most so many firings in seven days."""
     paused: bool = False
+    since: datetime
+    """Event time from which a schedule counts."""
 
 
 class Firing(Fact, frozen=True, kw_only=True):

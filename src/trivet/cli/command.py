@@ -1,0 +1,57 @@
+"""What a command is: arguments, one function, and an answer that is both text and JSON."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument. A `name` with dashes is an option, one without is positional."""
+
+    name: str
+    help: str
+    options: dict[str, Any] = field(default_factory=dict)
+    """Passed on to argparse: `type`, `default`, `choices`, `nargs`, `action`, `metavar`."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command answers: `data` for `--json`, `text` for people."""
+
+    data: Any
+    text: str
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command. `run` receives the parsed arguments."""
+
+    summary: str
+    example: str
+    run: Callable[[argparse.Namespace], Answer]
+    arguments: tuple[Argument, ...] = ()
+
+    def parser(self, prog: str) -> argparse.ArgumentParser:
+        """Build the parser of this command."""
+        parser = argparse.ArgumentParser(
+            prog=prog,
+            description=self.summary,
+            epilog=f"example:\n  {self.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for argument in self.arguments:
+            parser.add_argument(argument.name, help=argument.help, **argument.options)
+        parser.add_argument(
+            "--json", action="store_true", help="print the answer as JSON instead of text"
+        )
+        parser.add_argument(
+            "--project", metavar="FOLDER", default=".", help="the project's folder (default: here)"
+        )
+        return parser
+
+
+Group = dict[str, Command]
+"""A room's commands by verb."""

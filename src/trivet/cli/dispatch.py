@@ -1,0 +1,99 @@
+"""Dispatch: loads the module that a word names, parses, runs, prints; the CLI's error edge."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+from trivet.cli.command import Command, Group
+from trivet.cli.errors import FAILED, INTERRUPTED, exit_code_of, show_error
+from trivet.cli.output import to_json
+from trivet.core.errors import Invalid, TrivetError, Unsupported
+
+Table = Mapping[str, tuple[str, str]]
+
+
+def dispatch(words: Sequence[str], commands: Table, rooms: Table) -> int:
+    """Run the command that the words name; return the exit code."""
+    as_json = "--json" in words
+    try:
+        command, prog, rest = _find(words, commands, rooms)
+        if command is None:
+            return 0
+        options = command.parser(prog).parse_args(rest)
+        answer = command.run(options)
+        print(to_json(answer.data) if options.json else answer.text)
+        return answer.exit_code
+    except TrivetError as error:
+        show_error(error, as_json=as_json)
+        return exit_code_of(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+
+
+def load_command(target: str) -> Command:
+    """Load a command by `module:attribute`.
+
+    Raises:
+        Unsupported: A library that it needs is not installed; the hint names the extra.
+    """
+    module, _, attribute = target.partition(":")
+    command: Command = getattr(_load(module), attribute)
+    return command
+
+
+def load_group(module: str) -> Group:
+    """Load a room's commands.
+
+    Raises:
+        Unsupported: A library that it needs is not installed.
+    """
+    group: Group = _load(module).VERBS
+    return group
+
+
+def _load(module: str) -> object:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "trivet":
+            raise
+        raise Unsupported(
+            f"this command needs the library {error.name!r}, which is not installed",
+            code="no-library",
+            hint="Install the rest: `pip install 'trivet[local,train]'`.",
+        ) from error
+
+
+def _find(
+    words: Sequence[str], commands: Table, rooms: Table
+) -> tuple[Command | None, str, Sequence[str]]:
+    name, *rest = words
+    if name in commands:
+        return load_command(commands[name][0]), f"trivet {name}", rest
+    if name not in rooms:
+        near = get_close_matches(name, [*commands, *rooms], n=3)
+        raise Invalid(
+            f"trivet has no command {name!r}",
+            code="no-command",
+            hint=f"Did you mean {' or '.join(near)}?" if near else "See `trivet --help`.",
+        )
+    group = load_group(rooms[name][0])
+    if not rest or rest[0] in {"-h", "--help"}:
+        lines = [f"usage: trivet {name} VERB ...", "", f"{rooms[name][1]}", "", "verbs:"]
+        lines += [f"  {verb:<11} {command.summary}" for verb, command in group.items()]
+        print("\n".join(lines))
+        return None, "", ()
+    verb, *rest = rest
+    if verb not in group:
+        near = get_close_matches(verb, list(group), n=3)
+        raise Invalid(
+            f"trivet {name} has no verb {verb!r}",
+            code="no-command",
+            hint=f"Did you mean {' or '.join(near)}?" if near else f"See `trivet {name} --help`.",
+        )
+    return group[verb], f"trivet {name} {verb}", rest

@@ -1,0 +1,69 @@
+"""The entry point: finds the command, loads its module, runs it, prints the answer.
+
+Nothing but the table below is loaded for `trivet --help`.
+"""
+
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "init": ("trivet.cli.project:init", "make a project from a template and your data"),
+    "run": ("trivet.cli.pipelines:run", "run a flow"),
+    "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
+    "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),
+    "why": ("trivet.cli.serving:why", "say which data, model and code made a prediction"),
+    "replay": ("trivet.cli.serving:replay", "run a prediction again and compare bit for bit"),
+    "release": ("trivet.cli.releases:release", "serve a model, move a rollout, or go back"),
+    "score": ("trivet.cli.serving:score", "predict a whole file with a registered model"),
+    "doctor": ("trivet.cli.upkeep:doctor", "say what is wrong here and what to do about it"),
+    "fsck": ("trivet.cli.upkeep:fsck", "check every byte of every store"),
+    "backup": ("trivet.cli.upkeep:backup", "copy the workspace while everything runs"),
+    "restore": ("trivet.cli.upkeep:restore", "restore a backup into a new folder"),
+}
+"""Commands of the whole: name to `module:attribute` and summary."""
+
+ROOMS = {
+    "access": ("trivet.cli.access", "tokens and roles"),
+    "data": ("trivet.cli.data", "data sets and their versions"),
+    "tracking": ("trivet.cli.tracking", "runs, parameters, metrics, notes"),
+    "pipelines": ("trivet.cli.pipelines", "flows and steps"),
+    "models": ("trivet.cli.models", "packages, verdicts, the registry"),
+    "releases": ("trivet.cli.releases", "decisions to serve"),
+    "serving": ("trivet.cli.serving", "predictions and labels"),
+    "monitoring": ("trivet.cli.monitoring", "windows and alerts"),
+    "triggers": ("trivet.cli.triggers", "rules that ask for runs"),
+}
+"""Rooms: name to module (which has a `VERBS` group) and summary."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(_overview())
+        return 0
+    if words[0] in {"-V", "--version"}:
+        from trivet import __version__
+
+        print(f"trivet {__version__}")
+        return 0
+    from trivet.cli.dispatch import dispatch
+
+    return dispatch(words, COMMANDS, ROOMS)
+
+
+def _overview() -> str:
+    lines = [
+        "usage: trivet COMMAND ...        trivet ROOM VERB ...",
+        "",
+        "Trivet keeps facts about data, models and code, and turns the whole loop.",
+        "",
+        "commands:",
+        *(f"  {name:<11} {summary}" for name, (_, summary) in COMMANDS.items()),
+        "",
+        "rooms (see `trivet ROOM --help`):",
+        *(f"  {name:<11} {summary}" for name, (_, summary) in ROOMS.items()),
+        "",
+        "Every command has --help with an example, and --json.",
+    ]
+    return "\n".join(lines)
