@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from trivet.core.facts import Fact
+from trivet.releases.judge import RolloutPolicy
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,3 +101,22 @@ class AlertResolved(Fact, frozen=True, kw_only=True):
     endpoint: str
     event_time: datetime
     how: str
+
+
+class WatchSet(Fact, frozen=True, kw_only=True):
+    """How an endpoint is watched; the head `monitor/<endpoint>` names the one in force."""
+
+    KIND = "monitoring.watch"
+    INDEXED = ("endpoint",)
+
+    endpoint: str
+    window_s: float = 86_400.0
+    """Length of a window of event time, in seconds."""
+    label_delay_s: float = 86_400.0
+    """How long after a window's end most labels have arrived; it is closed then."""
+    false_alarms_per_year: float = 1.0
+    tolerance: float = 0.0
+    """The rise of the watched loss that does not matter, in its own unit."""
+    automatic_rollouts: bool = True
+    """Whether shadows and canaries are judged, and moved, at each look."""
+    rollout: RolloutPolicy = RolloutPolicy()

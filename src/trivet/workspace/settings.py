@@ -1,0 +1,96 @@
+"""Settings: what `trivet.toml` may say, and where the workspace's folders are."""
+
+import tomllib
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from trivet.core.errors import Invalid, NotFound
+from trivet.core.ids import check_name
+
+FILE: Final = "trivet.toml"
+FOLDER: Final = ".trivet"
+
+
+class UpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[up]`: what `trivet up` starts. All of it listens on loopback alone."""
+
+    port: int = 7878
+    """Port of the API and the web pages."""
+    serving_port: int = 7879
+    """Port that answers predictions."""
+    runners: int = 1
+    """How many runner processes execute asked-for runs."""
+    tick_s: float = 5.0
+    """Seconds between two looks of monitoring and triggers."""
+
+
+class ServingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[serving]`: how endpoints answer and log."""
+
+    log_mode: Literal["audit", "monitor"] = "audit"
+    """`audit`: a prediction is on disk before it is answered. `monitor`: it never waits; what
+    does not fit into the buffer is dropped and counted."""
+    buffer_mib: int = 16
+    """Size of the buffer of mode `monitor`, in MiB."""
+    max_body_mib: int = 16
+    """Largest request body, in MiB."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of `trivet.toml`."""
+
+    project: str
+    """The project's name: a-z, 0-9, '.', '-', '_'."""
+    flow: str | None = None
+    """The flow that `trivet run` runs when none is named, `module:function`."""
+    up: UpSettings = UpSettings()
+    serving: ServingSettings = ServingSettings()
+
+
+def find_project(start: Path) -> Path:
+    """Return the nearest folder, from `start` upwards, that holds a `trivet.toml`.
+
+    Raises:
+        NotFound: There is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise NotFound(
+        f"no {FILE} here or in any folder above",
+        code="no-project",
+        hint="Make a project: `trivet init NAME`.",
+    )
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read a project's settings.
+
+    Raises:
+        NotFound: The folder has no `trivet.toml`.
+        Invalid: The file is no TOML, or a setting is unknown or of the wrong type.
+    """
+    path = folder / FILE
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = msgspec.convert(table, Settings)
+    except FileNotFoundError as error:
+        raise NotFound(f"{folder} holds no {FILE}", code="no-project") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise Invalid(
+            f"{FILE} cannot be read: {error}",
+            code="bad-settings",
+            hint="Look the setting up in docs/reference/settings.md.",
+        ) from error
+    check_name(settings.project, "project")
+    for name, port in (
+        ("up.port", settings.up.port),
+        ("up.serving_port", settings.up.serving_port),
+    ):
+        if not 0 <= port < 65536:
+            raise Invalid(
+                f"setting {name} is an int out of range; expected 0 to 65535", code="bad-settings"
+            )
+    return settings

@@ -1,0 +1,215 @@
+"""Wiring: which adapter stands behind which port. Laziness has its one address here.
+
+Every import of an adapter, and of a room that needs heavy libraries, happens inside these
+functions: opening a workspace costs no more than what is then used.
+"""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trivet.core.clock import Clock
+from trivet.core.facts import Scope
+from trivet.core.ports import Flavour, Runner, Stores
+from trivet.workspace.settings import FOLDER, Settings
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from trivet.access.permissions import Principal
+    from trivet.adapters.sqlite.database import Database
+    from trivet.data.service import DataService
+    from trivet.http.guards import DoorPolicy
+    from trivet.models.service import ModelsService
+    from trivet.monitoring.service import MonitoringService
+    from trivet.pipelines.service import PipelinesService
+    from trivet.serving.app import ServingApp
+    from trivet.serving.service import ServingService
+    from trivet.tracking.service import TrackingService
+    from trivet.triggers.service import TriggersService
+
+FORMAT = 1
+"""Version of the stored format. A folder of a newer one is refused, an older one migrated."""
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """The embedded stores, and how to close and copy what needs more than files."""
+
+    stores: Stores
+    folder: Path
+    close: Callable[[], None]
+    backup_ledger: Callable[[Path], None]
+
+
+def open_embedded(project_folder: Path, settings: Settings) -> Opened:
+    """Open the embedded stores in the project's `.trivet` folder; make them when there are none.
+
+    Raises:
+        Unsupported: The folder was written by a newer Trivet.
+        Unavailable: The folder cannot be written.
+    """
+    from trivet.adapters.delta.tables import DeltaTables
+    from trivet.adapters.files.blobs import FileBlobs
+    from trivet.adapters.files.log import FileLog
+    from trivet.adapters.files.series import FileSeries
+    from trivet.adapters.sqlite.database import open_database
+    from trivet.workspace.folders import claim_folder
+
+    folder = claim_folder(project_folder / FOLDER, FORMAT)
+    database: Database = open_database(folder / "ledger")
+    log = FileLog(folder / "log", buffer_bytes=settings.serving.buffer_mib << 20)
+    series = FileSeries(folder / "series")
+    stores = Stores(
+        ledger=database.ledger,
+        journal=database.journal,
+        views=database.views,
+        series=series,
+        blobs=FileBlobs(folder / "blobs"),
+        tables=DeltaTables(folder / "tables"),
+        log=log,
+    )
+
+    def close() -> None:
+        log.close()
+        series.close()
+        database.close()
+
+    return Opened(stores=stores, folder=folder, close=close, backup_ledger=database.backup)
+
+
+def digest_file(path: Path) -> tuple[str, int]:
+    """Return a file's BLAKE3 digest (`b3:`) and its size in bytes."""
+    from blake3 import blake3
+
+    state = blake3()
+    state.update_mmap(path)
+    return f"b3:{state.hexdigest()}", path.stat().st_size
+
+
+def flavours() -> tuple[Flavour, ...]:
+    """Return the flavours of this installation: ours, then those of other distributions."""
+    from trivet.adapters.lightgbm.flavour import LightGBMFlavour
+    from trivet.adapters.sklearn.flavour import SklearnFlavour
+
+    ours: tuple[Flavour, ...] = (LightGBMFlavour(), SklearnFlavour())
+    found = entry_points(group="trivet.flavours")
+    return ours + tuple(point.load()() for point in found)
+
+
+def runner() -> Runner:
+    """Return the runner that executes jobs as child processes."""
+    from trivet.adapters.process.runner import ProcessRunner
+
+    return ProcessRunner()
+
+
+def data_service(stores: Stores, scope: Scope) -> "DataService":
+    """Build the data room."""
+    from trivet.data.service import DataService
+
+    return DataService(stores, scope)
+
+
+def tracking_service(stores: Stores, scope: Scope) -> "TrackingService":
+    """Build the tracking room."""
+    from trivet.tracking.service import TrackingService
+
+    return TrackingService(stores, scope)
+
+
+def pipelines_service(
+    stores: Stores,
+    scope: Scope,
+    folder: Path,
+    *,
+    tracking: "TrackingService",
+    data: "DataService",
+) -> "PipelinesService":
+    """Build the pipelines room, with the materialisers that other rooms bring."""
+    from trivet.models.candidate import candidate_materialiser
+    from trivet.pipelines.service import PipelinesService
+
+    return PipelinesService(
+        stores,
+        scope,
+        tracking=tracking,
+        data=data,
+        folder=folder,
+        materialisers=(candidate_materialiser(flavours()),),
+    )
+
+
+def models_service(stores: Stores, scope: Scope) -> "ModelsService":
+    """Build the models room with every flavour of this installation."""
+    from trivet.models.service import ModelsService
+
+    return ModelsService(stores, scope, flavours())
+
+
+def serving_service(stores: Stores, scope: Scope, clock: Clock) -> "ServingService":
+    """Build the serving room."""
+    from trivet.serving.service import ServingService
+
+    return ServingService(stores, scope, clock)
+
+
+def monitoring_service(stores: Stores, scope: Scope, clock: Clock) -> "MonitoringService":
+    """Build the monitoring room."""
+    from trivet.monitoring.service import MonitoringService
+
+    return MonitoringService(stores, scope, clock)
+
+
+def triggers_service(stores: Stores, scope: Scope, clock: Clock) -> "TriggersService":
+    """Build the triggers room."""
+    from trivet.triggers.service import TriggersService
+
+    return TriggersService(stores, scope, clock)
+
+
+def serving_app(
+    stores: Stores,
+    scope: Scope,
+    serving: "ServingService",
+    *,
+    policy: "DoorPolicy",
+    principal_of: "Callable[[str], Principal]",
+) -> "ServingApp":
+    """Build the inference application."""
+    import asyncio
+
+    from trivet.serving.app import ServingApp
+    from trivet.serving.capture import Capture
+    from trivet.serving.endpoints import Endpoints
+    from trivet.serving.exchange import LabelsRequest
+
+    async def accept(request: LabelsRequest) -> int:
+        return await asyncio.to_thread(serving.label, request.labels, source="http")
+
+    return ServingApp(
+        Endpoints(stores, scope),
+        Capture(stores.log),
+        accept,
+        policy=policy,
+        principal_of=principal_of,
+    )
+
+
+def run_server(app: object, listener: "socket") -> None:
+    """Serve an ASGI application on a bound socket until SIGTERM, then drain."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,  # pyright: ignore[reportArgumentType]  # any ASGI callable
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=10,
+        lifespan="on",
+        ws="none",
+    )
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,149 @@
+"""The workspace object: a folder today, with every room on an attribute."""
+
+import getpass
+import os
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from trivet.access.service import AccessService
+from trivet.core.clock import Clock, SystemClock
+from trivet.core.facts import Scope
+from trivet.core.ids import check_name
+from trivet.core.ports import Stores
+from trivet.releases.service import ReleasesService
+from trivet.workspace import wiring
+from trivet.workspace.settings import Settings, find_project, read_settings
+
+if TYPE_CHECKING:
+    from trivet.data.service import DataService
+    from trivet.models.service import ModelsService
+    from trivet.monitoring.service import MonitoringService
+    from trivet.pipelines.service import PipelinesService
+    from trivet.serving.service import ServingService
+    from trivet.tracking.service import TrackingService
+    from trivet.triggers.service import TriggersService
+
+
+def open(  # `trivet.open` is how it is read
+    folder: str | os.PathLike[str] = ".", *, actor: str | None = None, clock: Clock | None = None
+) -> "Workspace":
+    """Open the workspace of a project folder, or of the nearest project above it.
+
+    Args:
+        folder: A folder inside a project (one with a `trivet.toml`).
+        actor: In whose name facts are recorded; the operating system's user when None.
+        clock: Where rooms that reason about event time get the present from.
+
+    Raises:
+        NotFound: There is no project here.
+
+    Example:
+        >>> import trivet as tv
+        >>> ws = tv.open("./churn")  # doctest: +SKIP
+        >>> ws.data.names()  # doctest: +SKIP
+        ('customers',)
+    """
+    project_folder = find_project(Path(folder).resolve())
+    return Workspace(project_folder, read_settings(project_folder), actor=actor, clock=clock)
+
+
+class Workspace:
+    """A project's stores and rooms. Close it, or use it as a context manager.
+
+    Args:
+        folder: The project's folder.
+        settings: What its `trivet.toml` says.
+        actor: In whose name facts are recorded.
+        clock: The event clock; the system's when None.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        *,
+        actor: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.scope = Scope(project=check_name(settings.project, "project"), actor=actor or _user())
+        self.opened = wiring.open_embedded(folder, settings)
+
+    @property
+    def stores(self) -> Stores:
+        """The stores behind the rooms."""
+        return self.opened.stores
+
+    @cached_property
+    def access(self) -> AccessService:
+        """Tokens and roles."""
+        return AccessService(self.stores, self.scope, self.clock)
+
+    @cached_property
+    def data(self) -> "DataService":
+        """Data sets and their versions."""
+        return wiring.data_service(self.stores, self.scope)
+
+    @cached_property
+    def tracking(self) -> "TrackingService":
+        """Runs, metrics and notes."""
+        return wiring.tracking_service(self.stores, self.scope)
+
+    @cached_property
+    def pipelines(self) -> "PipelinesService":
+        """Flows and their steps."""
+        return wiring.pipelines_service(
+            self.stores, self.scope, self.folder, tracking=self.tracking, data=self.data
+        )
+
+    @cached_property
+    def models(self) -> "ModelsService":
+        """Packages, verdicts and the registry."""
+        return wiring.models_service(self.stores, self.scope)
+
+    @cached_property
+    def releases(self) -> ReleasesService:
+        """Decisions to serve."""
+        return ReleasesService(self.stores, self.scope)
+
+    @cached_property
+    def serving(self) -> "ServingService":
+        """Predictions, labels, replay and why."""
+        return wiring.serving_service(self.stores, self.scope, self.clock)
+
+    @cached_property
+    def monitoring(self) -> "MonitoringService":
+        """Windows and alerts."""
+        return wiring.monitoring_service(self.stores, self.scope, self.clock)
+
+    @cached_property
+    def triggers(self) -> "TriggersService":
+        """Rules that ask for runs."""
+        return wiring.triggers_service(self.stores, self.scope, self.clock)
+
+    def close(self) -> None:
+        """Make everything buffered durable, and let go of the stores."""
+        self.opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # A container without a passwd entry still has a user number.
+        return f"uid-{os.getuid()}"
