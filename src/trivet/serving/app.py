@@ -1,22 +1,18 @@
-"""The inference server: a hand-written ASGI application of a few routes.
+"""The inference server: the routes of predictions and labels on the guarded application.
 
-Written by hand because a framework costs ten times what the model does. Every request passes the
-guards of `trivet.http`, every route declares its permission, and every error has the same shape.
+An answer is computed inline on the event loop: a small model takes less time than the way to a
+thread and back.
 """
 
 import asyncio
 import contextlib
 import gc
-import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
-
-import msgspec
+from collections.abc import Awaitable, Callable
 
 from trivet.access.permissions import Permission, Principal
-from trivet.core.errors import Invalid, NotFound, TrivetError, Unavailable
-from trivet.http.errors import error_body, status_of
-from trivet.http.guards import DoorPolicy, admit, check_door, read_visitor, too_large
+from trivet.core.errors import TrivetError, Unavailable
+from trivet.http.application import Application, Handler, Reply, Request, json_reply
+from trivet.http.guards import DoorPolicy
 from trivet.http.routes import Route, RouteTable
 from trivet.serving import open_inference
 from trivet.serving.answering import Answered, Asked, answer, shadow
@@ -34,33 +30,8 @@ from trivet.serving.exchange import (
 from trivet.serving.facts import Endpoint
 from trivet.serving.meter import Meter
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 _MOST_SHADOWS = 1000
 
-
-class Request(msgspec.Struct, frozen=True):
-    """What a handler gets: path values, raw headers and the body."""
-
-    values: dict[str, str]
-    headers: Iterable[tuple[bytes, bytes]]
-    body: bytes
-    received_ns: int
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """What a handler gives back. `after` runs once the answer is on its way."""
-
-    body: bytes
-    status: int = 200
-    headers: Headers = []
-    content_type: bytes = b"application/json"
-    after: Callable[[], None] | None = None
-
-
-Handler = Callable[[Request], Awaitable[Reply]]
 Accept = Callable[[LabelsRequest], Awaitable[int]]
 
 
@@ -89,13 +60,18 @@ class ServingApp:
         self._endpoints = endpoints
         self._capture = capture
         self._accept_labels = accept_labels
-        self._policy = policy
-        self._principal_of = principal_of
         self._refresh_s = refresh_s
         self._meter = Meter()
-        self._ready = False
+        self._refresher: asyncio.Task[None] | None = None
         self._shadows = 0
-        self.table: RouteTable[Handler] = RouteTable(self._routes())
+        self.application = Application(
+            RouteTable(self._routes()),
+            policy=policy,
+            principal_of=principal_of,
+            observer=self._meter,
+            startup=self._start,
+            shutdown=self._stop,
+        )
 
     def _routes(self) -> tuple[Route[Handler], ...]:
         public, predict = Permission.PUBLIC, Permission.PREDICT
@@ -179,80 +155,19 @@ class ServingApp:
             ),
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Speak ASGI: lifespan and http; anything else is closed."""
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter_ns()
-        try:
-            reply = await self._handle(scope, receive)
-        except TrivetError as error:
-            reply = _error(error)
-        except Exception as error:  # noqa: BLE001  # the HTTP edge: nobody above can answer
-            problem = TrivetError(
-                f"the server failed: {type(error).__name__}", code="server-failed"
-            )
-            self._meter.fail(error)
-            reply = _error(problem)
-        headers = [
-            (b"content-type", reply.content_type),
-            (b"content-length", b"%d" % len(reply.body)),
-            *reply.headers,
-        ]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
-        self._meter.count(reply.status, time.perf_counter_ns() - started)
-        if reply.after is not None:
-            reply.after()
-
-    async def _handle(self, scope: Scope, receive: Receive) -> Reply:
-        method: str = scope["method"]
-        visitor = read_visitor(scope["headers"])
-        check_door(visitor, self._policy, changes=method != "GET")
-        match = self.table.match(method, scope["path"])
-        admit(visitor, match.route.permission, self._principal_of)
-        body = await self._body(receive) if method != "GET" else b""
-        request = Request(match.parameters, scope["headers"], body, time.perf_counter_ns())
-        return await match.route.handler(request)
-
-    async def _body(self, receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            return body
-        parts = [body]
-        size = len(body)
-        while message.get("more_body", False):
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Invalid("the client went away before its body was whole", code="bad-body")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._policy.max_body_bytes:
-                raise too_large(self._policy.max_body_bytes)
-        return b"".join(parts)
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
+    async def _start(self) -> None:
         await asyncio.to_thread(self._endpoints.refresh)
         # What is loaded by now lives long: the collector need not walk it at every turn.
         gc.freeze()
-        refresher = asyncio.create_task(self._keep_fresh())
-        self._ready = True
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        self._ready = False
-        refresher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await refresher
+        self._refresher = asyncio.create_task(self._keep_fresh())
+
+    async def _stop(self) -> None:
+        if self._refresher is not None:
+            refresher, self._refresher = self._refresher, None
+            refresher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await refresher
         await asyncio.to_thread(self._capture.close)
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -281,7 +196,7 @@ class ServingApp:
             release=live.release.id,
             predictions=answered.answers,
         )
-        return Reply(_encode(response), after=self._shadow_after(live, asked, answered))
+        return json_reply(response, after=self._shadow_after(live, asked, answered))
 
     async def _infer(self, request: Request) -> Reply:
         live = self._endpoints.get(request.values["endpoint"])
@@ -324,10 +239,10 @@ class ServingApp:
 
     async def _labels(self, request: Request) -> Reply:
         accepted = await self._accept_labels(read_labels(request.body))
-        return Reply(_encode(LabelsResponse(accepted=accepted)))
+        return json_reply(LabelsResponse(accepted=accepted))
 
     async def _list(self, _: Request) -> Reply:
-        return Reply(_encode([live.describe() for live in self._endpoints.all()]))
+        return json_reply([live.describe() for live in self._endpoints.all()])
 
     async def _metrics(self, _: Request) -> Reply:
         text = self._meter.prometheus(self._capture.dropped(), self._endpoints.failures)
@@ -337,7 +252,7 @@ class ServingApp:
         return Reply(b'{"live":true}')
 
     async def _is_ready(self, _: Request) -> Reply:
-        if self._ready and not self._endpoints.failures:
+        if self._refresher is not None and not self._endpoints.failures:
             return Reply(b'{"ready":true,"live":true}')
         raise Unavailable(
             "a release in force is not loaded here", code="not-ready", detail={"ready": False}
@@ -352,17 +267,4 @@ class ServingApp:
 
     async def _model_ready(self, request: Request) -> Reply:
         name = self._endpoints.get(request.values["endpoint"]).release.plan.endpoint
-        return Reply(_encode({"name": name, "ready": True}))
-
-
-def _error(error: TrivetError) -> Reply:
-    status = status_of(error)
-    headers: Headers = []
-    if isinstance(error, Unavailable):
-        headers.append((b"retry-after", b"1"))
-    if isinstance(error, NotFound) and error.code == "no-route":
-        headers.append((b"x-content-type-options", b"nosniff"))
-    return Reply(_encode(error_body(error)), status=status, headers=headers)
-
-
-_encode = msgspec.json.Encoder().encode
+        return json_reply({"name": name, "ready": True})

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from trivet.core.errors import TrivetError
+from trivet.http.application import Observer
 
 _EDGES_US: Final = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 200_000, 1_000_000)
 
 
-class Meter:
+class Meter(Observer):
     """Counters of one process; fixed size whatever the traffic."""
 
     def __init__(self) -> None:

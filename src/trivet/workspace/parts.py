@@ -24,7 +24,7 @@ from trivet.workspace.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trivet.serving.app import ServingApp
+    from trivet.http.application import Application
 
 _LEASE_S = 30.0
 _KNOWN_FOR_S = 5.0
@@ -83,7 +83,7 @@ class Doorkeeper:
         return found[1]
 
 
-def serving_app(workspace: Workspace, port: int) -> "ServingApp":
+def serving_app(workspace: Workspace, port: int) -> "Application":
     """Build the inference application of a workspace."""
     return wiring.serving_app(
         workspace.stores,

@@ -43,8 +43,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     project: str
     """The project's name: a-z, 0-9, '.', '-', '_'."""
-    flow: str | None = None
+    flow: str = ""
     """The flow that `trivet run` runs when none is named, `module:function`."""
+    model: str = ""
+    """The registry name of what the flow trains; the project's name when empty."""
+    output: str = "model"
+    """Which of the flow's outputs is the candidate."""
+    gate: str = "gate.toml"
+    """The checklist that a candidate must pass, a file in the project's folder."""
+    endpoint: str = ""
+    """The endpoint that serves the model; the project's name when empty."""
     up: UpSettings = UpSettings()
     serving: ServingSettings = ServingSettings()
 
@@ -93,4 +101,8 @@ def read_settings(folder: Path) -> Settings:
             raise Invalid(
                 f"setting {name} is an int out of range; expected 0 to 65535", code="bad-settings"
             )
-    return settings
+    return msgspec.structs.replace(
+        settings,
+        model=settings.model or settings.project,
+        endpoint=settings.endpoint or settings.project,
+    )

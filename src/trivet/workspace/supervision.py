@@ -31,7 +31,7 @@ class Part:
     def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
         self.name = name
         self.restarts = -1
-        self._arguments = tuple(arguments)
+        self.arguments = tuple(arguments)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -56,7 +56,7 @@ class Part:
             self._next = now + self._pause_s
             tell(f"{self.name} ended with {code}; starting it again in {self._pause_s:.1f} s")
         if now >= self._next:
-            self._process = subprocess.Popen(self._arguments, cwd=self._folder)
+            self._process = subprocess.Popen(self.arguments, cwd=self._folder)
             self._started = now
             self.restarts += 1
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from trivet.access.permissions import Principal
     from trivet.adapters.sqlite.database import Database
     from trivet.data.service import DataService
+    from trivet.http.application import Application
     from trivet.http.guards import DoorPolicy
     from trivet.models.service import ModelsService
     from trivet.monitoring.service import MonitoringService
     from trivet.pipelines.service import PipelinesService
-    from trivet.serving.app import ServingApp
     from trivet.serving.service import ServingService
     from trivet.tracking.service import TrackingService
     from trivet.triggers.service import TriggersService
@@ -177,7 +177,7 @@ def serving_app(
     *,
     policy: "DoorPolicy",
     principal_of: "Callable[[str], Principal]",
-) -> "ServingApp":
+) -> "Application":
     """Build the inference application."""
     import asyncio
 
@@ -195,10 +195,10 @@ def serving_app(
         accept,
         policy=policy,
         principal_of=principal_of,
-    )
+    ).application
 
 
-def run_server(app: object, listener: "socket") -> None:
+def run_server(app: "Application", listener: "socket") -> None:
     """Serve an ASGI application on a bound socket until SIGTERM, then drain."""
     import uvicorn
 

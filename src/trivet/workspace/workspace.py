@@ -57,6 +57,7 @@ class Workspace:
         settings: What its `trivet.toml` says.
         actor: In whose name facts are recorded.
         clock: The event clock; the system's when None.
+        opened: Stores that are open already, to share them.
     """
 
     def __init__(
@@ -66,12 +67,13 @@ class Workspace:
         *,
         actor: str | None = None,
         clock: Clock | None = None,
+        opened: wiring.Opened | None = None,
     ) -> None:
         self.folder = folder
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.scope = Scope(project=check_name(settings.project, "project"), actor=actor or _user())
-        self.opened = wiring.open_embedded(folder, settings)
+        self.opened = opened or wiring.open_embedded(folder, settings)
 
     @property
     def stores(self) -> Stores:
@@ -124,6 +126,14 @@ class Workspace:
     def triggers(self) -> "TriggersService":
         """Rules that ask for runs."""
         return wiring.triggers_service(self.stores, self.scope, self.clock)
+
+    def acting_for(self, actor: str) -> "Workspace":
+        """Return this workspace in somebody else's name; it shares the open stores."""
+        if actor == self.scope.actor:
+            return self
+        return Workspace(
+            self.folder, self.settings, actor=actor, clock=self.clock, opened=self.opened
+        )
 
     def close(self) -> None:
         """Make everything buffered durable, and let go of the stores."""

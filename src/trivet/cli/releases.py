@@ -1,0 +1,100 @@
+"""`trivet release` and `trivet releases`: decisions to serve."""
+
+from argparse import Namespace
+
+from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.output import fields, table
+from trivet.releases.facts import Release
+from trivet.workspace.workspace import Workspace
+from trivet.workspace.workspace import open as open_workspace
+
+
+def _release(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        release = _move(ws, options)
+    return Answer(release, describe_release(release))
+
+
+def _move(ws: Workspace, options: Namespace) -> Release:
+    endpoint = options.endpoint or ws.settings.endpoint
+    why = options.why or "by hand"
+    if options.rollback:
+        return ws.releases.rollback(endpoint, why=why)
+    if options.promote:
+        return ws.releases.promote(endpoint, why=why)
+    if options.canary is not None:
+        return ws.releases.canary(endpoint, options.canary, why=why)
+    model = ws.models.get(options.model or ws.settings.model)
+    if options.shadow:
+        return ws.releases.shadow(endpoint, model, why=why)
+    mode = ws.settings.serving.log_mode
+    return ws.releases.release(endpoint, model, why=why, log_mode=mode)
+
+
+def _list(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = [r for r in map(ws.releases.current, ws.releases.endpoints()) if r]
+    rows = [
+        (r.plan.endpoint, r.plan.generation, r.plan.stage, _variants(r), r.plan.why) for r in found
+    ]
+    text = table(("endpoint", "generation", "stage", "variants", "why"), rows, empty="no releases")
+    return Answer(found, text)
+
+
+def _history(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = ws.releases.history(options.endpoint or ws.settings.endpoint)
+    rows = [(r.plan.generation, r.plan.stage, _variants(r), r.plan.why) for r in found]
+    return Answer(found, table(("generation", "stage", "variants", "why"), rows))
+
+
+def describe_release(release: Release) -> str:
+    """Describe a release for people."""
+    plan = release.plan
+    return fields(
+        [
+            ("endpoint", plan.endpoint),
+            ("release", release.id),
+            ("generation", plan.generation),
+            ("stage", plan.stage),
+            ("variants", _variants(release)),
+            ("log mode", plan.log_mode),
+            ("why", plan.why),
+        ]
+    )
+
+
+def _variants(release: Release) -> str:
+    return ", ".join(
+        f"{v.name} version {v.version} "
+        + ("as shadow" if v.role == "shadow" else f"to {v.share:.0%}")
+        for v in release.plan.variants
+    )
+
+
+_ENDPOINT = Argument("--endpoint", "the endpoint (default: the project's)")
+
+release = Command(
+    "Serve a model, move the rollout under way, or go back.",
+    "trivet release churn:1 --why 'first version'",
+    _release,
+    (
+        Argument("model", "`name`, `name:version` or `name@alias`", {"nargs": "?"}),
+        _ENDPOINT,
+        Argument("--shadow", "let it answer copies of requests only", {"action": "store_true"}),
+        Argument("--canary", "give the candidate this share", {"type": float, "metavar": "SHARE"}),
+        Argument("--promote", "make the candidate the champion", {"action": "store_true"}),
+        Argument("--rollback", "go back", {"action": "store_true"}),
+        Argument("--why", "the decision in words"),
+    ),
+)
+
+VERBS: Group = {
+    "list": Command("List the releases in force.", "trivet releases list", _list),
+    "history": Command(
+        "List an endpoint's releases, newest first.",
+        "trivet releases history",
+        _history,
+        (_ENDPOINT,),
+    ),
+}

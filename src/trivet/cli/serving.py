@@ -1,0 +1,209 @@
+"""`trivet why`, `replay`, `score` and `trivet serving`: predictions and labels."""
+
+import csv
+from argparse import Namespace
+from itertools import islice
+from pathlib import Path
+
+from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.output import fields, table
+from trivet.core.clock import from_micros
+from trivet.core.errors import NotFound
+from trivet.serving.exchange import LabelIn
+from trivet.serving.lineage import Why
+from trivet.serving.records import output_values
+from trivet.workspace.workspace import open as open_workspace
+
+
+def _why(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = ws.serving.why(options.prediction)
+    return Answer(found, describe_why(found))
+
+
+def describe_why(why: Why) -> str:
+    """Describe the chain behind a prediction, from the answer to the environment."""
+    code = why.code
+    state = code.commit or "not in a Git repository"
+    if code.dirty:
+        state += f", with uncommitted changes ({code.diff})"
+    label = "not known yet" if why.label is None else f"{why.label.value:g}"
+    lines = [
+        fields(
+            [
+                ("prediction", why.prediction.id),
+                ("  answered", why.answered),
+                ("  output", ", ".join(f"{value:.6g}" for value in why.output)),
+                ("  truth", label),
+                ("release", why.release_id),
+                (
+                    "  variant",
+                    (
+                        f"{why.prediction.variant}, {why.prediction.assignment}, "
+                        f"share {why.prediction.share:.0%}"
+                    ),
+                ),
+                ("  decided", f"{why.release.why} (by {why.released_by})"),
+                ("model", f"{why.model.name}:{why.model.version}"),
+                ("  package", why.model.package),
+                (
+                    "  gate",
+                    (
+                        f"{why.verdict.gate}: {'passed' if why.verdict.passed else 'overridden'}, "
+                        f"{len(why.verdict.findings)} checks"
+                    ),
+                ),
+                ("run", why.run_id),
+                ("  flow", why.run.name),
+                *((f"  {name}", value) for name, value in why.run.parameters.items()),
+                *(
+                    (
+                        "data" if i == 0 else "",
+                        (
+                            f"{link.commit.dataset} {link.id} "
+                            f"({sum(t.rows for t in link.commit.tables)} rows, {link.commit.source})"
+                        ),
+                    )
+                    for i, link in enumerate(why.data)
+                ),
+                ("code", state),
+                ("  entry", code.entry),
+                ("  sources", code.tree),
+                (
+                    "environment",
+                    (
+                        f"Python {why.environment.python}, {why.environment.packages} distributions, "
+                        f"{why.environment.platform}"
+                    ),
+                ),
+                ("  lock", why.environment.lock),
+            ]
+        ),
+        "",
+        table(("input", "value"), list(why.inputs.items())),
+    ]
+    return "\n".join(lines)
+
+
+def _replay(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = ws.serving.replay(options.prediction)
+    verdict = "equal, bit for bit" if found.equal else "NOT EQUAL"
+    text = fields(
+        [
+            ("prediction", found.prediction),
+            ("model", found.model),
+            ("recorded", ", ".join(f"{v:.9g}" for v in found.recorded)),
+            ("recomputed", ", ".join(f"{v:.9g}" for v in found.recomputed)),
+            ("", verdict),
+        ]
+    )
+    return Answer(found, text, 0 if found.equal else 1)
+
+
+def _score(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        model = ws.models.get(options.model or ws.settings.model)
+        scored = ws.serving.score(model, Path(options.file), Path(options.out))
+    text = f"{scored.rows} rows scored by {scored.model} into {options.out}"
+    return Answer(scored, text)
+
+
+def _predictions(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = list(islice(ws.serving.predictions(options.endpoint), options.limit))
+    rows = [
+        (
+            p.id,
+            from_micros(p.time_us),
+            p.endpoint,
+            p.variant if p.role == "live" else f"{p.variant} (shadow)",
+            ", ".join(f"{value:.4f}" for value in output_values(p.output)),
+        )
+        for p in found
+    ]
+    data = [
+        {
+            "id": p.id,
+            "endpoint": p.endpoint,
+            "release": p.release,
+            "variant": p.variant,
+            "role": p.role,
+            "output": output_values(p.output),
+        }
+        for p in found
+    ]
+    headings = ("prediction", "answered", "endpoint", "variant", "output")
+    return Answer(data, table(headings, rows, empty="no predictions yet"))
+
+
+def _label(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        count = ws.serving.label(_read_labels(options), source="command line")
+    return Answer({"accepted": count}, f"{count} labels stored")
+
+
+def _read_labels(options: Namespace) -> list[LabelIn]:
+    if options.file is None:
+        return [LabelIn(prediction=options.prediction, value=_value(options.value))]
+    try:
+        with Path(options.file).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise NotFound(f"{options.file} cannot be read: {error.strerror}") from error
+    return [LabelIn(prediction=row["prediction"], value=_value(row["value"])) for row in rows]
+
+
+def _value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+_PREDICTION = Argument("prediction", "the prediction's identifier, as it was answered")
+
+why = Command(
+    "Say which data, model and code made a prediction.",
+    "trivet why 01a20078b2f679378f03478a29de8f60",
+    _why,
+    (_PREDICTION,),
+)
+replay = Command(
+    "Run a prediction again from its package and compare bit for bit.",
+    "trivet replay 01a20078b2f679378f03478a29de8f60",
+    _replay,
+    (_PREDICTION,),
+)
+score = Command(
+    "Predict a whole CSV or Parquet file with a registered model.",
+    "trivet score customers.csv --out scored.parquet --model churn@champion",
+    _score,
+    (
+        Argument("file", "the rows"),
+        Argument("--out", "where the scored rows go (.csv or .parquet)", {"required": True}),
+        Argument("--model", "the model (default: the project's newest)"),
+    ),
+)
+
+VERBS: Group = {
+    "predictions": Command(
+        "List logged predictions, oldest first.",
+        "trivet serving predictions --limit 5",
+        _predictions,
+        (
+            Argument("--endpoint", "only those of this endpoint"),
+            Argument("--limit", "at most so many", {"type": int, "default": 20}),
+        ),
+    ),
+    "label": Command(
+        "Report the true value of a prediction, or of many from a CSV file.",
+        "trivet serving label 01a20078b2f679378f03478a29de8f60 1",
+        _label,
+        (
+            Argument("prediction", "the prediction", {"nargs": "?"}),
+            Argument("value", "the true value or class", {"nargs": "?"}),
+            Argument("--file", "a CSV file with the columns prediction and value"),
+        ),
+    ),
+}

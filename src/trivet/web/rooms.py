@@ -1,0 +1,233 @@
+"""Routes of the rooms: each is one call of a service."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from trivet.access.permissions import Permission, RoleName
+from trivet.core.errors import Invalid, NotFound
+from trivet.data.facts import Dataset
+from trivet.http.application import Request
+from trivet.models.facts import Model
+from trivet.monitoring.facts import Alert, WindowClosed
+from trivet.releases.facts import Release
+from trivet.serving.lineage import Why
+from trivet.serving.service import Replay
+from trivet.tracking.facts import Run
+from trivet.triggers.facts import Firing, Trigger
+from trivet.web.asking import ask, body_as, limit_of
+from trivet.workspace.workspace import Workspace
+
+
+class ReleaseWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What to do with an endpoint's release."""
+
+    action: Literal["release", "shadow", "canary", "promote", "rollback"]
+    why: str
+    model: str | None = None
+    """For `release` and `shadow`: `name`, `name:version` or `name@alias`."""
+    share: float | None = None
+    """For `canary`: the candidate's share of the traffic."""
+
+
+class FireWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why a trigger is fired by hand."""
+
+    reason: str
+
+
+class TokenWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The token to issue."""
+
+    name: str
+    role: RoleName
+    days: float = 90.0
+
+
+class ShownAlert(msgspec.Struct, kw_only=True):
+    """An alert with its identifier."""
+
+    id: str
+    alert: Alert
+
+
+class NewToken(msgspec.Struct, kw_only=True):
+    """A token: the only time it is shown."""
+
+    token: str
+
+
+def _datasets(workspace: Workspace, _: Request) -> list[Dataset]:
+    return [workspace.data.latest(name) for name in workspace.data.names()]
+
+
+def _versions(workspace: Workspace, request: Request) -> tuple[Dataset, ...]:
+    return workspace.data.versions(request.values["name"], limit=limit_of(request))
+
+
+def _runs(workspace: Workspace, request: Request) -> tuple[Run, ...]:
+    return workspace.tracking.runs(request.query().get("name"), limit=limit_of(request))
+
+
+def _run(workspace: Workspace, request: Request) -> Run:
+    return workspace.tracking.get(request.values["id"])
+
+
+def _models(workspace: Workspace, _: Request) -> list[Model]:
+    return [workspace.models.get(name) for name in workspace.models.names()]
+
+
+def _model(workspace: Workspace, request: Request) -> tuple[Model, ...]:
+    return workspace.models.versions(request.values["name"])
+
+
+def _releases(workspace: Workspace, _: Request) -> list[Release]:
+    names = workspace.releases.endpoints()
+    return [r for r in map(workspace.releases.current, names) if r is not None]
+
+
+def _history(workspace: Workspace, request: Request) -> tuple[Release, ...]:
+    return workspace.releases.history(request.values["endpoint"], limit=limit_of(request))
+
+
+def _move(workspace: Workspace, request: Request) -> Release:
+    wish = body_as(request, ReleaseWish)
+    endpoint = request.values["endpoint"]
+    # What is recorded is who asked, not in whose name the server runs.
+    releases = workspace.acting_for(request.principal.name).releases
+    match wish.action:
+        case "release":
+            return releases.release(endpoint, _asked_model(workspace, wish), why=wish.why)
+        case "shadow":
+            return releases.shadow(endpoint, _asked_model(workspace, wish), why=wish.why)
+        case "canary":
+            return releases.canary(endpoint, wish.share or 0.0, why=wish.why)
+        case "promote":
+            return releases.promote(endpoint, why=wish.why)
+        case "rollback":
+            return releases.rollback(endpoint, why=wish.why)
+
+
+def _asked_model(workspace: Workspace, wish: ReleaseWish) -> Model:
+    if wish.model is None:
+        raise Invalid(
+            f"action {wish.action!r} needs the field model",
+            code="bad-body",
+            hint="Name it as name, name:version or name@alias.",
+        )
+    return workspace.models.get(wish.model)
+
+
+def _windows(workspace: Workspace, request: Request) -> tuple[WindowClosed, ...]:
+    return workspace.monitoring.windows(request.values["endpoint"], limit=limit_of(request))
+
+
+def _alerts(workspace: Workspace, request: Request) -> list[ShownAlert]:
+    found = workspace.monitoring.alerts(request.query().get("endpoint"), limit=limit_of(request))
+    return [ShownAlert(id=identifier, alert=alert) for identifier, alert in found]
+
+
+def _triggers(workspace: Workspace, _: Request) -> tuple[Trigger, ...]:
+    return workspace.triggers.all()
+
+
+def _firings(workspace: Workspace, request: Request) -> tuple[Firing, ...]:
+    return workspace.triggers.firings(request.values["name"], limit=limit_of(request))
+
+
+def _fire(workspace: Workspace, request: Request) -> Firing:
+    wish = body_as(request, FireWish)
+    triggers = workspace.acting_for(request.principal.name).triggers
+    return triggers.fire(request.values["name"], wish.reason)
+
+
+def _why(workspace: Workspace, request: Request) -> Why:
+    why = workspace.serving.why(request.values["id"])
+    if why.prediction.endpoint not in workspace.releases.endpoints():
+        raise NotFound(f"no prediction {request.values['id']}", code="no-prediction")
+    return why
+
+
+def _replay(workspace: Workspace, request: Request) -> Replay:
+    return workspace.serving.replay(request.values["id"])
+
+
+def _issue(workspace: Workspace, request: Request) -> NewToken:
+    wish = body_as(request, TokenWish)
+    access = workspace.acting_for(request.principal.name).access
+    return NewToken(token=access.issue(wish.name, wish.role, days=wish.days))
+
+
+_READ = Permission.READ
+
+ROUTES: tuple[Any, ...] = (
+    ask("GET", "/data", _READ, "List data sets", _datasets, response=list[Dataset]),
+    ask("GET", "/data/{name}", _READ, "List versions", _versions, response=tuple[Dataset, ...]),
+    ask("GET", "/runs", _READ, "List runs", _runs, response=tuple[Run, ...]),
+    ask("GET", "/runs/{id}", _READ, "Read one run", _run, response=Run),
+    ask("GET", "/models", _READ, "List models", _models, response=list[Model]),
+    ask("GET", "/models/{name}", _READ, "List versions", _model, response=tuple[Model, ...]),
+    ask("GET", "/releases", _READ, "List releases in force", _releases, response=list[Release]),
+    ask(
+        "GET",
+        "/releases/{endpoint}",
+        _READ,
+        "List an endpoint's releases",
+        _history,
+        response=tuple[Release, ...],
+    ),
+    ask(
+        "POST",
+        "/releases/{endpoint}",
+        Permission.RELEASE,
+        "Move an endpoint's release",
+        _move,
+        request=ReleaseWish,
+        response=Release,
+    ),
+    ask(
+        "GET",
+        "/monitoring/{endpoint}",
+        _READ,
+        "List closed windows",
+        _windows,
+        response=tuple[WindowClosed, ...],
+    ),
+    ask("GET", "/alerts", _READ, "List alerts", _alerts, response=list[ShownAlert]),
+    ask("GET", "/triggers", _READ, "List triggers", _triggers, response=tuple[Trigger, ...]),
+    ask("GET", "/triggers/{name}", _READ, "List decisions", _firings, response=tuple[Firing, ...]),
+    ask(
+        "POST",
+        "/triggers/{name}",
+        Permission.RUN,
+        "Fire a trigger by hand",
+        _fire,
+        request=FireWish,
+        response=Firing,
+    ),
+    ask(
+        "GET",
+        "/predictions/{id}",
+        Permission.READ_DATA,
+        "Say why a prediction is what it is",
+        _why,
+        response=Why,
+    ),
+    ask(
+        "POST",
+        "/predictions/{id}/replay",
+        Permission.READ_DATA,
+        "Run a prediction again and compare bit for bit",
+        _replay,
+        response=Replay,
+    ),
+    ask(
+        "POST",
+        "/tokens",
+        Permission.ADMINISTER,
+        "Issue a token",
+        _issue,
+        request=TokenWish,
+        response=NewToken,
+    ),
+)

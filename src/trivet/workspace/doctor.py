@@ -1,0 +1,188 @@
+"""The doctor: what is wrong with this installation and project, and what to do about it."""
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from trivet.core.errors import TrivetError
+from trivet.workspace.settings import FOLDER, Settings, find_project, read_settings
+from trivet.workspace.wiring import open_embedded
+
+_LOW_SPACE_BYTES = 1 << 30
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"})
+
+
+class Symptom(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    about: str
+    level: Literal["fine", "look", "wrong"]
+    finding: str
+    advice: str = ""
+
+
+def examine(start: Path) -> tuple[Symptom, ...]:
+    """Look at the installation, and at the project in or above a folder when there is one."""
+    symptoms = [_python(), *_libraries()]
+    try:
+        folder = find_project(start)
+        settings = read_settings(folder)
+    except TrivetError as error:
+        return (*symptoms, _from(error, "project"))
+    symptoms.append(Symptom(about="project", level="fine", finding=f"{settings.project}"))
+    checks: tuple[Callable[[Path, Settings], Iterator[Symptom]], ...] = (
+        _space,
+        _privacy,
+        _file_system,
+        _ports,
+        _flow,
+        _stores,
+    )
+    for check in checks:
+        symptoms.extend(check(folder, settings))
+    return tuple(symptoms)
+
+
+def _python() -> Symptom:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Symptom(about="Python", level="fine", finding=version)
+    return Symptom(
+        about="Python", level="wrong", finding=version, advice="Use Python 3.11 or newer."
+    )
+
+
+def _libraries() -> Iterator[Symptom]:
+    extras = {
+        "local": ("deltalake", "polars", "onnxruntime", "uvicorn", "uvloop", "httptools"),
+        "train": ("lightgbm", "onnx", "onnxmltools", "sklearn", "skl2onnx"),
+    }
+    for extra, names in extras.items():
+        missing = [name for name in names if find_spec(name) is None]
+        if missing:
+            yield Symptom(
+                about=f"extra {extra}",
+                level="look",
+                finding=f"not installed: {', '.join(missing)}",
+                advice=f"pip install 'trivet[{extra}]'",
+            )
+        else:
+            yield Symptom(about=f"extra {extra}", level="fine", finding="installed")
+
+
+def _space(folder: Path, _: Settings) -> Iterator[Symptom]:
+    free = shutil.disk_usage(folder).free
+    enough = free >= _LOW_SPACE_BYTES
+    yield Symptom(
+        about="disk",
+        level="fine" if enough else "wrong",
+        finding=f"{free >> 20} MiB free",
+        advice="" if enough else "Free some space: a full disk refuses writes.",
+    )
+
+
+def _privacy(folder: Path, _: Settings) -> Iterator[Symptom]:
+    own = folder / FOLDER
+    if not own.exists():
+        yield Symptom(about="stores", level="look", finding="none yet", advice="trivet run")
+        return
+    loose = own.stat().st_mode & 0o077
+    yield Symptom(
+        about="privacy",
+        level="wrong" if loose else "fine",
+        finding=f"{FOLDER} is open to others" if loose else f"{FOLDER} is the owner's alone",
+        advice=f"chmod 700 {own}" if loose else "",
+    )
+
+
+def _file_system(folder: Path, _: Settings) -> Iterator[Symptom]:
+    kind = _kind_of(folder)
+    if kind in _NETWORK:
+        yield Symptom(
+            about="file system",
+            level="wrong",
+            finding=f"{kind} is a network file system: its locks do not protect a database",
+            advice="Move the project to a local disk.",
+        )
+
+
+def _kind_of(folder: Path) -> str:
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "unknown"
+    best, kind = "", "unknown"
+    for line in mounts:
+        _, point, name, *_ = line.split()
+        inside = folder == Path(point) or Path(point) in folder.parents
+        if inside and len(point) >= len(best):
+            best, kind = point, name
+    return kind
+
+
+def _ports(_: Path, settings: Settings) -> Iterator[Symptom]:
+    for name, port in (
+        ("up.port", settings.up.port),
+        ("up.serving_port", settings.up.serving_port),
+    ):
+        with socket.socket() as probe:
+            probe.settimeout(0.3)
+            taken = probe.connect_ex(("127.0.0.1", port)) == 0
+        yield Symptom(
+            about=f"port {port}",
+            level="look" if taken else "fine",
+            finding="something listens there" if taken else "free",
+            advice=f"Is `trivet up` running? Otherwise change {name}." if taken else "",
+        )
+
+
+def _flow(folder: Path, settings: Settings) -> Iterator[Symptom]:
+    if not settings.flow:
+        yield Symptom(
+            about="flow",
+            level="look",
+            finding="none is set",
+            advice='Set flow = "pipeline:train" in trivet.toml.',
+        )
+        return
+    module = settings.flow.partition(":")[0].replace(".", os.sep)
+    found = (folder / f"{module}.py").is_file() or (folder / module / "__init__.py").is_file()
+    yield Symptom(
+        about="flow",
+        level="fine" if found else "wrong",
+        finding=settings.flow if found else f"{module}.py is not in the project",
+        advice="" if found else "Correct flow in trivet.toml.",
+    )
+
+
+def _stores(folder: Path, settings: Settings) -> Iterator[Symptom]:
+    if not (folder / FOLDER).exists():
+        return
+    try:
+        opened = open_embedded(folder, settings)
+    except (TrivetError, OSError) as error:
+        yield _from(error, "stores")
+        return
+    try:
+        dead = opened.stores.journal.tasks(state="failed")
+        yield Symptom(about="stores", level="fine", finding="open and answer")
+        if dead:
+            yield Symptom(
+                about="runs",
+                level="look",
+                finding=f"{len(dead)} asked-for runs failed for good, the last is {dead[0].key}",
+                advice="See `trivet tracking list`, mend the cause, fire the trigger again.",
+            )
+    finally:
+        opened.close()
+
+
+def _from(error: TrivetError | OSError, about: str) -> Symptom:
+    hint = error.hint if isinstance(error, TrivetError) else ""
+    return Symptom(about=about, level="wrong", finding=str(error), advice=hint)
