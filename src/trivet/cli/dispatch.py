@@ -83,7 +83,11 @@ def _find(
             hint=f"Did you mean {' or '.join(near)}?" if near else "See `trivet --help`.",
         )
     group = load_group(rooms[name][0])
-    if not rest or rest[0] in {"-h", "--help"}:
+    wants_help = bool({"-h", "--help"} & set(rest[:1]))
+    if "list" in group and not wants_help and (not rest or rest[0].startswith("--")):
+        # A room without a verb shows what is in it.
+        return group["list"], f"trivet {name} list", rest
+    if not rest or wants_help:
         lines = [f"usage: trivet {name} VERB ...", "", f"{rooms[name][1]}", "", "verbs:"]
         lines += [f"  {verb:<11} {command.summary}" for verb, command in group.items()]
         print("\n".join(lines))

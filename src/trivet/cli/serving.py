@@ -10,7 +10,7 @@ from trivet.cli.output import fields, table
 from trivet.core.clock import from_micros
 from trivet.core.errors import NotFound
 from trivet.serving.exchange import LabelIn
-from trivet.serving.lineage import Why
+from trivet.serving.lineage import DataLink, Why
 from trivet.serving.records import output_values
 from trivet.workspace.workspace import open as open_workspace
 
@@ -60,8 +60,8 @@ def describe_why(why: Why) -> str:
                     (
                         "data" if i == 0 else "",
                         (
-                            f"{link.commit.dataset} {link.id} "
-                            f"({sum(t.rows for t in link.commit.tables)} rows, {link.commit.source})"
+                            f"{link.commit.dataset} {link.id} ({_rows(link)} rows, "
+                            f"{link.commit.source})"
                         ),
                     )
                     for i, link in enumerate(why.data)
@@ -72,8 +72,8 @@ def describe_why(why: Why) -> str:
                 (
                     "environment",
                     (
-                        f"Python {why.environment.python}, {why.environment.packages} distributions, "
-                        f"{why.environment.platform}"
+                        f"Python {why.environment.python}, {why.environment.packages} "
+                        f"distributions, {why.environment.platform}"
                     ),
                 ),
                 ("  lock", why.environment.lock),
@@ -83,6 +83,10 @@ def describe_why(why: Why) -> str:
         table(("input", "value"), list(why.inputs.items())),
     ]
     return "\n".join(lines)
+
+
+def _rows(link: DataLink) -> int:
+    return sum(table.rows for table in link.commit.tables)
 
 
 def _replay(options: Namespace) -> Answer:

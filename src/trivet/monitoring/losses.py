@@ -6,16 +6,25 @@ has mean 0 on an easy day and on a hard one (Murphy 1973; Spiegelhalter 1986).
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trivet.models.facts import Signature
+from trivet.models.facts import Signature, Task
+from trivet.models.reference import day_losses
 from trivet.monitoring.collecting import Seen
 from trivet.monitoring.facts import Figure
 from trivet.serving.records import output_values
 from trivet.statistics.intervals import Interval, auc_interval, student_mean, wilson
-from trivet.statistics.metrics import brier_losses, excess_brier_losses
+from trivet.statistics.metrics import brier_losses
+
+WATCHED: Final[dict[Task, str]] = {
+    "binary": "excess-brier",
+    "multiclass": "miss",
+    "regression": "absolute-error",
+}
+"""The loss that is watched, by task; see `trivet.models.reference.day_losses`."""
 
 _FEWEST_FOR_AUC = 20
 
@@ -28,37 +37,19 @@ def labelled(rows: Sequence[Seen]) -> tuple[NDArray[np.float64], NDArray[np.floa
     return truth, outputs.reshape(len(known), -1)
 
 
-def watched_losses(
-    signature: Signature, truth: NDArray[np.float64], outputs: NDArray[np.float64], scale: float
-) -> NDArray[np.float64]:
-    """Return the watched loss of each row, within `loss_range`.
-
-    Args:
-        signature: For its task.
-        truth: (n,) class indexes, or values.
-        outputs: (n, m) as the model answered.
-        scale: For regression: the error that counts as 1; larger ones count as 1 too.
-    """
-    if signature.task == "binary":
-        return excess_brier_losses(truth, outputs[:, 0])
-    if signature.task == "multiclass":
-        right = outputs[np.arange(truth.size), truth.astype(np.intp)]
-        return 1.0 - np.clip(right, 0.0, 1.0)
-    return np.clip(np.abs(truth - outputs[:, 0]) / scale, 0.0, 1.0)
-
-
-def loss_range(signature: Signature) -> tuple[float, float]:
-    """Return the smallest and largest possible watched loss."""
-    return (-0.125, 1.0) if signature.task == "binary" else (0.0, 1.0)
-
-
 def compared_losses(
     signature: Signature, truth: NDArray[np.float64], outputs: NDArray[np.float64], scale: float
 ) -> NDArray[np.float64]:
-    """Return the loss of each row by which two models are compared on equal rows, in [0, 1]."""
-    if signature.task == "binary":
-        return brier_losses(truth, outputs[:, 0])
-    return watched_losses(signature, truth, outputs, scale)
+    """Return the loss of each row by which two models are compared on equal rows, in [0, 1].
+
+    Args:
+        signature: For its task.
+        truth: (n,) class numbers, or values.
+        outputs: (n, m) as the model answered.
+        scale: For regression: the error that counts as 1; larger ones count as 1 too.
+    """
+    losses = day_losses(signature.task, truth, outputs, scale)
+    return losses["brier"] if signature.task == "binary" else losses[WATCHED[signature.task]]
 
 
 def figures(

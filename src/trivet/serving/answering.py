@@ -5,7 +5,7 @@ into one float32 matrix per variant, the session runs inline, and the records ar
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from trivet.core.ids import new_id
@@ -23,7 +23,7 @@ class Asked(NamedTuple):
 
     rows: Sequence[Row]
     units: Sequence[str] | None
-    event_us: Callable[[int], int | None]
+    event_us: Sequence[int] | None
     variant: str | None
 
 
@@ -75,7 +75,7 @@ def answer(live: Live, asked: Asked) -> Answered:
                     assignment=chosen.how,
                     share=chosen.share,
                     unit=asked.units[i] if asked.units else None,
-                    event_us=asked.event_us(i),
+                    event_us=asked.event_us[i] if asked.event_us else None,
                     inputs=tuple(values[position]),
                     output=result[position].tobytes(),
                     package=model.package,
@@ -113,7 +113,7 @@ def shadow(live: Live, asked: Asked, ids: Sequence[str]) -> list[bytes]:
                 assignment="shadow",
                 share=0.0,
                 unit=asked.units[i] if asked.units else None,
-                event_us=asked.event_us(i),
+                event_us=asked.event_us[i] if asked.event_us else None,
                 inputs=tuple(row),
                 output=result[i].tobytes(),
                 package=model.package,

@@ -183,12 +183,7 @@ class ServingApp:
     async def _predict(self, request: Request) -> Reply:
         live = self._endpoints.get(request.values["endpoint"])
         asked_for = read_predict(request.body)
-        asked = Asked(
-            asked_for.rows,
-            asked_for.units,
-            lambda row: event_micros(asked_for, row),
-            asked_for.variant,
-        )
+        asked = Asked(asked_for.rows, asked_for.units, event_micros(asked_for), asked_for.variant)
         answered = answer(live, asked)
         await self._log(live, answered)
         response = PredictResponse(

@@ -114,22 +114,22 @@ def read_labels(body: bytes) -> LabelsRequest:
         raise _no_request(error, '{"labels": [{"prediction": id, "value": 1}]}') from error
 
 
-def event_micros(request: PredictRequest, row: int) -> int | None:
-    """Return a row's event time in microseconds, or None.
+def event_micros(request: PredictRequest) -> list[int] | None:
+    """Return the rows' event times in microseconds since 1970 (UTC), or None.
 
     Raises:
-        Invalid: The time has no zone.
+        Invalid: A time has no zone.
     """
     if request.event_times is None:
         return None
-    instant = request.event_times[row]
-    if instant.tzinfo is None:
-        raise Invalid(
-            f"event_times[{row}] is a datetime without a time zone; expected one with",
-            code="naive-time",
-            hint="Write 2013-03-01T10:00:00Z or +01:00 at its end.",
-        )
-    return to_micros(instant)
+    for row, instant in enumerate(request.event_times):
+        if instant.tzinfo is None:
+            raise Invalid(
+                f"event_times[{row}] is a datetime without a time zone; expected one with",
+                code="naive-time",
+                hint="Write 2013-03-01T10:00:00Z, or +01:00 at its end.",
+            )
+    return [to_micros(instant) for instant in request.event_times]
 
 
 def _no_request(error: Exception, form: str) -> Invalid:

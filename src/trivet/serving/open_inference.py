@@ -88,7 +88,7 @@ def read_request(headers: Iterable[tuple[bytes, bytes]], body: bytes, live: Live
     asked = Asked(
         rows,
         [str(units)] * len(rows) if units is not None else None,
-        lambda _: None,
+        None,
         _variant(request),
     )
     return Inference(asked, request)
@@ -227,34 +227,30 @@ def _leaves(tensor: Tensor, count: int) -> list[Any]:
             break
     if len(flat) != count:
         raise _bad(f"input {tensor.name!r} has not the {count} values that its shape says")
-    accepts = _ACCEPTS[_family(tensor.datatype)]
+    family = tensor.datatype.rstrip("0123456789")
     for value in flat:
-        if not accepts(value):
+        if not _is_accepted(value, family):
             raise _bad(
                 f"input {tensor.name!r} holds a {type(value).__name__}; expected {tensor.datatype}"
             )
     return flat
 
 
-def _family(datatype: str) -> str:
-    return datatype.rstrip("0123456789")
-
-
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: object) -> bool:
-    return value is None or isinstance(value, float) or _is_integer(value)
-
-
-_ACCEPTS: Final = {
-    "BOOL": lambda value: isinstance(value, bool) or value in (0, 1),
-    "INT": lambda value: value is None or _is_integer(value),
-    "UINT": lambda value: value is None or (_is_integer(value) and value >= 0),
-    "FP": _is_number,
-    "BYTES": lambda value: value is None or isinstance(value, str),
-}
+def _is_accepted(value: object, family: str) -> bool:
+    """Say whether a JSON value may stand in a tensor of a family; null is a missing value."""
+    if value is None:
+        return family != "BOOL"
+    if family == "BOOL":
+        return isinstance(value, bool) or (_is_integer(value) and value in {0, 1})
+    if family == "BYTES":
+        return isinstance(value, str)
+    if family == "FP":
+        return isinstance(value, float) or _is_integer(value)
+    return _is_integer(value)
 
 
 def _unpack(tensor: Tensor, count: int, raw: bytes, size: int) -> list[Any]:

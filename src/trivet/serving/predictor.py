@@ -11,7 +11,6 @@ from trivet.core.ports import Blobs
 from trivet.models.encoding import Encoder
 from trivet.models.facts import Model, Signature
 from trivet.models.packaging import Package, open_package
-from trivet.models.session import Session
 from trivet.serving.exchange import Answer
 
 _TOLERANCE = 1e-5
@@ -35,7 +34,7 @@ class LoadedModel:
         self.package = model.version.package
         self.signature: Signature = package.signature
         self.encoder = Encoder(package.signature)
-        self.session = Session(package.onnx)
+        self.session = package.session()
         self.is_exact = self._prove(package)
         """Whether the golden rows gave the recorded bits, and not only the recorded values."""
 

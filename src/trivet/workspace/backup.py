@@ -52,11 +52,10 @@ def back_up(opened: Opened, target: Path, on_file: Callable[[str], None] | None 
             manifest: `restore` refuses it.
     """
     _demand_empty(target)
-    tell = on_file or (lambda _: None)
+    tell: Callable[[str], None] = on_file or _silent
     try:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (target / "ledger").mkdir(mode=0o700)
-        opened.backup_ledger(target / "ledger" / "ledger.db")
+        opened.backup_ledger(target / "ledger")
         shutil.copyfile(opened.folder / "format.json", target / "format.json")
         # Segments may be merged while they are copied: what was merged is gone and its successor
         # new. So the walk is repeated until it finds nothing new.
@@ -103,7 +102,7 @@ def restore(source: Path, folder: Path, on_file: Callable[[str], None] | None = 
             code="folder-exists",
             hint="Move it away first; a restore never overwrites.",
         )
-    tell = on_file or (lambda _: None)
+    tell: Callable[[str], None] = on_file or _silent
     scratch = folder.with_name(f"{folder.name}.restoring")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(mode=0o700, parents=True)
@@ -148,6 +147,10 @@ def check_backup(source: Path) -> Manifest:
                 hint="Restore another backup.",
             )
     return manifest
+
+
+def _silent(name: str) -> None:
+    del name
 
 
 def _demand_empty(target: Path) -> None:

@@ -42,7 +42,7 @@ def check_stores(stores: Stores, on_progress: Callable[[str], None] | None = Non
         stores: The stores; writers may go on meanwhile.
         on_progress: Told which part begins.
     """
-    tell = on_progress or (lambda _: None)
+    tell: Callable[[str], None] = on_progress or _silent
     damages: list[Damage] = []
     links = 0
     tell("ledger")
@@ -73,6 +73,10 @@ def check_stores(stores: Stores, on_progress: Callable[[str], None] | None = Non
             tables += len(commit.tables)
             damages.extend(_bad_tables(stores, entry, commit))
     return Report(links=links, facts=facts, blobs=blobs, tables=tables, damages=tuple(damages))
+
+
+def _silent(part: str) -> None:
+    del part
 
 
 def _entries(stores: Stores) -> Iterator[Entry]:

@@ -22,7 +22,7 @@ from trivet.workspace import wiring
 from trivet.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from trivet.http.application import Application
 
@@ -168,7 +168,7 @@ _ANSWERED = frozenset({0, 5})
 
 
 @contextmanager
-def _kept(workspace: Workspace, task: Task) -> "Iterator[None]":
+def _kept(workspace: Workspace, task: Task) -> "Generator[None]":
     over = threading.Event()
 
     def keep() -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trivet.access.permissions import Principal
     from trivet.adapters.sqlite.database import Database
     from trivet.data.service import DataService
+    from trivet.data.targets import Target
     from trivet.http.application import Application
     from trivet.http.guards import DoorPolicy
     from trivet.models.service import ModelsService
@@ -41,7 +42,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     stores: Stores
     folder: Path
     close: Callable[[], None]
-    backup_ledger: Callable[[Path], None]
+    backup_ledger: Callable[[Path], Path]
 
 
 def open_embedded(project_folder: Path, settings: Settings) -> Opened:
@@ -104,6 +105,26 @@ def runner() -> Runner:
     from trivet.adapters.process.runner import ProcessRunner
 
     return ProcessRunner()
+
+
+def examine_table(path: Path, target: str) -> "Target":
+    """Read a table and say what kind of task its target asks for.
+
+    Raises:
+        NotFound: There is no such file.
+        Invalid: It is no table, or the target will not do; the message says why.
+    """
+    from trivet.data.sources import read_table
+    from trivet.data.targets import inspect_target
+
+    return inspect_target(read_table(path), target)
+
+
+def name_of_file(path: Path) -> str:
+    """Return the data set's name for a file."""
+    from trivet.data.naming import name_from_file
+
+    return name_from_file(path)
 
 
 def data_service(stores: Stores, scope: Scope) -> "DataService":
@@ -203,7 +224,7 @@ def run_server(app: "Application", listener: "socket") -> None:
     import uvicorn
 
     config = uvicorn.Config(
-        app,  # pyright: ignore[reportArgumentType]  # any ASGI callable
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -1,0 +1,148 @@
+"""Making projects: a template rendered around the user's own table, or nothing left behind."""
+
+import getpass
+import shutil
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import msgspec
+
+from trivet.core.errors import Conflict, NotFound, TrivetError
+from trivet.core.ids import check_name
+from trivet.data.facts import Dataset
+from trivet.data.targets import Target
+from trivet.workspace import wiring
+from trivet.workspace.workspace import open as open_workspace
+
+_TEMPLATES = "trivet.templates"
+_SUFFIX = ".tmpl"  # keeps tools from reading Python that is not rendered yet
+_RENAMED = {"gitignore": ".gitignore", "ci.yml": ".github/workflows/ci.yml"}
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A new project."""
+
+    name: str
+    folder: str
+    files: tuple[str, ...]
+    dataset: Dataset
+    task: str
+
+
+def template_names() -> tuple[str, ...]:
+    """Return the names of the templates, sorted."""
+    return tuple(sorted(item.name for item in files(_TEMPLATES).iterdir() if _is_template(item)))
+
+
+def make_project(name: str, template: str, data: Path, target: str, parent: Path) -> Made:
+    """Make a project from a template and a table.
+
+    The table is read and its target examined before anything is written; the project appears under
+    its name only when it is whole.
+
+    Args:
+        name: The project's name and folder.
+        template: One of `template_names()`.
+        data: A CSV or Parquet file.
+        target: The column to predict.
+        parent: Where the folder is made.
+
+    Raises:
+        Invalid: The name, the table or the target will not do; the message says why.
+        NotFound: There is no such template or file.
+        Conflict: The folder exists.
+    """
+    check_name(name, "project name")
+    folder = parent / name
+    if folder.exists():
+        raise Conflict(
+            f"{folder} exists", code="folder-exists", hint="Choose another name, or remove it."
+        )
+    source = _template(template)
+    facts = wiring.examine_table(data, target)
+    dataset_name = wiring.name_of_file(data)
+    words = {
+        "name": name,
+        "data": dataset_name,
+        "target": target,
+        "task": facts.task,
+        "rows": str(facts.rows),
+        "owner": _owner(),
+        **_task_words(facts),
+    }
+    scratch = parent / f".{name}.making"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        written = render(source, scratch, words)
+        with open_workspace(scratch) as workspace:
+            dataset = workspace.data.import_file(data, dataset_name)
+        scratch.rename(folder)
+    except (TrivetError, OSError):
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return Made(name=name, folder=str(folder), files=written, dataset=dataset, task=facts.task)
+
+
+def render(template: Traversable, folder: Path, words: Mapping[str, str]) -> tuple[str, ...]:
+    """Write a template's files with each `@word@` replaced; return their paths.
+
+    Raises:
+        Invalid: A file asks for a word that is not given.
+    """
+    written: list[str] = []
+    for path, item in sorted(_walk(template, "")):
+        text = item.read_text(encoding="utf-8")
+        for word, value in words.items():
+            text = text.replace(f"@{word}@", value)
+        place = _RENAMED.get(path, path.removesuffix(_SUFFIX))
+        target = folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        written.append(place)
+    return tuple(written)
+
+
+def _walk(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:
+    found: list[tuple[str, Traversable]] = []
+    for item in folder.iterdir():
+        if item.name == "__pycache__":
+            continue
+        if item.is_dir():
+            found += _walk(item, f"{prefix}{item.name}/")
+        else:
+            found.append((prefix + item.name, item))
+    return found
+
+
+def _template(name: str) -> Traversable:
+    found = files(_TEMPLATES) / name
+    if "/" in name or not _is_template(found):
+        raise NotFound(
+            f"there is no template {name!r}",
+            code="no-template",
+            hint=f"Choose one of: {', '.join(template_names())}.",
+        )
+    return found
+
+
+def _is_template(item: Traversable) -> bool:
+    return item.is_dir() and (item / "trivet.toml").is_file()
+
+
+def _task_words(target: Target) -> dict[str, str]:
+    classes = len(target.classes)
+    extra = f'\n        "num_class": {classes},' if target.task == "multiclass" else ""
+    positive = "None"
+    if target.task == "binary" and not target.classes[1].replace(".", "").isdigit():
+        # Text classes do not say which one is the event; numbers do: the greater one.
+        positive = repr(target.classes[1]) if target.classes[1] != "true" else "True"
+    return {"objective": target.task, "classes": extra, "positive": positive}
+
+
+def _owner() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "nobody yet"

@@ -1,0 +1,78 @@
+"""The files of a project that say how its model goes live and is watched."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from trivet.core.errors import Invalid
+from trivet.releases.judge import RolloutPolicy
+from trivet.triggers.facts import Cause
+
+T = TypeVar("T")
+
+RELEASE_FILE = "release.toml"
+MONITOR_FILE = "monitor.toml"
+
+
+class ReleaseFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`release.toml`: how a version goes live."""
+
+    log_mode: Literal["audit", "monitor"] = "audit"
+    automatic: bool = True
+    """Whether a retrained version that passed the gate goes through shadow and canary itself."""
+    rollout: RolloutPolicy = RolloutPolicy()
+
+
+class TriggerFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table `[triggers.<name>]` of `monitor.toml`."""
+
+    cause: Cause
+    watch: str = ""
+    flow: str = ""
+    """The flow to run; the project's when empty."""
+    parameters: dict[str, Any] = {}
+    cooldown_s: float = 0.0
+    per_week: int | None = None
+
+
+class MonitorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`monitor.toml`: what is watched, and what asks for a retraining."""
+
+    window_s: float = 86_400.0
+    label_delay_s: float = 86_400.0
+    false_alarms_per_year: float = 1.0
+    tolerance: float = 0.0
+    triggers: dict[str, TriggerFile] = {}
+
+
+def read_release_file(folder: Path) -> ReleaseFile:
+    """Read `release.toml`; the defaults when the project has none.
+
+    Raises:
+        Invalid: It cannot be read, or says something unknown.
+    """
+    return _read(folder / RELEASE_FILE, ReleaseFile)
+
+
+def read_monitor_file(folder: Path) -> MonitorFile:
+    """Read `monitor.toml`; the defaults when the project has none.
+
+    Raises:
+        Invalid: It cannot be read, or says something unknown.
+    """
+    return _read(folder / MONITOR_FILE, MonitorFile)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), kind)
+    except FileNotFoundError:
+        return kind()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise Invalid(
+            f"{path.name} cannot be read: {error}",
+            code="bad-settings",
+            hint="Look the setting up in docs/reference/settings.md.",
+        ) from error
