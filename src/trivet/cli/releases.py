@@ -5,6 +5,7 @@ from argparse import Namespace
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
 from trivet.releases.facts import Release
+from trivet.workspace.delivery import release_model
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
@@ -27,8 +28,9 @@ def _move(ws: Workspace, options: Namespace) -> Release:
     model = ws.models.get(options.model or ws.settings.model)
     if options.shadow:
         return ws.releases.shadow(endpoint, model, why=why)
-    mode = ws.settings.serving.log_mode
-    return ws.releases.release(endpoint, model, why=why, log_mode=mode)
+    if endpoint == ws.settings.endpoint:
+        return release_model(ws, model, why=why)
+    return ws.releases.release(endpoint, model, why=why)
 
 
 def _list(options: Namespace) -> Answer:

@@ -8,7 +8,7 @@ from trivet.core.facts import Entry, HeadMove, Scope, draft, read
 from trivet.core.gates import Finding
 from trivet.core.ids import check_name
 from trivet.core.ports import Stores
-from trivet.models.facts import GateVerdict, Model
+from trivet.models.facts import GateVerdict, Model, ModelVersion
 from trivet.releases.facts import (
     LogMode,
     Release,
@@ -252,15 +252,12 @@ class ReleasesService:
         )
         parents = [variant.model for variant in variants] + ([before.id] if before else [])
         fact = draft(plan, parents=parents)
-        self._ledger.commit(
-            self._scope.batch(
-                why,
-                [fact],
-                heads=[
-                    HeadMove(name=_head(endpoint), to=fact.id, expect=before.id if before else None)
-                ],
-            )
-        )
+        heads = [HeadMove(name=_head(endpoint), to=fact.id, expect=before.id if before else None)]
+        if stage == "full":
+            # Whoever answers everybody is what the next candidate is compared with.
+            name = read(self._ledger.get(variants[0].model), ModelVersion).name
+            heads.append(HeadMove(name=f"model/{name}@champion", to=variants[0].model))
+        self._ledger.commit(self._scope.batch(why, [fact], heads=heads))
         return Release(id=fact.id, plan=plan)
 
 

@@ -8,28 +8,17 @@ import msgspec
 
 from trivet.core.clock import Clock
 from trivet.core.errors import Conflict, NotFound
-from trivet.core.facts import HeadMove, Inbox, Scope, TaskNew, draft, read
+from trivet.core.facts import HeadMove, Inbox, Scope, draft, read
 from trivet.core.ids import check_name, new_id
 from trivet.core.ports import Stores
 from trivet.data.facts import DataCommit
 from trivet.monitoring.facts import Alert, AlertResolved
+from trivet.pipelines.requests import RunRequest, new_task
 from trivet.triggers.facts import Cause, Firing, Trigger, TriggerSet
 from trivet.triggers.rules import Decision, Past, Sight, check_rule, decide, due_mark
 
-RUNS = "runs"
-"""The journal's queue of asked-for runs."""
-
 _HISTORY = 1000
-_encode = msgspec.json.Encoder().encode
-
-
-class RunAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a task in queue `runs`."""
-
-    flow: str
-    parameters: dict[str, Any]
-    asked_by: str
-    """Identifier of the firing."""
+_ATTEMPTS = 3
 
 
 class TriggersService:
@@ -222,8 +211,8 @@ class TriggersService:
         if not decision.fires:
             self._ledger.commit(self._scope.batch(decision.reason, [fact]))
             return firing
-        asked = RunAsked(flow=rule.flow, parameters=rule.parameters, asked_by=fact.id)
-        task = TaskNew(key=f"{self._scope.project}/{key}", queue=RUNS, body=_encode(asked))
+        asked = RunRequest(flow=rule.flow, parameters=rule.parameters, asked_by=fact.id)
+        task = new_task(asked, key=f"{self._scope.project}/{key}", max_attempts=_ATTEMPTS)
         # The inbox row makes a mark count once: of two processes that look at once, one asks.
         seen = Inbox(source=f"trigger/{self._scope.project}/{rule.name}", key=decision.mark or "")
         self._ledger.commit(self._scope.batch(decision.reason, [fact], tasks=[task], inbox=[seen]))

@@ -17,7 +17,7 @@ from trivet.core.errors import Conflict, TrivetError, Unavailable
 from trivet.core.facts import TaskMove
 from trivet.core.ports import Job, Task
 from trivet.http.guards import DoorPolicy, loopback_policy
-from trivet.triggers.service import RUNS
+from trivet.pipelines.requests import QUEUE
 from trivet.workspace import wiring
 from trivet.workspace.workspace import Workspace
 
@@ -120,7 +120,7 @@ def run_runner(workspace: Workspace) -> None:
     """Execute asked-for runs, each in a child process, until told to stop."""
     owner = f"runner-{os.getpid()}"
     while True:
-        tasks = workspace.stores.journal.claim(RUNS, owner=owner, lease_s=_LEASE_S)
+        tasks = workspace.stores.journal.claim(QUEUE, owner=owner, lease_s=_LEASE_S)
         for task in tasks:
             execute(workspace, task, owner)
         if not tasks:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trivet.data.targets import Target
     from trivet.http.application import Application
     from trivet.http.guards import DoorPolicy
+    from trivet.models.rules import ChecklistSpec
     from trivet.models.service import ModelsService
     from trivet.monitoring.service import MonitoringService
     from trivet.pipelines.service import PipelinesService
@@ -125,6 +126,17 @@ def name_of_file(path: Path) -> str:
     from trivet.data.naming import name_from_file
 
     return name_from_file(path)
+
+
+def read_checklist(text: str) -> "ChecklistSpec":
+    """Read a gate's TOML text.
+
+    Raises:
+        Invalid: It cannot be read.
+    """
+    from trivet.models.rules import read_checklist as read
+
+    return read(text)
 
 
 def data_service(stores: Stores, scope: Scope) -> "DataService":

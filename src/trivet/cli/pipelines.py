@@ -1,0 +1,148 @@
+"""`trivet run` and `trivet pipelines`: flows and steps."""
+
+import sys
+import time
+from argparse import Namespace
+from traceback import format_exception
+
+from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.errors import EXIT_CODES, FAILED
+from trivet.cli.models import findings
+from trivet.cli.output import table
+from trivet.cli.tracking import describe_run
+from trivet.core.errors import Invalid, NotFound, Refused, TrivetError
+from trivet.core.ids import new_id
+from trivet.pipelines.running import OnEvent, StepEvent
+from trivet.tracking.facts import Run
+from trivet.workspace.delivery import Delivered, deliver
+from trivet.workspace.workspace import Workspace
+from trivet.workspace.workspace import open as open_workspace
+
+_WORDS = {
+    "started": "…",
+    "done": "run",
+    "remembered": "remembered",
+    "retried": "again",
+    "failed": "FAILED",
+}
+
+
+def _run(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        if options.plan:
+            return _plan(ws, options)
+        show = _silent if options.json else _show_event
+        try:
+            run = _execute(ws, options, show)
+        except TrivetError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the edge where a user's own code fails
+            return _failed(error)
+        delivered = None if options.no_delivery else deliver(ws, run)
+    return _answer(run, delivered)
+
+
+def _execute(ws: Workspace, options: Namespace, show: OnEvent) -> Run:
+    if options.task:
+        task = ws.stores.journal.task(options.task)
+        if task is None:
+            raise NotFound(f"no task {options.task!r}", code="no-task")
+        return ws.pipelines.execute(task.body, request=task.key, on_event=show)
+    flow = options.flow or ws.settings.flow
+    if not flow:
+        raise Invalid(
+            "no flow is named; expected `module:function`",
+            code="no-flow",
+            hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
+        )
+    return ws.pipelines.run(flow, request=new_id(), on_event=show, **_parameters(options.set))
+
+
+def _plan(ws: Workspace, options: Namespace) -> Answer:
+    plan = ws.pipelines.plan(options.flow or ws.settings.flow, **_parameters(options.set))
+    rows = [(item.step, item.action, "; ".join(item.reasons)) for item in plan.steps]
+    text = table(("step", "would", "because"), rows)
+    if not plan.complete:
+        text += "\nfurther steps depend on values that nobody has yet"
+    return Answer(plan, text)
+
+
+def _answer(run: Run, delivered: Delivered | None) -> Answer:
+    lines = [describe_run(run)]
+    if delivered is None:
+        return Answer({"run": run, "delivered": None}, lines[0])
+    verdict = delivered.verdict
+    lines += ["", f"gate {verdict.gate}: {'passed' if verdict.passed else 'REFUSED'}"]
+    lines += [findings(verdict.findings), ""]
+    if delivered.model:
+        lines.append(f"{delivered.model.label}  {delivered.package}")
+    lines.append(delivered.note)
+    code = 0 if verdict.passed else EXIT_CODES[Refused]
+    return Answer({"run": run, "delivered": delivered}, "\n".join(lines), code)
+
+
+def _failed(error: Exception) -> Answer:
+    text = "".join(format_exception(error))
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    data = {"error": f"{type(error).__name__}: {error}", "notes": notes}
+    return Answer(data, f"{text}\nthe run failed; what its steps made before is remembered", FAILED)
+
+
+def _parameters(pairs: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise Invalid(
+                f"parameter {pair!r} has no value; expected name=value",
+                code="bad-parameter",
+                hint="For example --set rounds=200.",
+            )
+        found[name] = value
+    return found
+
+
+def _steps(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        steps = ws.pipelines.steps(options.run)
+    rows = [(s.step, s.status, s.seconds, s.key[:12]) for s in steps]
+    return Answer(steps, table(("step", "status", "seconds", "key"), rows, empty="no steps"))
+
+
+def _show_event(event: StepEvent) -> None:
+    if event.kind == "started":
+        return
+    seconds = f"{event.seconds:7.2f} s" if event.kind != "remembered" else ""
+    line = f"{time.strftime('%H:%M:%S')}  {event.step:<20} {_WORDS[event.kind]:<11} {seconds}"
+    print(line.rstrip(), file=sys.stderr, flush=True)
+
+
+def _silent(event: StepEvent) -> None:
+    del event
+
+
+run = Command(
+    "Run a flow; package, judge and register what it trains.",
+    "trivet run --set rounds=200",
+    _run,
+    (
+        Argument("flow", "`module:function` (default: the project's)", {"nargs": "?"}),
+        Argument(
+            "--set",
+            "a parameter of the flow, name=value; may be repeated",
+            {"action": "append", "default": [], "metavar": "NAME=VALUE"},
+        ),
+        Argument("--plan", "only say what would run, and why", {"action": "store_true"}),
+        Argument("--no-delivery", "run the flow and stop there", {"action": "store_true"}),
+        Argument("--task", "execute an asked-for run (the runner does this)", {"metavar": "KEY"}),
+    ),
+)
+
+VERBS: Group = {
+    "steps": Command(
+        "List the steps of a run: what was run and what was remembered.",
+        "trivet pipelines steps 01a20078b2f679378f03478a29de8f60",
+        _steps,
+        (Argument("run", "the run"),),
+    ),
+}

@@ -1,0 +1,158 @@
+"""Delivery: what becomes of a run's candidate. Packaged, judged, registered, and on its way live.
+
+The same path for a person's `trivet run` and for a run that a trigger asked for; nothing is
+registered that the gate refused, and nothing is released that is not registered.
+"""
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.models.facts import GateVerdict, Model
+from trivet.releases.facts import Release
+from trivet.tracking.facts import Run
+from trivet.workspace import wiring
+from trivet.workspace.project_files import read_monitor_file, read_release_file
+from trivet.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from trivet.core.ports import ArrowStream
+    from trivet.models.candidate import Candidate
+    from trivet.models.rules import ChecklistSpec
+
+TRAINING, HOLDOUT = "training", "holdout"
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run's candidate came."""
+
+    run: str
+    package: str
+    verdict_id: str
+    verdict: GateVerdict
+    model: Model | None = None
+    """None when the gate refused."""
+    release: Release | None = None
+    """The shadow it began as, when rollouts are automatic and there is a champion."""
+    note: str = ""
+
+
+def deliver(workspace: Workspace, run: Run) -> Delivered | None:
+    """Package, judge and register a run's candidate; begin its rollout when that is automatic.
+
+    The run's flow returns the candidate under the project's `output` name, and the rows it was
+    judged and trained on as `holdout` and `training`.
+
+    Returns:
+        How far it came; None when the flow returned no candidate.
+
+    Raises:
+        Invalid: The flow returned a candidate without the rows to judge it by.
+        Unsupported: The model cannot be packaged.
+    """
+    settings = workspace.settings
+    if run.output(settings.output) is None:
+        return None
+    for name in (HOLDOUT, TRAINING):
+        if run.output(name) is None:
+            raise Invalid(
+                f"the flow returned {settings.output!r} but no {name!r}; expected both",
+                code="no-rows-to-judge",
+                hint=f'Return {{"{settings.output}": candidate, "holdout": rows, '
+                '"training": rows} from the flow.',
+            )
+    candidate = cast("Candidate", workspace.pipelines.value(run.id, settings.output))
+    holdout = cast("ArrowStream", workspace.pipelines.value(run.id, HOLDOUT))
+    training = cast("ArrowStream", workspace.pipelines.value(run.id, TRAINING))
+    spec = checklist_of(workspace)
+    package = workspace.models.package(candidate, run=run, holdout=holdout, time=spec.rows.time)
+    verdict_id, verdict = workspace.models.examine(
+        settings.model, package, spec, holdout=holdout, training=training, run=run
+    )
+    done = Delivered(run=run.id, package=package.digest, verdict_id=verdict_id, verdict=verdict)
+    if not verdict.passed:
+        return msgspec.structs.replace(done, note="refused by its gate; nothing was registered")
+    model = workspace.models.register(settings.model, package, run=run, verdict_id=verdict_id)
+    done = msgspec.structs.replace(done, model=model)
+    return _begin_rollout(workspace, done, model)
+
+
+def release_model(workspace: Workspace, model: Model, *, why: str) -> Release:
+    """Release a model to everybody, and set up how its endpoint is watched and retrained.
+
+    Raises:
+        Refused: Its gate did not pass.
+        Invalid: `release.toml` or `monitor.toml` cannot be read.
+    """
+    settings = workspace.settings
+    rollout = read_release_file(workspace.folder)
+    set_up_watching(workspace)
+    return workspace.releases.release(settings.endpoint, model, why=why, log_mode=rollout.log_mode)
+
+
+def set_up_watching(workspace: Workspace) -> None:
+    """Bring monitors and triggers to what `release.toml` and `monitor.toml` say.
+
+    Raises:
+        Invalid: A file cannot be read, or asks for something that cannot work.
+    """
+    settings = workspace.settings
+    rollout = read_release_file(workspace.folder)
+    monitor = read_monitor_file(workspace.folder)
+    workspace.monitoring.watch(
+        settings.endpoint,
+        window_s=monitor.window_s,
+        label_delay_s=monitor.label_delay_s,
+        false_alarms_per_year=monitor.false_alarms_per_year,
+        tolerance=monitor.tolerance,
+        rollout=rollout.rollout,
+        automatic_rollouts=rollout.automatic,
+    )
+    for name, trigger in monitor.triggers.items():
+        workspace.triggers.when(
+            name,
+            trigger.cause,
+            do=trigger.flow or settings.flow,
+            watch=trigger.watch,
+            parameters=trigger.parameters,
+            cooldown_s=trigger.cooldown_s,
+            per_week=trigger.per_week,
+        )
+
+
+def checklist_of(workspace: Workspace) -> "ChecklistSpec":
+    """Read the project's gate.
+
+    Raises:
+        NotFound: The project has no such file.
+        Invalid: It cannot be read.
+    """
+    path = workspace.folder / workspace.settings.gate
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFound(
+            f"the project has no {workspace.settings.gate}",
+            code="no-gate",
+            hint="Write one: docs/reference/gate.md lists what it may demand.",
+        ) from error
+    return wiring.read_checklist(text)
+
+
+def _begin_rollout(workspace: Workspace, done: Delivered, model: Model) -> Delivered:
+    endpoint = workspace.settings.endpoint
+    current = workspace.releases.current(endpoint)
+    if current is None:
+        return msgspec.structs.replace(done, note="registered; release it: `trivet release`")
+    if not read_release_file(workspace.folder).automatic:
+        return msgspec.structs.replace(done, note="registered; rollouts are by hand here")
+    if current.plan.variants[0].model == model.id:
+        return msgspec.structs.replace(done, note="this version is the champion already")
+    try:
+        release = workspace.releases.shadow(
+            endpoint, model, why=f"{model.label} passed {done.verdict.gate}"
+        )
+    except Conflict as error:
+        return msgspec.structs.replace(done, note=f"registered; no rollout begun: {error.message}")
+    return msgspec.structs.replace(done, release=release, note="passed; it runs as shadow now")
