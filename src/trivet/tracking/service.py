@@ -1,0 +1,306 @@
+"""The tracking room's service: runs begin, are measured, end, and are compared."""
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any, cast
+
+import msgspec
+
+from trivet.core.clock import SystemClock, as_utc, to_micros
+from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.facts import Draft, Entry, Scope, draft, read
+from trivet.core.ids import check_id, check_name, new_id, sha256_hex
+from trivet.core.ports import Points, SeriesKey, Stores
+from trivet.core.trees import read_tree
+from trivet.tracking.code import record_code
+from trivet.tracking.comparison import RunComparison, compare_runs
+from trivet.tracking.environment import read_lock, record_environment
+from trivet.tracking.facts import Note, Output, Run, RunFinished, RunStarted, RunStatus
+
+_MAX_ERROR_CHARACTERS = 16_384
+
+
+class TrackingService:
+    """Runs, their measurements, and notes about anything, of one project.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._began: dict[str, float] = {}
+
+    def start(
+        self,
+        name: str,
+        *,
+        entry: str,
+        folder: Path,
+        parameters: Mapping[str, Any] | None = None,
+        data: Sequence[str] = (),
+        asked_by: str | None = None,
+        id: str | None = None,
+    ) -> Run:
+        """Record that a run begins, with its code and environment as they are now.
+
+        Args:
+            name: What is run; runs of one name are comparable.
+            entry: `module:function`.
+            folder: The project's folder, whose sources are stored.
+            parameters: JSON-ready values by name.
+            data: Identifiers of the data commits it is given: its parents.
+            asked_by: The fact that asked for it, a parent too.
+            id: An identifier chosen before, for whoever must name the run before it is recorded.
+
+        Raises:
+            Invalid: The name or a parameter cannot be recorded.
+            NotFound: A data commit does not exist.
+        """
+        check_name(name, "run name")
+        started = RunStarted(
+            name=name,
+            parameters=_json_ready(parameters or {}),
+            code=record_code(self._stores.blobs, folder, entry),
+            environment=record_environment(self._stores.blobs),
+            data=tuple(data),
+            asked_by=asked_by,
+        )
+        run_id = check_id(id) if id else new_id()
+        parents = dict.fromkeys((*data, asked_by) if asked_by else data)
+        self._began[run_id] = monotonic()
+        self._commit(f"run {name}", draft(started, id=run_id, parents=parents))
+        return Run(id=run_id, started=started)
+
+    def finish(
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        outputs: Iterable[Output] = (),
+        error: str | None = None,
+        data: Sequence[str] = (),
+    ) -> Run:
+        """Record how a run ended. A run ends once.
+
+        Args:
+            run_id: The run.
+            status: `succeeded`, `failed` or `cancelled`.
+            metrics: Final figures; finite numbers.
+            outputs: Named results that are stored already.
+            error: What went wrong, for a person; cut at 16,384 characters.
+            data: Data commits it read besides those it was given.
+
+        Raises:
+            Conflict: The run has ended before (code `run-finished`).
+            Invalid: A metric is not a finite number, or the status is `running`.
+            NotFound: There is no such run.
+        """
+        run = self.get(run_id)
+        if run.finished is not None:
+            raise _ended(run)
+        if status == "running":
+            raise Invalid(
+                "status is 'running'; expected how the run ended",
+                code="bad-status",
+                hint="Pass 'succeeded', 'failed' or 'cancelled'.",
+            )
+        finished = RunFinished(
+            run=run_id,
+            status=status,
+            seconds=self._seconds(run_id),
+            metrics={name: _finite(name, value) for name, value in (metrics or {}).items()},
+            outputs=tuple(outputs),
+            error=error[-_MAX_ERROR_CHARACTERS:] if error else None,
+        )
+        ending = draft(finished, id=_finish_id(run_id), parents=dict.fromkeys([run_id, *data]))
+        try:
+            self._commit(f"run {run.started.name} {status}", ending)
+        except Conflict as error_:
+            if error_.code == "other-fact":  # another process ended it in this moment
+                raise _ended(run) from error_
+            raise
+        self._began.pop(run_id, None)
+        return Run(id=run_id, started=run.started, finished_id=ending.id, finished=finished)
+
+    def log(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        *,
+        step: int = 0,
+        time: datetime | None = None,
+    ) -> None:
+        """Append one point to each named series of a run, durably.
+
+        Raises:
+            Invalid: A name or value cannot be recorded.
+        """
+        micros = to_micros(as_utc(time)) if time else _now_micros()
+        chunks = [
+            (
+                SeriesKey(check_id(run_id, "run"), name),
+                Points(
+                    array("q", [step]), array("q", [micros]), array("d", [_number(name, value)])
+                ),
+            )
+            for name, value in metrics.items()
+        ]
+        self._stores.series.append(chunks)
+
+    def metric(self, run_id: str, name: str) -> Points:
+        """Return one series of a run, by step; empty when nothing was logged under the name."""
+        return self._stores.series.read(SeriesKey(check_id(run_id, "run"), name))
+
+    def metrics(self, run_id: str) -> tuple[str, ...]:
+        """Return the names of a run's series."""
+        keys = self._stores.series.keys(check_id(run_id, "run"))
+        return tuple(key.name for key in keys)
+
+    def get(self, id: str) -> Run:
+        """Return a run, with how it ended once it has.
+
+        Raises:
+            NotFound: There is no such run in this project.
+        """
+        entry = self._stores.ledger.get(id)
+        if entry is None or entry.project != self._scope.project:
+            raise NotFound(
+                f"no run {id}", code="no-run", hint="Copy the identifier as Trivet printed it."
+            )
+        return self._run(entry)
+
+    def runs(self, name: str | None = None, *, limit: int = 100) -> tuple[Run, ...]:
+        """Return the newest runs of this project, of one name or of all."""
+        page = self._stores.ledger.find(
+            RunStarted.KIND,
+            where={"name": name} if name else None,
+            project=self._scope.project,
+            limit=limit,
+        )
+        return tuple(self._run(entry) for entry in page.entries if entry.payload is not None)
+
+    def compare(self, before: str, after: str) -> RunComparison:
+        """Say what differs between two runs.
+
+        Raises:
+            NotFound: One of them does not exist.
+        """
+        one, two = self.get(before), self.get(after)
+        return compare_runs(
+            one,
+            two,
+            files=(self._files(one), self._files(two)),
+            packages=(self._packages(one), self._packages(two)),
+        )
+
+    def note(self, subject: str, text: str) -> Note:
+        """Write a note about a fact.
+
+        Raises:
+            Invalid: There is no text.
+            NotFound: There is no such fact.
+        """
+        if not text.strip():
+            raise Invalid("text is empty; expected a note", code="empty", hint="Write something.")
+        written = Note(subject=check_id(subject, "subject"), text=text)
+        self._commit("note", draft(written, parents=[subject]))
+        return written
+
+    def notes(self, subject: str) -> tuple[Note, ...]:
+        """Return the notes about a fact, oldest first."""
+        found = self._stores.ledger.find(
+            Note.KIND,
+            where={"subject": check_id(subject, "subject")},
+            project=self._scope.project,
+            limit=1000,
+            newest_first=False,
+        )
+        return tuple(read(entry, Note) for entry in found.entries if entry.payload is not None)
+
+    def _run(self, entry: Entry) -> Run:
+        started = read(entry, RunStarted)
+        ending = self._stores.ledger.get(_finish_id(entry.id))
+        if ending is None or ending.payload is None:
+            return Run(id=entry.id, started=started)
+        finished = read(ending, RunFinished)
+        return Run(id=entry.id, started=started, finished_id=ending.id, finished=finished)
+
+    def _seconds(self, run_id: str) -> float:
+        began = self._began.get(run_id)
+        if began is not None:
+            return monotonic() - began
+        entry = self._stores.ledger.get(run_id)  # begun by another process: by the wall clock
+        since = _now_micros() - to_micros(entry.time) if entry else 0
+        return max(0.0, since / 1e6)
+
+    def _files(self, run: Run) -> dict[str, str]:
+        files = read_tree(self._stores.blobs, run.started.code.tree)
+        return {path: file.digest for path, file in files.items()}
+
+    def _packages(self, run: Run) -> dict[str, str]:
+        with self._stores.blobs.open(run.started.environment.lock) as lock:
+            return read_lock(lock.read())
+
+    def _commit(self, reason: str, *facts: Draft) -> None:
+        self._stores.ledger.commit(self._scope.batch(reason, facts))
+
+
+def _finish_id(run_id: str) -> str:
+    """Name a run's ending by the run, so that the ledger itself lets it end only once."""
+    return sha256_hex(RunFinished.KIND.encode(), run_id.encode())[:32]
+
+
+def _ended(run: Run) -> Conflict:
+    return Conflict(
+        f"run {run.id} has ended before",
+        code="run-finished",
+        hint="Start a new run; what a run recorded does not change.",
+    )
+
+
+def _json_ready(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    ready: dict[str, Any] = {}
+    for name, value in parameters.items():
+        try:
+            # Through JSON and back: what is recorded is what is compared with it later.
+            ready[name] = msgspec.json.decode(msgspec.json.encode(value))
+        except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+            raise Invalid(
+                f"parameter {name!r} is a {type(value).__name__}; expected a JSON-ready value",
+                code="bad-parameter",
+                hint="Pass numbers, text, lists or mappings; data goes in as a data set or a file.",
+            ) from error
+    return ready
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise Invalid(
+            f"metric {name!r} is a {type(value).__name__}; expected a number",
+            code="bad-metric",
+            hint="Pass a float; text belongs into a note or a parameter.",
+        )
+    return float(cast("float", value))
+
+
+def _finite(name: str, value: object) -> float:
+    number = _number(name, value)
+    if not math.isfinite(number):
+        raise Invalid(
+            f"metric {name!r} is {number}; expected a finite number",
+            code="bad-metric",
+            hint="Leave it out of the final figures; a series may hold it.",
+        )
+    return number
+
+
+def _now_micros() -> int:
+    return to_micros(SystemClock().now())

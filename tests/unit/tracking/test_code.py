@@ -1,0 +1,139 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from trivet.core.trees import load_tree
+from trivet.testing.memory_stores import MemoryBlobs
+from trivet.tracking.code import read_sources, record_code
+from trivet.tracking.facts import CodeState
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pipeline.py").write_text("def train():\n    return 1\n")
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "load.sql").write_text("select 1\n")
+    return tmp_path
+
+
+def git(folder: Path, *arguments: str) -> str:
+    name = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    command = ["git", "-C", str(folder), *name, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(folder: Path) -> Path:
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "first")
+    return folder
+
+
+def diff_of(blobs: MemoryBlobs, state: CodeState) -> bytes:
+    assert state.diff is not None
+    with blobs.open(state.diff) as stream:
+        return stream.read()
+
+
+def test_without_git_the_sources_are_stored_and_nothing_is_claimed(folder: Path) -> None:
+    blobs = MemoryBlobs()
+    state = record_code(blobs, folder, "pipeline:train")
+    assert (state.commit, state.dirty, state.diff) == (None, False, None)
+    assert state.entry == "pipeline:train"
+    assert load_tree(blobs, state.tree) == {
+        "pipeline.py": b"def train():\n    return 1\n",
+        "sql/load.sql": b"select 1\n",
+    }
+
+
+def test_equal_sources_have_one_identity_and_an_edit_has_another(folder: Path) -> None:
+    blobs = MemoryBlobs()
+    first = record_code(blobs, folder, "pipeline:train")
+    assert record_code(blobs, folder, "pipeline:train") == first
+    (folder / "pipeline.py").write_text("def train():\n    return 2\n")
+    assert record_code(blobs, folder, "pipeline:train").tree != first.tree
+
+
+@needs_git
+def test_a_clean_repository_gives_its_commit(repository: Path) -> None:
+    state = record_code(MemoryBlobs(), repository, "pipeline:train")
+    assert state.commit == git(repository, "rev-parse", "HEAD").strip()
+    assert (state.dirty, state.diff) == (False, None)
+
+
+@needs_git
+def test_the_dirty_diff_restores_the_sources_upon_the_commit(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (repository / "pipeline.py").write_text("def train():\n    return 2\n")
+    (repository / "helpers.py").write_text("FLOOR = 1\nCEILING = 2")
+    (repository / "empty.py").write_text("")
+    blobs = MemoryBlobs()
+    state = record_code(blobs, repository, "pipeline:train")
+    assert state.dirty
+    copy = tmp_path_factory.mktemp("copy")
+    git(copy, "clone", "-q", str(repository), ".")
+    patch = tmp_path_factory.mktemp("patch") / "dirty.diff"
+    patch.write_bytes(diff_of(blobs, state))
+    git(copy, "apply", str(patch))
+    assert read_sources(copy) == read_sources(repository)
+
+
+@needs_git
+def test_a_project_below_the_repository_s_root_gives_its_own_diff(repository: Path) -> None:
+    below = repository / "sql"
+    (repository / "pipeline.py").write_text("changed = True\n")
+    assert not record_code(MemoryBlobs(), below, "x:y").dirty
+    (below / "load.sql").write_text("select 2\n")
+    blobs = MemoryBlobs()
+    state = record_code(blobs, below, "x:y")
+    assert b"+select 2" in diff_of(blobs, state)
+    assert b"changed" not in diff_of(blobs, state)
+
+
+@needs_git
+def test_a_repository_without_a_commit_is_no_obstacle(folder: Path) -> None:
+    git(folder, "init", "-q")
+    assert record_code(MemoryBlobs(), folder, "pipeline:train").commit is None
+
+
+@needs_git
+def test_a_repository_s_settings_start_no_program(repository: Path, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    script = tmp_path / "script.sh"
+    script.write_text(f"#!/bin/sh\ntouch {witness}\n")
+    script.chmod(0o700)
+    git(repository, "config", "core.fsmonitor", str(script))
+    git(repository, "config", "diff.external", str(script))
+    (repository / "pipeline.py").write_text("changed = True\n")
+    assert record_code(MemoryBlobs(), repository, "pipeline:train").dirty
+    assert not witness.exists()
+
+
+def test_a_git_that_is_not_there_or_broken_fails_no_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    assert record_code(MemoryBlobs(), folder, "pipeline:train").commit is None
+
+
+def test_environments_hidden_folders_data_and_links_are_no_sources(folder: Path) -> None:
+    for name in (".git", ".trivet", "data", "__pycache__", "node_modules", "env"):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "some.py").write_text("x = 1\n")
+    (folder / "env" / "pyvenv.cfg").write_text("")
+    (folder / "rows.csv").write_text("1\n")
+    (folder / "link.py").symlink_to(folder / "pipeline.py")
+    assert sorted(read_sources(folder)) == ["pipeline.py", "sql/load.sql"]
+
+
+def test_what_is_too_large_is_left_out_and_named(folder: Path) -> None:
+    (folder / "huge.py").write_bytes(b"#" * ((1 << 20) + 1))
+    sources = read_sources(folder)
+    assert "huge.py" not in sources
+    assert sources[".left-out.txt"] == b"huge.py\n"
