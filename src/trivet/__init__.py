@@ -45,13 +45,14 @@ _NAMES_OF = {
 }
 _HOME_OF = {name: home for home, names in _NAMES_OF.items() for name in names.split()}
 
+if not TYPE_CHECKING:  # a type checker would take this for any name at all
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'trivet' has no attribute {name!r}")
-    value: object = getattr(import_module(f"trivet.{_HOME_OF[name]}"), name)
-    globals()[name] = value  # the next look-up finds it without coming here
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'trivet' has no attribute {name!r}")
+        value: object = getattr(import_module(f"trivet.{_HOME_OF[name]}"), name)
+        globals()[name] = value  # the next look-up finds it without coming here
+        return value
 
 
 def __dir__() -> list[str]:
