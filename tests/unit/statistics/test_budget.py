@@ -1,0 +1,55 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trivet.core.errors import Invalid, Refused
+from trivet.statistics.budget import LookBudget
+
+
+@given(st.integers(min_value=1, max_value=200), st.floats(min_value=0.001, max_value=0.5))
+def test_however_many_looks_their_levels_add_up_to_less_than_alpha(
+    looks: int, alpha: float
+) -> None:
+    budget = LookBudget(alpha=alpha)
+    for k in range(looks):
+        level, budget = budget.spend(f"candidate {k}")
+        assert level == pytest.approx(alpha / ((k + 1) * (k + 2)))
+    assert budget.spent < alpha
+
+
+def test_judging_the_same_candidate_again_costs_nothing() -> None:
+    first, once = LookBudget(shelf_life=1).spend("a")
+    again, twice = once.spend("a")
+    assert again == first
+    assert twice is once
+
+
+def test_a_holdout_past_its_shelf_life_answers_no_more() -> None:
+    _, budget = LookBudget(shelf_life=1).spend("a")
+    assert budget.is_exhausted
+    assert budget.remaining == 0
+    assert budget.next_alpha == 0.0
+    with pytest.raises(Refused) as caught:
+        budget.spend("b")
+    assert caught.value.code == "looks-exhausted"
+    assert caught.value.detail["findings"] == ["a"]
+    assert "fresh" in caught.value.hint
+
+
+def test_without_a_shelf_life_looks_never_end() -> None:
+    budget = LookBudget()
+    assert budget.remaining is None
+    assert not budget.is_exhausted
+
+
+def test_a_budget_survives_storage() -> None:
+    _, budget = LookBudget(shelf_life=3).spend("a")
+    assert msgspec.json.decode(msgspec.json.encode(budget), type=LookBudget) == budget
+
+
+def test_a_budget_without_sense_is_refused() -> None:
+    with pytest.raises(Invalid):
+        LookBudget(alpha=0)
+    with pytest.raises(Invalid):
+        LookBudget(shelf_life=0)
