@@ -1,0 +1,219 @@
+"""The rows of declared views: one real table per view, made of names that were checked."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+
+from trivet.adapters.sqlite.session import Session
+from trivet.core.errors import Invalid, NotFound
+from trivet.core.facts import ViewPut
+from trivet.core.ids import check_name
+from trivet.core.ports import Row, View
+
+_COLUMN = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "text": (str,),
+    "integer": (int,),
+    "real": (float, int),
+    "blob": (bytes,),
+}
+
+
+def check_view(view: View) -> None:
+    """Check a declaration: every name in it becomes part of a statement.
+
+    Raises:
+        Invalid: A name or type is malformed, the key is empty, or a column is not declared.
+    """
+    check_name(view.name, "view")
+    for name, kind in view.columns.items():
+        if not _COLUMN.fullmatch(name) or kind not in _TYPES:
+            raise Invalid(
+                f"column {name!r} of view {view.name!r} is of type {kind!r}; expected a name of "
+                f"a-z, 0-9 and '_' and one of {sorted(_TYPES)}",
+                code="bad-view",
+            )
+    if not view.key:
+        raise Invalid(f"view {view.name!r} has no key; expected a column", code="bad-view")
+    for columns in (view.key, *view.indexes):
+        check_columns(view, columns)
+
+
+def check_columns(view: View, names: Iterable[str]) -> None:
+    """Check that columns are declared.
+
+    Raises:
+        Invalid: One is not.
+    """
+    for name in names:
+        if name not in view.columns:
+            raise Invalid(
+                f"view {view.name!r} has no column {name!r}; expected one of {list(view.columns)}",
+                code="bad-column",
+            )
+
+
+def clean(view: View, column: str, value: Any) -> Any:
+    """Return the value as the column stores it: reals as float, NaN as None.
+
+    Raises:
+        Invalid: The value is of another type, too large, or missing from the key.
+    """
+    kind = view.columns[column]
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        if column not in view.key:
+            return None
+    elif isinstance(value, _TYPES[kind]) and (
+        not isinstance(value, int) or -(2**63) <= value < 2**63
+    ):
+        return float(value) if kind == "real" else int(value) if kind == "integer" else value
+    raise Invalid(
+        f"column {column!r} of view {view.name!r} is a {type(value).__name__}; expected {kind}",
+        code="bad-row",
+    )
+
+
+def declared(session: Session, name: str) -> View:
+    """Return the declaration of a view.
+
+    Raises:
+        NotFound: It was never declared.
+    """
+    row = session.one("view", (name,))
+    if row is None:
+        raise NotFound(f"no view {name!r} is declared", code="no-view", hint="Declare it first.")
+    return msgspec.json.decode(row[0], type=View)
+
+
+def declare(session: Session, view: View) -> None:
+    """Make the view's table, anew when the declaration changed."""
+    row = session.one("view", (view.name,))
+    if row is not None and msgspec.json.decode(row[0], type=View) == view:
+        return
+    session.run("set_view", (view.name, msgspec.json.encode(view).decode()))
+    table = _table(view.name)
+    columns = [
+        f'"{name}" {kind.upper()}' + (" NOT NULL" if name in view.key else "")
+        for name, kind in view.columns.items()
+    ]
+    key = f"PRIMARY KEY ({_listed(view.key)})"
+    statements = [
+        f"DROP TABLE IF EXISTS {table}",
+        f"CREATE TABLE {table} ({', '.join(columns)}, {key}) STRICT, WITHOUT ROWID",
+    ]
+    for number, names in enumerate(view.indexes, 1):
+        index = f'"view_{view.name}_{number}"'
+        statements.append(f"CREATE INDEX {index} ON {table} ({_listed(names)})")
+    for statement in statements:
+        session.execute(statement)
+
+
+def put_rows(session: Session, puts: Iterable[ViewPut]) -> None:
+    """Insert or replace rows by key.
+
+    Raises:
+        NotFound: A view was never declared.
+        Invalid: A row has an undeclared column or a value of another type.
+    """
+    for name, group in groupby(puts, key=lambda put: put.view):
+        view = declared(session, name)
+        rows = [_full(view, put.row) for put in group]
+        marks = ", ".join("?" * len(view.columns))
+        statement = (
+            f"INSERT OR REPLACE INTO {_table(name)} ({_listed(view.columns)}) VALUES ({marks})"  # noqa: S608  # checked names
+        )
+        session.execute_many(statement, rows)
+
+
+def _full(view: View, row: Row) -> tuple[Any, ...]:
+    check_columns(view, row)
+    return tuple(clean(view, column, row.get(column)) for column in view.columns)
+
+
+def select(  # the search's own words
+    session: Session,
+    name: str,
+    where: Mapping[str, Any],
+    order: str | None,
+    after: Sequence[Any] | None,
+    limit: int,
+) -> tuple[Row, ...]:
+    """Return rows of a view, as `Views.find` says."""
+    view = declared(session, name)
+    conditions, values = _equalities(view, where)
+    column = (order or "").removeprefix("-")
+    falls = (order or "").startswith("-")
+    if column:
+        check_columns(view, (column,))
+    if after is not None:
+        behind, more = _behind(view, column, falls=falls, after=after)
+        conditions.append(behind)
+        values += more
+    ordering = [f'"{column}" {"DESC" if falls else "ASC"}'] if column else []
+    statement = (
+        f"SELECT {_listed(view.columns)} FROM {_table(name)}"  # noqa: S608  # checked names
+        + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+        + f" ORDER BY {', '.join([*ordering, _listed(view.key)])} LIMIT ?"
+    )
+    rows = session.execute(statement, (*values, limit))
+    return tuple(dict(zip(view.columns, row, strict=True)) for row in rows)
+
+
+def delete(session: Session, name: str, where: Mapping[str, Any]) -> int:
+    """Delete the rows of a view that match by equality; return how many they were."""
+    view = declared(session, name)
+    conditions, values = _equalities(view, where)
+    statement = f"DELETE FROM {_table(name)}"  # noqa: S608  # checked names
+    if conditions:
+        statement += f" WHERE {' AND '.join(conditions)}"
+    session.execute(statement, tuple(values))
+    return session.connection.changes()
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+def _table(name: str) -> str:
+    return f'"view_{name}"'
+
+
+def _equalities(view: View, where: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+    check_columns(view, where)
+    conditions: list[str] = []
+    values: list[Any] = []
+    for column, value in where.items():
+        if value is None:
+            conditions.append(f'"{column}" IS NULL')
+        else:
+            conditions.append(f'"{column}" = ?')
+            values.append(clean(view, column, value))
+    return conditions, values
+
+
+def _behind(view: View, column: str, *, falls: bool, after: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Say in SQL what stands behind the last row seen; NULL counts as smaller than all else."""
+    expected = len(view.key) + bool(column)
+    if len(after) != expected:
+        raise Invalid(f"after has {len(after)} values; expected {expected}", code="bad-after")
+    last = after[-len(view.key) :]
+    key = [clean(view, name, last[place]) for place, name in enumerate(view.key)]
+    further = f"({_listed(view.key)}) > ({', '.join('?' * len(key))})"
+    if not column:
+        return further, key
+    value = clean(view, column, after[0])
+    name = f'"{column}"'
+    if value is None:
+        beyond = "FALSE" if falls else f"{name} IS NOT NULL"
+        return f"({beyond} OR ({name} IS NULL AND {further}))", key
+    if falls:
+        return f"({name} < ? OR {name} IS NULL OR ({name} = ? AND {further}))", [
+            value,
+            value,
+            *key,
+        ]
+    return f"({name} >= ? AND ({name} > ? OR {further}))", [value, value, *key]

@@ -1,0 +1,83 @@
+"""Reading connections, one per thread: readers never wait for the writer, nor it for them."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from trivet.adapters.sqlite.connection import open_connection, told_apart
+from trivet.adapters.sqlite.session import Session
+from trivet.core.errors import Unavailable
+
+
+class Readers:
+    """Opens a connection for each thread that reads, and closes them all at the end.
+
+    Args:
+        path: The database file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._open: list[tuple[threading.Thread, Session]] = []
+        self._closed = False
+
+    @contextmanager
+    def session(self) -> Generator[Session]:
+        """Lend this thread's session; errors of SQLite leave as errors of Trivet."""
+        if os.getpid() != self._pid:
+            raise Unavailable(
+                "this ledger was opened before the process forked",
+                code="forked",
+                hint="Open the workspace again in the child process.",
+            )
+        session = getattr(self._local, "session", None) or self._begin()
+        with told_apart(self.path):
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Generator[Session]:
+        """Lend this thread's session inside a transaction: several reads see one state."""
+        with self.session() as session:
+            session.execute("BEGIN")
+            try:
+                yield session
+            finally:
+                session.execute("ROLLBACK")
+
+    def _begin(self) -> Session:
+        with self._lock:
+            if self._closed:
+                raise Unavailable(
+                    "this ledger was closed", code="closed", hint="Open the workspace again."
+                )
+            self._drop_finished()
+            session = Session(open_connection(self.path, writes=False))
+            self._open.append((threading.current_thread(), session))
+        self._local.session = session
+        return session
+
+    def _drop_finished(self) -> None:
+        for thread, session in self._open:
+            if not thread.is_alive():
+                session.connection.close()
+        self._open = [item for item in self._open if item[0].is_alive()]
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            self._closed = True
+            for _, session in self._open:
+                with contextlib.suppress(apsw.Error):
+                    session.connection.close()
+            self._open = []
+        self._local = threading.local()

@@ -1,0 +1,255 @@
+"""The one thread of a process that writes: concurrent jobs share a transaction and its sync.
+
+Jobs that wait while a transaction is being synced are gathered into the next one and answered
+together (group commit). A group runs without savepoints; when one of its jobs fails, the group is
+taken back and run again with a savepoint around each, so that the failure stays alone.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from copy import copy
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from trivet.adapters.sqlite.anchors import Anchor, Anchors
+from trivet.adapters.sqlite.connection import (
+    PATIENCE_MS,
+    extended_code,
+    is_checksum_failure,
+    is_full,
+    meaning_of,
+    open_connection,
+)
+from trivet.adapters.sqlite.session import Session
+from trivet.core.errors import Corrupt, TrivetError, Unavailable
+
+CHECKPOINT_PAGES: Final = 8_000
+_GROUP_JOBS: Final = 256
+_RETRY_S: Final = 0.2
+
+T = TypeVar("T")
+Job = Callable[[Session], Any]
+_Waiting = tuple[Job, "Future[Any]"]
+
+
+class Writer:
+    """Owns the process's only writing connection.
+
+    Args:
+        path: The database file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._anchors = Anchors(path.parent)
+        self._session = Session(open_connection(path, writes=True))
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._pid = os.getpid()
+        self._stopped: TrivetError | None = None
+        self._closed = False
+        self._tail_checked = False
+        self._truncation_due = False
+        self._submitting = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name="trivet-ledger", daemon=True)
+        self._thread.start()
+
+    def do(self, job: Callable[[Session], T]) -> T:
+        """Run a job in a write transaction; return its answer once that is durable.
+
+        The job may run more than once, and only its last run counts.
+
+        Raises:
+            Unavailable: The store is full, busy beyond its patience, closed, or was stopped by a
+                failed sync.
+        """
+        if os.getpid() != self._pid:
+            raise Unavailable(
+                "this ledger was opened before the process forked",
+                code="forked",
+                hint="Open the workspace again in the child process.",
+            )
+        answer: Future[T] = Future()
+        with self._submitting:
+            if self._closed:
+                raise Unavailable(
+                    "this ledger was closed", code="closed", hint="Open the workspace again."
+                )
+            self._queue.put((job, answer))
+        return answer.result()
+
+    def close(self) -> None:
+        """Finish what was submitted, then let go of the file."""
+        if os.getpid() != self._pid:
+            return
+        with self._submitting:
+            if not self._closed:
+                self._queue.put(None)
+            self._closed = True
+        self._thread.join()
+
+    # ------------------------------------------------------- the writing thread
+
+    def _work(self) -> None:
+        while (group := self._gather()) is not None:
+            if group:
+                self._write(group)
+            self._tend()
+        with contextlib.suppress(apsw.Error):
+            self._session.connection.close()
+
+    def _gather(self) -> list[_Waiting] | None:
+        """Wait for jobs; an empty list is an occasion to tend, None the end."""
+        try:
+            first = self._queue.get(timeout=_RETRY_S if self._truncation_due else None)
+        except Empty:
+            return []
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < _GROUP_JOBS:
+            try:
+                waiting = self._queue.get_nowait()
+            except Empty:
+                break
+            if waiting is None:
+                self._queue.put(None)
+                break
+            group.append(waiting)
+        return group
+
+    def _write(self, group: list[_Waiting]) -> None:
+        """Run a group in one transaction and answer all its jobs."""
+        if self._stopped is not None:
+            outcomes: list[Any] = [self._stopped] * len(group)
+        else:
+            try:
+                outcomes = self._transact(group)
+            except Exception as error:  # noqa: BLE001  # a worker's loop: every caller gets its answer
+                outcomes = [self._give_up(error)] * len(group)
+        for (_, answer), outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                # Each caller raises an object of its own: raising writes into it.
+                answer.set_exception(copy(outcome) if isinstance(outcome, TrivetError) else outcome)
+            else:
+                answer.set_result(outcome)
+
+    def _transact(self, group: list[_Waiting]) -> list[Any]:
+        connection = self._session.connection
+        self._session.execute("BEGIN IMMEDIATE")
+        self._check_tail()
+        before = connection.total_changes()
+        try:
+            outcomes: list[Any] = [job(self._session) for job, _ in group]
+        except Exception as error:
+            if self._is_everybodys(error):
+                raise
+            self._take_back("ROLLBACK")
+            if len(group) == 1:
+                return [error]
+            self._session.execute("BEGIN IMMEDIATE")
+            before = connection.total_changes()
+            outcomes = [self._run_alone(job) for job, _ in group]
+        if connection.total_changes() == before:
+            self._take_back("ROLLBACK")
+            return outcomes
+        anchor = self._next_anchor()
+        self._session.execute("COMMIT")
+        self._truncation_due |= self._session.forgot
+        self._session.forgot = False
+        # An anchor that cannot be written only leaves a later check with less to compare.
+        with contextlib.suppress(OSError):
+            self._anchors.write(anchor)
+        return outcomes
+
+    def _run_alone(self, job: Job) -> Any:
+        self._session.execute("SAVEPOINT job")
+        try:
+            outcome = job(self._session)
+        except Exception as error:
+            if self._is_everybodys(error):
+                raise
+            self._take_back("ROLLBACK TO job")
+            outcome = error
+        self._session.execute("RELEASE job")
+        return outcome
+
+    def _is_everybodys(self, error: Exception) -> bool:
+        return isinstance(error, apsw.Error) and meaning_of(error, self._path) is not None
+
+    def _take_back(self, statement: str) -> None:
+        self._session.words.clear()
+        self._session.execute(statement)
+
+    def _next_anchor(self) -> Anchor:
+        (commit,) = self._session.one("bump_counter") or (0,)
+        number, digest, _ = self._session.one("last_link") or (0, bytes(32), 0)
+        return Anchor(commit=commit, link=number, hash=digest)
+
+    def _check_tail(self) -> None:
+        """Refuse to write behind a lost tail, which would hide the loss for ever."""
+        if self._tail_checked:
+            return
+        (commits,) = self._session.one("counter") or (0,)
+        anchor = self._anchors.last()
+        if anchor is not None and anchor.commit > commits:
+            raise Corrupt(
+                f"{self._path.name} ends at commit {commits}, but commit {anchor.commit} was "
+                "acknowledged",
+                code="lost-tail",
+                hint="Run `trivet fsck` and restore a backup. To go on without what is lost, "
+                f"delete the file {self._anchors.path.name} beside it.",
+                detail={"found": commits, "acknowledged": anchor.commit},
+            )
+        self._tail_checked = True
+
+    def _give_up(self, error: Exception) -> Exception:
+        """Take the transaction back, and stop for good when the disk cannot be trusted."""
+        meaning = meaning_of(error, self._path) if isinstance(error, apsw.Error) else None
+        if isinstance(error, apsw.IOError) and not (is_checksum_failure(error) or is_full(error)):
+            # After a failed sync the kernel may have dropped the very pages that a retry would
+            # report as written, so no later success could be believed.
+            meaning = self._stopped = Unavailable(
+                f"writing {self._path.name} failed ({error}); it is not known whether the batch "
+                "was stored, and nothing more is written",
+                code="write-failed",
+                hint="Check the disk, restart, and commit the same drafts again.",
+                detail={"extended_code": extended_code(error)},
+            )
+        self._session.words.clear()
+        self._session.forgot = False
+        connection = self._session.connection
+        with contextlib.suppress(apsw.Error):
+            if connection.in_transaction:
+                self._session.execute("ROLLBACK")
+            if self._stopped is not None:
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        return meaning or error
+
+    def _tend(self) -> None:
+        """Move the write-ahead log into the database when it has grown, after the answers."""
+        if self._stopped is not None:
+            return
+        connection = self._session.connection
+        try:
+            if self._truncation_due:
+                connection.set_busy_timeout(0)
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._truncation_due = False
+            elif self._log_pages() > CHECKPOINT_PAGES:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:
+            pass  # somebody still reads the old pages; there will be another occasion
+        except apsw.Error as error:
+            self._give_up(error)
+        finally:
+            connection.set_busy_timeout(PATIENCE_MS)
+
+    def _log_pages(self) -> int:
+        frames, _ = self._session.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        return frames
