@@ -81,7 +81,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     target: str
     moved_by: str
-    """The `HeadMoved` fact that put it there."""
+    """The `head.moved` fact that put it there."""
 
 
 class HeadMove(msgspec.Struct, frozen=True, kw_only=True):

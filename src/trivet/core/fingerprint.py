@@ -4,7 +4,11 @@ A fingerprint covers the function, every function and class of the user's own co
 to, theirs in turn, the module constants they read, closures and default arguments, and the
 versions of the installed distributions they touch. Comments, docstrings, formatting and the
 decorators of functions do not count; what a decorator *made* does. Plain data counts by its
-value, a live object (a fitted model, a connection) by the statement that made it.
+present value, so that a registry or a list that code fills counts with what is in it; a live
+object (a logger, a connection) counts by the statement that made it.
+
+In a process that lives on after its sources were edited, each function is compared with what
+really runs; statements and the bodies of classes are read from the file as it is now.
 
 What it cannot see, and never claims to: names that are computed (`getattr(module, text)`,
 `import_module(text)`), methods of objects that arrive as arguments, code that is changed in
@@ -299,7 +303,10 @@ class _Walk:
 
     def _constant_parts(self, owner: str, name: str, value: object) -> Iterator[str]:
         digest = self._digester(value) if self._digester else None
-        statements = () if digest or _is_data(value) else _statements_of(owner, name)
+        if digest is not None:
+            yield f"content:{_type_name(value)}:{digest}"
+            return
+        statements = () if _is_data(value) else _statements_of(owner, name)
         if not statements:
             yield self.token(value)
         for text, reach in statements:

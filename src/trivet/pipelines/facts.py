@@ -22,3 +22,19 @@ class StepDone(Fact, frozen=True, kw_only=True):
     status: Literal["run", "remembered"]
     seconds: float
     output: Output | None = None
+
+
+class EffectBegun(Fact, frozen=True, kw_only=True):
+    """An effect is about to act on the world outside. Its parent is the run.
+
+    The step fact of the same key says that it was done; without one, nobody knows whether it was.
+    """
+
+    KIND = "effect"
+    INDEXED = ("run", "key")
+
+    run: str
+    flow: str
+    effect: str
+    key: str
+    """The idempotency key that its receiver is given."""

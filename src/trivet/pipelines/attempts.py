@@ -1,0 +1,93 @@
+"""Calling a user's function: with a time limit, and again after an error."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+from trivet.core.errors import Conflict, TrivetError, Unavailable
+from trivet.pipelines.context import Definition
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 5.0
+
+
+def call_with_retries(
+    definition: Definition,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    on_retry: Callable[[Exception], None],
+) -> object:
+    """Call a step's function; after an error try again as often as its options say.
+
+    Between two attempts lies a pause that doubles, with jitter. What Trivet itself refuses is not
+    tried again, unless trying again is what it advises.
+    """
+    for attempt in range(definition.retries + 1):
+        try:
+            with time_limit(definition.timeout_s, definition.name):
+                return definition.function(*args, **kwargs)
+        except Exception as error:
+            is_hopeless = isinstance(error, TrivetError) and not isinstance(
+                error, Unavailable | Conflict
+            )
+            if attempt == definition.retries or is_hopeless:
+                raise
+            on_retry(error)
+            pause_s = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
+            time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries in time
+    raise AssertionError  # the last attempt returned or raised
+
+
+@contextmanager
+def time_limit(seconds: float | None, name: str) -> Generator[None]:
+    """Raise in the `with` block once it has run for `seconds`.
+
+    In the main thread of a POSIX system the block is interrupted between two lines of Python;
+    elsewhere, and in native code, the limit is felt when the block ends.
+
+    Raises:
+        Unavailable: The time is over (code `step-timeout`).
+    """
+    if seconds is None:
+        yield
+        return
+    began = time.monotonic()
+    with _alarm(seconds, name):
+        yield
+    if time.monotonic() - began > seconds:
+        raise _too_late(seconds, name)
+
+
+@contextmanager
+def _alarm(seconds: float, name: str) -> Generator[None]:
+    can_interrupt = hasattr(signal, "setitimer")
+    if not can_interrupt or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise _too_late(seconds, name)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    began = time.monotonic()
+    outer_s, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if outer_s:  # a step around this one has a limit, too
+            left_s = outer_s - (time.monotonic() - began)
+            signal.setitimer(signal.ITIMER_REAL, max(left_s, 1e-3))
+
+
+def _too_late(seconds: float, name: str) -> Unavailable:
+    return Unavailable(
+        f"step {name!r} took longer than its {seconds} seconds",
+        code="step-timeout",
+        hint="Raise timeout_s, or give the step less to do.",
+    )

@@ -1,0 +1,270 @@
+"""The words a pipeline is written in: step, flow, map, effect, until, File, Data.
+
+They leave functions what they are. Called outside a run, a step is its function; inside a run
+(`ws.pipelines.run`, `trivet run`) each call of a step is looked up by the content of its code and
+its arguments, and is run only when it is not known.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
+
+import msgspec
+
+from trivet.core.errors import Invalid
+from trivet.core.gates import Evidence, Gate, Verdict
+from trivet.pipelines.context import Definition, current, definition_of
+from trivet.pipelines.inputs import DataMark, FileMark
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+File = Annotated[str, FileMark()]
+"""Annotates a flow's parameter that is a path: inside a run the file (or folder) is published as a
+data set by its content, and the flow gets the path of exactly those bytes."""
+
+Data = Annotated[Any, DataMark()]
+"""Annotates a flow's parameter that is a data set, given by name (then its latest version), as
+`Dataset`, or as a CSV or Parquet file. Inside a run the flow gets an `inputs.DataInput`: it speaks
+Arrow (`polars.DataFrame(customers)`), and `customers["orders"]` is one of several tables. Outside a
+run it gets whatever was passed: in a test, a frame."""
+
+RESERVED = frozenset({"asked_by", "on_event", "request"})
+"""Names that no parameter of a flow may have: the run itself takes them."""
+
+
+class Round(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One turn of a loop: what was made, and how it was judged."""
+
+    number: int
+    """Counts from 1."""
+    candidate: T
+    verdict: Verdict
+
+
+class Rounds(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What a loop came to: every round, the last one first to pass, or none."""
+
+    rounds: tuple[Round[T], ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the last round passed."""
+        return self.last.verdict.passed
+
+    @property
+    def last(self) -> Round[T]:
+        """The round the loop ended with."""
+        return self.rounds[-1]
+
+
+@overload
+def step(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def step(
+    *,
+    retries: int = 0,
+    timeout_s: float | None = None,
+    version: str = "",
+    depends: Iterable[object] = (),
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Declare a function to be a step: a piece of work whose result is kept by content.
+
+    The result is kept under the content of the arguments and of all code the function can reach
+    (see `core.fingerprint` for what that covers and what it cannot see). It must be something
+    that can be stored without pickle: see `values`. What the step logs belongs to the run that
+    made the result; a run that remembers it has no such series.
+
+    Args:
+        function: The function; its signature stays as it is.
+        retries: How often it is tried again after an error.
+        timeout_s: After so many seconds the step fails (code `step-timeout`). In a thread other
+            than the main one, and inside native code, only once the call returns.
+        version: Any text; change it to have the step run again.
+        depends: What it depends on without naming it: functions, classes, modules, values, or
+            paths of files, which count by their content.
+        **options: These four, in the signature that type checkers see.
+
+    Raises:
+        Invalid: It is a coroutine or a generator, an option is out of range, or it is a step,
+            an effect or a flow already.
+    """
+    return _declare("step", function, options)
+
+
+@overload
+def effect(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def effect(
+    *, retries: int = 0, timeout_s: float | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def effect(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Declare a function that acts on the world outside: it is performed in every run.
+
+    Before it starts, the intention is recorded durably under a key; `current().effect_key` is
+    that key, for whoever receives the effect to recognise a second attempt. When a run that was
+    asked for once is tried again after a crash, an effect whose completion was recorded is not
+    performed again; one that was begun and not recorded as done *is*, with the same key. So an
+    effect happens at least once, and exactly once only if its receiver honours the key.
+
+    Raises:
+        Invalid: As `step`.
+    """
+    return _declare("effect", function, options)
+
+
+def flow(function: F) -> F:
+    """Declare a function that calls steps to be a flow: what can be run, planned and triggered.
+
+    Numbers in the mapping it returns become the run's metrics, all else its named outputs. It
+    must do its work in steps: the flow's own lines are run each time.
+
+    Raises:
+        Invalid: It is a coroutine or a generator, declared already, or one of its parameters has
+            a reserved name (`asked_by`, `on_event`, `request`).
+    """
+    _check_function("flow", function)
+    taken = RESERVED & inspect.signature(function).parameters.keys()
+    if taken:
+        raise Invalid(
+            f"flow {_name(function)!r} has a parameter {min(taken)!r}; the name is taken",
+            code="reserved-name",
+            hint="Give the parameter another name.",
+        )
+    definition = Definition(kind="flow", name=_name(function), function=function)
+    setattr(function, "__trivet__", definition)  # noqa: B010  # no attribute that types know
+    return function
+
+
+def map(
+    function: Callable[Concatenate[T, P], R],
+    items: Iterable[T],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> list[R]:
+    """Call a step once per item; each item's result is kept by itself.
+
+    New items are run, known ones remembered. A plain function is treated as a step.
+
+    Args:
+        function: Takes an item and, behind it, what else is passed.
+        items: The items, in the order of the results.
+        args: Handed on with every item.
+        kwargs: Handed on with every item.
+    """
+    called = function if definition_of(function) else step(function)
+    return [called(item, *args, **kwargs) for item in items]
+
+
+def until(
+    candidate: Callable[[int], T],
+    gate: Gate | Callable[[T], Verdict],
+    *,
+    rounds: int = 5,
+    evidence: Callable[[T], Evidence] | None = None,
+) -> Rounds[T]:
+    """Make candidates until one passes its gate, or the rounds are spent.
+
+    Judging many candidates on the same held-out rows finds one that is good by luck: let the gate
+    spend its error rate over the rounds (`statistics.budget.LookBudget`).
+
+    Args:
+        candidate: Makes a candidate, given the number of the round (from 1).
+        gate: Judges it: a function of the candidate, or a `Gate` over its evidence.
+        rounds: At most so many, at least 1.
+        evidence: Turns a candidate into the gate's evidence; needed unless the candidate is a
+            mapping.
+
+    Raises:
+        Invalid: `rounds` is below 1, or a `Gate` gets no evidence.
+    """
+    if rounds < 1:
+        raise Invalid(f"rounds is {rounds}; expected at least 1", code="bad-rounds")
+    done: list[Round[T]] = []
+    for number in range(1, rounds + 1):
+        made = candidate(number)
+        verdict = gate.judge(_evidence(made, evidence)) if isinstance(gate, Gate) else gate(made)
+        done.append(Round(number=number, candidate=made, verdict=verdict))
+        current().log({f"until/{verdict.gate}": float(verdict.passed)}, step=number)
+        if verdict.passed:
+            break
+    return Rounds(rounds=tuple(done))
+
+
+def _evidence(made: T, evidence: Callable[[T], Evidence] | None) -> Evidence:
+    if evidence is not None:
+        return evidence(made)
+    if isinstance(made, Mapping):
+        return cast("Evidence", made)
+    raise Invalid(
+        f"a candidate is a {type(made).__name__}; expected a mapping, for the gate to judge",
+        code="no-evidence",
+        hint="Pass evidence=, a function that turns a candidate into the gate's evidence.",
+    )
+
+
+def _declare(
+    kind: Literal["step", "effect"],
+    function: Callable[..., object] | None,
+    options: dict[str, Any],
+) -> Callable[..., object]:
+    if function is None:
+        return functools.partial(_declare, kind, options=options)
+    _check_function(kind, function)
+    options = {**options, "depends": tuple(options.get("depends", ()))}
+    definition = Definition(kind=kind, name=_name(function), function=function, **options)
+    limit_s = definition.timeout_s
+    if definition.retries < 0 or (limit_s is not None and limit_s <= 0):
+        raise Invalid(
+            f"{kind} {definition.name!r} has retries={definition.retries} and "
+            f"timeout_s={limit_s}; expected retries >= 0 and timeout_s > 0",
+            code="bad-option",
+        )
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        caller = current().caller
+        return (
+            function(*args, **kwargs) if caller is None else caller.call(definition, args, kwargs)
+        )
+
+    call.__dict__["__trivet__"] = definition
+    # What a step that calls this one depends on, too.
+    call.__dict__["__depends__"] = (definition.version, *definition.depends)
+    return call
+
+
+def _check_function(kind: str, function: Callable[..., Any]) -> None:
+    if not callable(function):
+        raise Invalid(
+            f"a {kind} is a {type(function).__name__}; expected a function",
+            code="bad-step",
+            hint=f"Write @{kind} above a function, or @{kind}(...) with its options by name.",
+        )
+    if definition_of(function):
+        raise Invalid(f"{_name(function)!r} is declared twice", code="bad-step")
+    plain = inspect.unwrap(function)
+    asynchronous = inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
+    if asynchronous or inspect.isgeneratorfunction(plain):
+        raise Invalid(
+            f"{kind} {_name(function)!r} is a coroutine or a generator; expected a plain function",
+            code="bad-step",
+            hint="Return a list or a frame; use threads inside the step if it must wait.",
+        )
+
+
+def _name(function: object) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
