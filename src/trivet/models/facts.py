@@ -35,6 +35,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     classes: tuple[str, ...] = ()
     """For classification: the classes in output order; for `binary` the second is positive."""
+    left_out: dict[str, str] = {}
+    """Columns of the training table that are no inputs, and why."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,16 @@ class GateVerdict(Fact, frozen=True, kw_only=True):
     """Identifier of the model version it was compared with."""
     look: int = 1
     """How often held-out data was looked at for this name, this look included."""
+    alpha: float | None = None
+    """The one-sided level that this look was worth; None where nothing was compared."""
+    first_us: int | None = None
+    """Event time of the first held-out row, microseconds since 1970 (UTC), where it has one."""
+    last_us: int | None = None
+    """Event time of the last held-out row."""
+    rows: int = 0
+    """How many held-out rows were looked at."""
+    run: str | None = None
+    """The run that made the candidate."""
 
 
 class ModelVersion(Fact, frozen=True, kw_only=True):

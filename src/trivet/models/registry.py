@@ -1,0 +1,264 @@
+"""The registry: versions of names, aliases that point at them, and the verdicts behind them."""
+
+from typing import Any
+
+from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
+from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
+from trivet.core.ids import check_id, check_name
+from trivet.core.ports import Stores
+from trivet.models.facts import GateVerdict, Measured, Model, ModelVersion
+from trivet.models.packaging import Package, open_package
+from trivet.models.provenance import demand_package, demand_run, demand_verdict
+from trivet.tracking.facts import Run
+from trivet.tracking.service import TrackingService
+
+CHAMPION = "champion"
+ATTEMPTS = 100
+_PAGE = 1000
+
+
+class Registry:
+    """The named half of the models room, of one project.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._tracking = TrackingService(stores, scope)
+
+    def register(
+        self,
+        name: str,
+        package: Package,
+        *,
+        run: Run | str,
+        verdict_id: str,
+        reason: str = "register",
+    ) -> Model:
+        """Give a judged package the next version of a name.
+
+        Registering the same package by the same verdict again returns the version it has.
+
+        Raises:
+            Refused: The run has not succeeded, names no data, or its code or lock is not stored;
+                the verdict is a no, or is about something else.
+            NotFound: There is no such run, verdict or package.
+            Corrupt: A file of the package is not as it was recorded.
+        """
+        check_name(name, "model")
+        run = self._run(run)
+        data = self._data(run)
+        demand_run(run, data, self._stores.blobs.has)
+        demand_package(package, run)
+        open_package(self._stores.blobs, package.digest)  # bytes first: they are there, and whole
+        verdict = self.verdict(verdict_id)
+        demand_verdict(verdict, name, package, run)
+        parents = (run.finished_id or run.id, *data, verdict_id)
+        for _ in range(ATTEMPTS):
+            before = self._newest(name)
+            existing = self._registered(name, package, verdict_id)
+            if existing is not None:
+                return existing
+            version = ModelVersion(
+                name=name,
+                version=before.version.version + 1 if before else 1,
+                package=package.digest,
+                size_bytes=package.size_bytes,
+                flavour=package.manifest.flavour,
+                signature=package.signature,
+                metrics=_metrics(verdict),
+                run=run.id,
+                verdict=verdict_id,
+                data=data,
+            )
+            item = draft(version, parents=dict.fromkeys(parents))
+            move = HeadMove(name=_head(name), to=item.id, expect=before.id if before else None)
+            if self._commit(f"{reason} {name}:{version.version}", item, move):
+                return Model(id=item.id, version=version)
+        raise too_busy(name)
+
+    def get(self, reference: str) -> Model:
+        """Return a model version.
+
+        Args:
+            reference: `name` (its newest version), `name:3`, `name@alias`, or an identifier.
+
+        Raises:
+            NotFound: Nothing has this reference.
+            Invalid: It is no reference.
+        """
+        name, at, alias = reference.partition("@")
+        name, colon, number = name.partition(":")
+        if at or not colon:
+            head = None
+            if at or len(reference) != 32:
+                head = self._stores.ledger.head(self._scope.project, _head(name, alias))
+                if head is None:
+                    raise _no_model(reference)
+            return self._model(head.target if head else reference)
+        if not number.isdecimal():
+            raise Invalid(
+                f"the model reference {reference!r} has no number behind its colon",
+                code="bad-reference",
+                hint="Write name, name:3 or name@alias.",
+            )
+        found = (model for model in self.versions(name) if model.version.version == int(number))
+        model = next(found, None)
+        if model is None:
+            raise _no_model(reference)
+        return model
+
+    def versions(self, name: str) -> tuple[Model, ...]:
+        """Return the versions of a name, newest first; none for a name nobody has taken."""
+        entries = self._all(ModelVersion.KIND, {"name": name})
+        return tuple(
+            Model(id=entry.id, version=read(entry, ModelVersion)) for entry in reversed(entries)
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all registered models, sorted."""
+        heads = self._stores.ledger.heads(self._scope.project, _head(""))
+        return tuple(head.name[len(_head("")) :] for head in heads if "@" not in head.name)
+
+    def champion(self, name: str) -> Model | None:
+        """Return the version that the alias `champion` points at, or None."""
+        head = self._stores.ledger.head(self._scope.project, _head(name, CHAMPION))
+        return None if head is None else self._model(head.target)
+
+    def aliases(self, name: str) -> dict[str, Model]:
+        """Return a name's aliases and the versions they point at."""
+        heads = self._stores.ledger.heads(self._scope.project, f"{_head(name)}@")
+        return {head.name.partition("@")[2]: self._model(head.target) for head in heads}
+
+    def set_alias(self, name: str, alias: str, model: Model, reason: str) -> None:
+        """Point an alias at a version, and record who did so and why.
+
+        Raises:
+            Invalid: The version belongs to another name, or the reason is empty.
+        """
+        check_name(alias, "alias")
+        if model.version.name != name:
+            raise Invalid(
+                f"{model.label} is no version of {name!r}",
+                code="other-model",
+                hint=f"Choose one of {name!r}'s own versions.",
+            )
+        if not reason.strip():
+            raise Invalid("the reason is empty", code="no-reason", hint="Say why it moves.")
+        move = HeadMove(name=_head(name, alias), to=model.id)
+        self._stores.ledger.commit(self._scope.batch(reason, heads=[move]))
+
+    def verdict(self, id: str) -> GateVerdict:
+        """Return a verdict.
+
+        Raises:
+            NotFound: There is no such verdict in this project.
+        """
+        return read(self._entry(id, "verdict"), GateVerdict)
+
+    def verdicts(self, name: str) -> tuple[tuple[str, GateVerdict], ...]:
+        """Return identifier and verdict of everything judged for a name, oldest first."""
+        return tuple(
+            (entry.id, read(entry, GateVerdict))
+            for entry in self._all(GateVerdict.KIND, {"model": name})
+        )
+
+    def _run(self, run: Run | str) -> Run:
+        # A run given as an object may be older than what the ledger knows by now.
+        return self._tracking.get(run.id if isinstance(run, Run) else run)
+
+    def _data(self, run: Run) -> tuple[str, ...]:
+        """Return the data commits a run was given, then those it read meanwhile."""
+        ending = self._stores.ledger.get(run.finished_id) if run.finished_id else None
+        read_later = [id_ for id_ in ending.parents if id_ != run.id] if ending else []
+        return tuple(dict.fromkeys((*run.started.data, *read_later)))
+
+    def _entry(self, id: str, what: str) -> Entry:
+        entry = self._stores.ledger.get(check_id(id, what))
+        if entry is None or entry.project != self._scope.project:
+            raise NotFound(
+                f"no {what} {id} in project {self._scope.project!r}",
+                code=f"no-{what}",
+                hint="Copy the identifier as Trivet printed it.",
+            )
+        return entry
+
+    def _model(self, id: str) -> Model:
+        return Model(id=id, version=read(self._entry(id, "model"), ModelVersion))
+
+    def _newest(self, name: str) -> Model | None:
+        head = self._stores.ledger.head(self._scope.project, _head(name))
+        return None if head is None else self._model(head.target)
+
+    def _registered(self, name: str, package: Package, verdict_id: str) -> Model | None:
+        for entry in self._all(ModelVersion.KIND, {"package": package.digest}):
+            version = read(entry, ModelVersion)
+            if (version.name, version.verdict) == (name, verdict_id):
+                return Model(id=entry.id, version=version)
+        return None
+
+    def _all(self, kind: str, where: dict[str, str]) -> list[Entry]:
+        """Return every entry that was not forgotten, oldest first."""
+        found: list[Entry] = []
+        after: int | None = None
+        while True:
+            page = self._stores.ledger.find(
+                kind,
+                where=where,
+                project=self._scope.project,
+                after=after,
+                limit=_PAGE,
+                newest_first=False,
+            )
+            found += [entry for entry in page.entries if entry.payload is not None]
+            if page.after is None:
+                return found
+            after = page.after
+
+    def _commit(self, reason: str, item: Draft, move: HeadMove) -> bool:
+        """Commit a fact and the head that points at it; False when another was quicker."""
+        try:
+            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=[move]))
+        except Conflict as error:
+            if error.code != "head-moved":
+                raise
+            return False
+        return True
+
+
+def _head(name: str, alias: str = "") -> str:
+    return f"model/{name}@{alias}" if alias else f"model/{name}"
+
+
+def _metrics(verdict: GateVerdict) -> dict[str, Measured]:
+    """Take the figures of merit out of a verdict's findings."""
+    figures: dict[str, Any] = {}
+    rows = 0
+    for finding in verdict.findings:
+        if finding.check == "quality":
+            figures, rows = finding.evidence.get("metrics", {}), finding.rows or 0
+    return {
+        name: Measured(value=value, low=low, high=high, rows=rows)
+        for name, (value, low, high) in figures.items()
+    }
+
+
+def _no_model(reference: str) -> NotFound:
+    return NotFound(
+        f"no model {reference!r}",
+        code="no-model",
+        hint="List the models with `trivet models list`.",
+    )
+
+
+def too_busy(name: str) -> Unavailable:
+    """Say that a head kept moving."""
+    return Unavailable(
+        f"others kept moving {name!r} while it was being written",
+        code="busy",
+        hint="Try again in a moment.",
+    )

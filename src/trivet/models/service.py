@@ -1,0 +1,236 @@
+"""The models room's service: candidates are packaged, judged, registered, named and opened."""
+
+from collections.abc import Sequence
+
+from trivet.core.facts import HeadMove, Scope, draft, read
+from trivet.core.gates import Evidence, Gate, Verdict
+from trivet.core.ids import check_name
+from trivet.core.ports import Flavour, Stores
+from trivet.data.facts import DataCommit
+from trivet.models.building import build_package
+from trivet.models.candidate import Candidate
+from trivet.models.checklist import build_gate
+from trivet.models.encoding import Frame
+from trivet.models.exam import Exam, against, prepare_exam
+from trivet.models.facts import GateVerdict, Model
+from trivet.models.holdout import hold_out
+from trivet.models.looks import next_look
+from trivet.models.packaging import Package, open_package
+from trivet.models.parity import TOLERANCE
+from trivet.models.registry import ATTEMPTS, Registry, too_busy
+from trivet.models.rules import ChecklistSpec
+from trivet.tracking.facts import Run
+
+
+class ModelsService(Registry):
+    """Packages, verdicts, and the registry of one project.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        flavours: The machine-learning libraries of this installation.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope, flavours: Sequence[Flavour]) -> None:
+        super().__init__(stores, scope)
+        self._flavours = tuple(flavours)
+
+    def package(
+        self,
+        candidate: Candidate,
+        *,
+        run: Run | str,
+        holdout: Frame | None = None,
+        time: str | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> Package:
+        """Convert a candidate, prove that its serving form answers as it does, and store both.
+
+        Nothing names the package yet; the same candidate gives the same one.
+
+        Args:
+            candidate: What the run's training step returned.
+            run: The run; its environment lock goes into the package.
+            holdout: Held-out rows with the target: their losses, day by day, are what monitors
+                take for natural.
+            time: Their column of event time, by which days are told apart.
+            tolerance: The greatest accepted difference of the two forms; see `parity`.
+
+        Raises:
+            Unsupported: No flavour takes the model, it does not convert, or the two forms differ.
+            Invalid: The model or the rows do not fit the signature.
+            NotFound: There is no such run.
+        """
+        run = self._run(run)
+        held = None if holdout is None else hold_out(holdout, candidate.signature, time=time)
+        with self._stores.blobs.open(run.started.environment.lock) as lock:
+            requirements = lock.read()
+        return build_package(
+            self._stores.blobs,
+            candidate,
+            self._flavours,
+            requirements=requirements,
+            holdout=held,
+            tolerance=tolerance,
+        )
+
+    def open(self, model: Model | str) -> Package:
+        """Open a package, every byte checked.
+
+        Args:
+            model: A model, its reference as for `get`, or a package's digest (`b3:...`).
+
+        Raises:
+            NotFound: There is no such model or package.
+            Corrupt: A file is not as it was recorded.
+        """
+        if isinstance(model, str) and model.startswith("b3:"):
+            return open_package(self._stores.blobs, model)
+        found = model if isinstance(model, Model) else self.get(model)
+        return open_package(self._stores.blobs, found.version.package)
+
+    def examine(
+        self,
+        name: str,
+        package: Package,
+        spec: ChecklistSpec,
+        *,
+        holdout: Frame,
+        training: Frame,
+        run: Run | str,
+        data: Sequence[str] = (),
+    ) -> tuple[str, GateVerdict]:
+        """Judge a package by the standard checklist, and record the verdict, yes or no.
+
+        It is compared with the version that the alias `champion` points at, on the same rows and
+        at the level that this look at them is worth.
+
+        Args:
+            name: The registry name the candidate wants.
+            package: What is judged.
+            spec: What the project's gate demands.
+            holdout: Raw rows that no training saw, with the target.
+            training: The table it was trained on, raw, with the target.
+            run: The run that made it.
+            data: Data commits of the held-out rows, besides those of the run.
+
+        Returns:
+            The verdict's identifier and the verdict.
+
+        Raises:
+            Invalid: The rows do not fit the signature, or lack a column that the gate names.
+            Refused: The shelf life of these rows is over.
+            NotFound: There is no such run or data commit.
+        """
+        check_name(name, "model")
+        run = self._run(run)
+        behind = tuple(dict.fromkeys((*self._data(run), *data)))
+        exam = prepare_exam(
+            package, spec, holdout=holdout, training=training, columns=self._columns(behind)
+        )
+        gate = build_gate(spec)
+        for _ in range(ATTEMPTS):
+            head = self._stores.ledger.head(self._scope.project, _verdict_head(name))
+            champion = self.champion(name)
+            ready = self._with_champion(name, exam, champion)
+            verdict = self._verdict(name, ready, gate.judge({"exam": ready}), champion, run)
+            move = HeadMove(name=_verdict_head(name), to="", expect=head.target if head else None)
+            recorded = self._record(verdict, run, behind, move)
+            if recorded is not None:
+                return recorded, verdict
+        raise too_busy(name)
+
+    def judge(
+        self,
+        name: str,
+        package: Package,
+        gate: Gate,
+        evidence: Evidence,
+        *,
+        run: Run | str,
+        data: Sequence[str] = (),
+        champion: Model | None = None,
+    ) -> tuple[str, GateVerdict]:
+        """Judge a package by a gate of one's own, and record the verdict.
+
+        Args:
+            name: The registry name the candidate wants.
+            package: What is judged.
+            gate: The gate.
+            evidence: What its checks ask about.
+            run: The run that made it.
+            data: Data commits of the held-out rows, besides those of the run.
+            champion: The version it was compared with, if any.
+
+        Raises:
+            NotFound: There is no such run or data commit.
+        """
+        run = self._run(run)
+        found = gate.judge(evidence)
+        earlier = {verdict.subject for _, verdict in self.verdicts(name)}
+        verdict = GateVerdict(
+            model=check_name(name, "model"),
+            gate=found.gate,
+            subject=package.digest,
+            passed=found.passed,
+            findings=found.findings,
+            champion=champion.id if champion else None,
+            look=len(earlier | {package.digest}),
+            run=run.id,
+        )
+        behind = tuple(dict.fromkeys((*self._data(run), *data)))
+        recorded = self._record(verdict, run, behind, HeadMove(name=_verdict_head(name), to=""))
+        assert recorded is not None  # noqa: S101  # a head that may stand anywhere always moves
+        return recorded, verdict
+
+    def _columns(self, data: Sequence[str]) -> dict[str, str]:
+        columns: dict[str, str] = {}
+        for id_ in data:
+            commit = read(self._entry(id_, "data"), DataCommit)
+            for table in commit.tables:
+                columns.update(table.columns)
+        return columns
+
+    def _with_champion(self, name: str, exam: Exam, champion: Model | None) -> Exam:
+        if champion is None:
+            return exam
+        earlier = [verdict for _, verdict in self.verdicts(name)]
+        rules = exam.spec.champion
+        look = next_look(earlier, exam.package.digest, exam.holdout.span_us, rules)
+        package = self.open(champion)
+        return against(exam, champion.label, package, alpha=look.alpha, look=look.number)
+
+    def _verdict(
+        self, name: str, exam: Exam, found: Verdict, champion: Model | None, run: Run
+    ) -> GateVerdict:
+        first, last = exam.holdout.span_us
+        earlier = {verdict.subject for _, verdict in self.verdicts(name)}
+        return GateVerdict(
+            model=name,
+            gate=found.gate,
+            subject=exam.package.digest,
+            passed=found.passed,
+            findings=found.findings,
+            champion=champion.id if champion else None,
+            look=exam.look if champion else len(earlier | {exam.package.digest}),
+            alpha=exam.alpha if champion else None,
+            first_us=first,
+            last_us=last,
+            rows=exam.holdout.size,
+            run=run.id,
+        )
+
+    def _record(
+        self, verdict: GateVerdict, run: Run, data: Sequence[str], move: HeadMove
+    ) -> str | None:
+        parents = [run.finished_id or run.id, *data]
+        if verdict.champion:
+            parents.append(verdict.champion)
+        item = draft(verdict, parents=dict.fromkeys(parents))
+        word = "passed" if verdict.passed else "refused"
+        moved = HeadMove(name=move.name, to=item.id, expect=move.expect)
+        return item.id if self._commit(f"gate {verdict.gate} {word}", item, moved) else None
+
+
+def _verdict_head(name: str) -> str:
+    return f"verdict/{name}"

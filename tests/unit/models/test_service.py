@@ -1,0 +1,351 @@
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+
+from trivet.core.errors import Conflict, Invalid, NotFound, Refused, TrivetError, Unsupported
+from trivet.core.facts import HeadMove, Scope
+from trivet.core.gates import Gate, check
+from trivet.core.lineage import ancestors
+from trivet.core.ports import Stores
+from trivet.models.facts import GateVerdict, Model
+from trivet.models.packaging import Package
+from trivet.models.rules import ChecklistSpec, read_checklist
+from trivet.models.service import ModelsService
+from trivet.tracking.facts import Run
+
+SPEC = read_checklist('[rows]\ntime = "sent"\n')
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def passed(service: ModelsService, a_run: MakeRun, trained: Any) -> tuple[Run, Package, str]:
+    """A run, its package, and the verdict that lets it be registered."""
+    run = a_run()
+    package = service.package(trained.candidate, run=run)
+    id_, verdict = examine(service, package, run, trained)
+    assert verdict.passed
+    return run, package, id_
+
+
+def examine(
+    service: ModelsService, package: Package, run: Run, trained: Any, spec: ChecklistSpec = SPEC
+) -> tuple[str, GateVerdict]:
+    return service.examine(
+        "parcels", package, spec, holdout=trained.holdout, training=trained.training, run=run
+    )
+
+
+def code_of(action: Callable[[], object], kind: type[TrivetError] = Refused) -> str:
+    with pytest.raises(kind) as caught:
+        action()
+    assert caught.value.hint
+    return caught.value.code
+
+
+def test_a_model_knows_run_data_and_verdict(
+    service: ModelsService, stores: Stores, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    assert model.label == "parcels:1"
+    assert model.version.data == run.started.data
+    kinds = {entry.kind for entry in ancestors(stores.ledger, model.id).entries}
+    assert kinds == {"model", "gate.verdict", "run.finished", "run", "data.commit"}
+    assert service.open(model).digest == package.digest
+    assert service.open(model).requirements == "lightgbm==4.7.0\n"
+
+
+def test_the_figures_of_the_verdict_become_those_of_the_model(
+    service: ModelsService, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    metrics = service.register("parcels", package, run=run, verdict_id=verdict).version.metrics
+    assert set(metrics) == {"auc", "brier", "log-loss", "accuracy"}
+    assert metrics["auc"].low < metrics["auc"].value < metrics["auc"].high
+    assert metrics["auc"].rows == 4000
+
+
+def test_registering_again_gives_the_same_version(
+    service: ModelsService, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    first = service.register("parcels", package, run=run, verdict_id=verdict)
+    assert service.register("parcels", package, run=run.id, verdict_id=verdict) == first
+    assert len(service.versions("parcels")) == 1
+
+
+def test_versions_count_up_and_the_newest_comes_first(
+    service: ModelsService, passed: tuple[Run, Package, str], trained: Any
+) -> None:
+    run, package, verdict = passed
+    first = service.register("parcels", package, run=run, verdict_id=verdict)
+    again, _ = examine(service, package, run, trained)
+    second = service.register("parcels", package, run=run, verdict_id=again)
+    assert [model.label for model in service.versions("parcels")] == ["parcels:2", "parcels:1"]
+    assert service.get("parcels") == second
+    assert service.get("parcels:1") == service.get(first.id) == first
+    assert service.names() == ("parcels",)
+
+
+def test_four_threads_get_four_versions(
+    service: ModelsService, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, _ = passed
+    gate = Gate(name="open", checks=(check("yes")(lambda evidence: True),))
+    verdicts = [service.judge("parcels", package, gate, {}, run=run)[0] for _ in range(12)]
+    start = threading.Barrier(4)
+    made: list[Model] = []
+
+    def register(mine: list[str]) -> None:
+        start.wait()
+        made.extend(
+            service.register("parcels", package, run=run, verdict_id=verdict) for verdict in mine
+        )
+
+    threads = [threading.Thread(target=register, args=(verdicts[at::4],)) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(model.version.version for model in made) == list(range(1, 13))
+    assert service.get("parcels").version.version == 12
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ({"status": "running"}, "run-not-finished"),
+        ({"status": "failed"}, "run-not-finished"),
+        ({"data": False}, "no-data"),
+        ({"code": False}, "no-code"),
+    ],
+)
+def test_no_model_without_a_run_that_has_everything(
+    service: ModelsService, a_run: MakeRun, trained: Any, how: dict[str, Any], code: str
+) -> None:
+    run = a_run(**how)
+    package = service.package(trained.candidate, run=run)
+    id_, _ = examine(service, package, run, trained)
+    assert code_of(lambda: service.register("parcels", package, run=run, verdict_id=id_)) == code
+    assert service.versions("parcels") == ()
+
+
+def test_no_model_without_its_environment_lock(
+    service: ModelsService, stores: Stores, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    stores.blobs.delete(run.started.environment.lock)
+
+    def register() -> object:
+        return service.register("parcels", package, run=run, verdict_id=verdict)
+
+    assert code_of(register) == "no-lock"
+
+
+def test_a_run_that_does_not_exist_is_not_found(
+    service: ModelsService, passed: tuple[Run, Package, str]
+) -> None:
+    _, package, verdict = passed
+    with pytest.raises(NotFound):
+        service.register("parcels", package, run="0" * 32, verdict_id=verdict)
+
+
+def test_a_package_of_another_environment_is_refused(
+    service: ModelsService, a_run: MakeRun, passed: tuple[Run, Package, str], trained: Any
+) -> None:
+    other = a_run(lock=b"lightgbm==3.0.0\n")
+    _, package, _ = passed
+    id_, _ = examine(service, package, other, trained)
+
+    def register() -> object:
+        return service.register("parcels", package, run=other, verdict_id=id_)
+
+    assert code_of(register) == "other-lock"
+
+
+def test_a_verdict_that_is_a_no_carries_its_reasons(
+    service: ModelsService, a_run: MakeRun, trained: Any
+) -> None:
+    run = a_run()
+    package = service.package(trained.candidate, run=run)
+    strict = read_checklist("[quality]\nthreshold = 0.999\n")
+    id_, verdict = examine(service, package, run, trained, strict)
+    assert not verdict.passed
+    with pytest.raises(Refused) as caught:
+        service.register("parcels", package, run=run, verdict_id=id_)
+    assert caught.value.code == "gate-refused"
+    assert [f["check"] for f in caught.value.detail["findings"]] == ["quality"]
+    assert service.verdict(id_) == verdict
+
+
+def test_a_verdict_about_something_else_is_refused(
+    service: ModelsService,
+    a_run: MakeRun,
+    passed: tuple[Run, Package, str],
+    weak: Any,
+) -> None:
+    run, package, verdict = passed
+    other = service.package(weak.candidate, run=run)
+    for action in (
+        lambda: service.register("letters", package, run=run, verdict_id=verdict),
+        lambda: service.register("parcels", other, run=run, verdict_id=verdict),
+        lambda: service.register("parcels", package, run=a_run(), verdict_id=verdict),
+    ):
+        assert code_of(action) == "other-verdict"
+
+
+def test_a_package_whose_bytes_are_gone_is_not_registered(
+    service: ModelsService, stores: Stores, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    stores.blobs.delete(package.manifest.files["model/serving.onnx"].digest)
+    with pytest.raises(NotFound):
+        service.register("parcels", package, run=run, verdict_id=verdict)
+    assert service.versions("parcels") == ()
+
+
+def test_the_champion_is_what_the_next_candidate_must_face(
+    service: ModelsService, passed: tuple[Run, Package, str], weak: Any, trained: Any
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    assert service.champion("parcels") is None
+    service.set_alias("parcels", "champion", model, "the first")
+    assert service.champion("parcels") == model
+    weaker = service.package(weak.candidate, run=run)
+    id_, found = service.examine(
+        "parcels", weaker, SPEC, holdout=trained.holdout, training=trained.training, run=run
+    )
+    assert not found.passed
+    assert found.champion == model.id
+    assert (found.look, found.alpha) == (2, 0.025)
+    (reason,) = [f for f in found.findings if f.check == "champion"]
+    assert reason.ok is False
+    assert "parcels:1" in reason.summary
+    assert service.verdicts("parcels")[-1] == (id_, found)
+
+
+def test_each_further_look_at_the_same_rows_is_judged_more_strictly(
+    service: ModelsService, a_run: MakeRun, passed: tuple[Run, Package, str], trained: Any
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    service.set_alias("parcels", "champion", model, "the first")
+    levels: list[float | None] = []
+    for number in range(3):
+        other = a_run(lock=b"lightgbm==4.7.%d\n" % number)
+        candidate = service.package(trained.candidate, run=other)
+        _, found = examine(service, candidate, other, trained)
+        _, again = examine(service, candidate, other, trained)
+        assert again.alpha == found.alpha
+        levels.append(found.alpha)
+    assert levels == pytest.approx([0.05 / (k * (k + 1)) for k in (1, 2, 3)])
+    later = trained.holdout.with_columns(pl.col("sent").dt.offset_by("60d"))
+    other = a_run(lock=b"fresh==1\n")
+    fresh = service.package(trained.candidate, run=other)
+    _, found = service.examine(
+        "parcels", fresh, SPEC, holdout=later, training=trained.training, run=other
+    )
+    assert found.alpha == 0.025
+
+
+def test_aliases_move_with_a_reason_and_leave_a_trace(
+    service: ModelsService, stores: Stores, scope: Scope, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    service.set_alias("parcels", "champion", model, "approved by Ada")
+    assert service.get("parcels@champion") == model
+    assert service.aliases("parcels") == {"champion": model}
+    moved = stores.ledger.find(
+        "head.moved", where={"name": "model/parcels@champion"}, project=scope.project
+    )
+    assert [entry.reason for entry in moved.entries] == ["approved by Ada"]
+    assert service.names() == ("parcels",)
+
+
+def test_an_alias_needs_a_reason_and_a_version_of_its_own_name(
+    service: ModelsService, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    for action in (
+        lambda: service.set_alias("parcels", "champion", model, " "),
+        lambda: service.set_alias("letters", "champion", model, "why not"),
+        lambda: service.set_alias("parcels", "Champion!", model, "why not"),
+    ):
+        assert code_of(action, Invalid)
+
+
+@pytest.mark.parametrize(
+    ("reference", "kind"),
+    [
+        ("letters", NotFound),
+        ("parcels:9", NotFound),
+        ("parcels@nobody", NotFound),
+        ("0" * 32, NotFound),
+        ("parcels:x", Invalid),
+    ],
+)
+def test_a_reference_that_points_at_nothing_is_explained(
+    service: ModelsService,
+    passed: tuple[Run, Package, str],
+    reference: str,
+    kind: type[TrivetError],
+) -> None:
+    run, package, verdict = passed
+    service.register("parcels", package, run=run, verdict_id=verdict)
+    code_of(lambda: service.get(reference), kind)
+
+
+def test_another_project_sees_nothing(
+    service: ModelsService, stores: Stores, flavours: Any, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    other = ModelsService(stores, Scope(project="letters", actor="eve"), flavours)
+    assert other.names() == ()
+    for action in (
+        lambda: other.get(model.id),
+        lambda: other.verdict(verdict),
+        lambda: other.register("parcels", package, run=run, verdict_id=verdict),
+    ):
+        with pytest.raises(NotFound):
+            action()
+
+
+def test_a_gate_of_ones_own_is_recorded_too(
+    service: ModelsService, stores: Stores, a_run: MakeRun, trained: Any
+) -> None:
+    run = a_run()
+    package = service.package(trained.candidate, run=run)
+    gate = Gate(name="mine", checks=(check("small")(lambda evidence: evidence["size"] < 10),))
+    id_, verdict = service.judge("parcels", package, gate, {"size": 20}, run=run)
+    assert (verdict.gate, verdict.passed, verdict.subject) == ("mine", False, package.digest)
+    entry = stores.ledger.get(id_)
+    assert entry is not None
+    assert entry.parents == (run.finished_id, *run.started.data)
+
+
+def test_a_model_that_does_not_convert_leaves_nothing_behind(
+    service: ModelsService, stores: Stores, a_run: MakeRun, trained: Any
+) -> None:
+    run = a_run()
+    before = set(stores.blobs.list())
+    with pytest.raises(Unsupported):
+        service.package(trained.candidate, run=run, tolerance=0.0)
+    assert set(stores.blobs.list()) == before
+
+
+def test_a_head_that_moved_meanwhile_is_read_again(
+    service: ModelsService, stores: Stores, scope: Scope, passed: tuple[Run, Package, str]
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    stale = HeadMove(name="model/parcels", to=model.id, expect=None)
+    with pytest.raises(Conflict):
+        stores.ledger.commit(scope.batch("too late", heads=[stale]))
+    assert service.get("parcels") == model
