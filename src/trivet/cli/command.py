@@ -3,7 +3,9 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
+
+from trivet.core.errors import Invalid
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,7 @@ class Argument:
 
     name: str
     help: str
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Passed on to argparse: `type`, `default`, `choices`, `nargs`, `action`, `metavar`."""
 
 
@@ -33,10 +35,12 @@ class Command:
     example: str
     run: Callable[[argparse.Namespace], Answer]
     arguments: tuple[Argument, ...] = ()
+    json_to_file: bool = False
+    """Whether `--json FILE` writes the data beside the text, for commands whose text is read."""
 
     def parser(self, prog: str) -> argparse.ArgumentParser:
         """Build the parser of this command."""
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             prog=prog,
             description=self.summary,
             epilog=f"example:\n  {self.example}",
@@ -44,13 +48,25 @@ class Command:
         )
         for argument in self.arguments:
             parser.add_argument(argument.name, help=argument.help, **argument.options)
-        parser.add_argument(
-            "--json", action="store_true", help="print the answer as JSON instead of text"
-        )
+        if self.json_to_file:
+            parser.add_argument(
+                "--json", metavar="FILE", help="write all figures to this file as JSON, too"
+            )
+        else:
+            parser.add_argument(
+                "--json", action="store_true", help="print the answer as JSON instead of text"
+            )
         parser.add_argument(
             "--project", metavar="FOLDER", default=".", help="the project's folder (default: here)"
         )
         return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what argparse would print, so that a wrong word looks like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Invalid(message, code="bad-arguments", hint=f"See `{self.prog} --help`.")
 
 
 Group = dict[str, Command]

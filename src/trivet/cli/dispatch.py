@@ -4,11 +4,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
 from trivet.cli.command import Command, Group
 from trivet.cli.errors import FAILED, INTERRUPTED, exit_code_of, show_error
 from trivet.cli.output import to_json
-from trivet.core.errors import Invalid, TrivetError, Unsupported
+from trivet.core.errors import Invalid, TrivetError, Unavailable, Unsupported
 
 Table = Mapping[str, tuple[str, str]]
 
@@ -22,17 +24,37 @@ def dispatch(words: Sequence[str], commands: Table, rooms: Table) -> int:
             return 0
         options = command.parser(prog).parse_args(rest)
         answer = command.run(options)
-        print(to_json(answer.data) if options.json else answer.text)
+        if command.json_to_file and options.json:
+            Path(options.json).write_text(to_json(answer.data), encoding="utf-8")
+        as_text = command.json_to_file or not options.json
+        print(answer.text if as_text else to_json(answer.data))
         return answer.exit_code
     except TrivetError as error:
         show_error(error, as_json=as_json)
         return exit_code_of(error)
+    except BrokenPipeError:
+        raise  # nobody reads any more: the entry point knows what to do
+    except OSError as error:
+        told = Unavailable(
+            f"the system refused: {error}",
+            code="system-refused",
+            hint="Look at the path, its permissions and the free space: `trivet doctor`.",
+        )
+        show_error(told, as_json=as_json)
+        return exit_code_of(told)
+    except SystemExit as stop:
+        return _code_of(stop)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return FAILED
+
+
+def _code_of(stop: SystemExit) -> int:
+    """Read the exit code of `--help`, of a part that was told to end, or of a user's own exit."""
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or 0
+    print(stop.code, file=sys.stderr)
+    return FAILED
 
 
 def load_command(target: str) -> Command:
@@ -56,7 +78,7 @@ def load_group(module: str) -> Group:
     return group
 
 
-def _load(module: str) -> object:
+def _load(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -47,5 +47,7 @@ def show_error(error: TrivetError, *, as_json: bool) -> None:
         print(json.dumps(body, default=str), file=sys.stderr)
         return
     print(f"error: {error.message}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(f"  {note}", file=sys.stderr)
     if error.hint:
         print(f"  next: {error.hint}", file=sys.stderr)

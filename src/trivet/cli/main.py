@@ -3,8 +3,12 @@
 Nothing but the table below is loaded for `trivet --help`.
 """
 
+import os
 import sys
 from collections.abc import Sequence
+
+READER_GONE = 141
+"""128 and SIGPIPE, as a shell reports a program whose reader went away."""
 
 COMMANDS = {
     "init": ("trivet.cli.project:init", "make a project from a template and your data"),
@@ -39,6 +43,18 @@ ROOMS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `trivet ... | head` has read enough. Python would complain when it flushes at exit, so
+        # what is left goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         print(_overview())
         return 0

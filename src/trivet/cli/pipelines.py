@@ -3,15 +3,17 @@
 import sys
 import time
 from argparse import Namespace
-from traceback import format_exception
+from pathlib import Path
+from typing import NoReturn
 
 from trivet.cli.command import Answer, Argument, Command, Group
-from trivet.cli.errors import EXIT_CODES, FAILED
+from trivet.cli.errors import EXIT_CODES
 from trivet.cli.models import findings
 from trivet.cli.output import table
 from trivet.cli.tracking import describe_run
 from trivet.core.errors import Invalid, NotFound, Refused, TrivetError
 from trivet.core.ids import new_id
+from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.running import OnEvent, StepEvent
 from trivet.tracking.facts import Run
 from trivet.workspace.delivery import Delivered, deliver
@@ -36,8 +38,10 @@ def _run(options: Namespace) -> Answer:
             run = _execute(ws, options, show)
         except TrivetError:
             raise
-        except Exception as error:  # noqa: BLE001  # the edge where a user's own code fails
-            return _failed(error)
+        except Exception as error:  # the edge where a user's own code fails
+            if options.traceback:
+                raise
+            _fail(error, ws.folder)
         delivered = None if options.no_delivery else deliver(ws, run)
     return _answer(run, delivered)
 
@@ -81,15 +85,25 @@ def _answer(run: Run, delivered: Delivered | None) -> Answer:
     return Answer({"run": run, "delivered": delivered}, "\n".join(lines), code)
 
 
-def _failed(error: Exception) -> Answer:
-    text = "".join(format_exception(error))
-    notes = "; ".join(getattr(error, "__notes__", ()))
-    data = {"error": f"{type(error).__name__}: {error}", "notes": notes}
-    return Answer(data, f"{text}\nthe run failed; what its steps made before is remembered", FAILED)
+def _fail(error: Exception, folder: Path) -> NoReturn:
+    """Say what went wrong in the user's own lines, without those of the libraries below."""
+    lines = describe_failure(error, None, folder).removeprefix("the flow: ")
+    told = TrivetError(
+        f"the run failed: {lines}",
+        code="run-failed",
+        hint="Mend it and run again: what its steps made before is remembered. "
+        "`--traceback` shows every line behind it.",
+    )
+    for note in getattr(error, "__notes__", ()):
+        told.add_note(note)
+    raise told from error
 
 
-def _parameters(pairs: list[str]) -> dict[str, object]:
-    found: dict[str, object] = {}
+_TAKEN = frozenset({"asked_by", "on_event", "request"})
+
+
+def _parameters(pairs: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
@@ -97,6 +111,10 @@ def _parameters(pairs: list[str]) -> dict[str, object]:
                 f"parameter {pair!r} has no value; expected name=value",
                 code="bad-parameter",
                 hint="For example --set rounds=200.",
+            )
+        if name in _TAKEN:
+            raise Invalid(
+                f"{name!r} is no parameter of a flow", code="bad-parameter", hint="Rename it."
             )
         found[name] = value
     return found
@@ -134,6 +152,7 @@ run = Command(
         ),
         Argument("--plan", "only say what would run, and why", {"action": "store_true"}),
         Argument("--no-delivery", "run the flow and stop there", {"action": "store_true"}),
+        Argument("--traceback", "when it fails, show every line", {"action": "store_true"}),
         Argument("--task", "execute an asked-for run (the runner does this)", {"metavar": "KEY"}),
     ),
 )

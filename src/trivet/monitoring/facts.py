@@ -117,6 +117,9 @@ class WatchSet(Fact, frozen=True, kw_only=True):
     false_alarms_per_year: float = 1.0
     tolerance: float = 0.0
     """The rise of the watched loss that does not matter, in its own unit."""
+    repeat_s: float = 1_209_600.0
+    """While an alert is open, the least event time until a new one about the same endpoint, which
+    takes new evidence: the detector begins afresh when that time is over."""
     automatic_rollouts: bool = True
     """Whether shadows and canaries are judged, and moved, at each look."""
     rollout: RolloutPolicy = RolloutPolicy()

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from trivet.core.clock import Clock
+from trivet.core.clock import EPOCH, Clock
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, ViewPut, draft, read
 from trivet.core.ids import check_name
@@ -27,7 +27,7 @@ from trivet.monitoring.facts import (
 from trivet.monitoring.rollouts import Rollout, add_canary_window, add_shadow_window, begin
 from trivet.monitoring.watching import Watched, Watcher
 from trivet.releases.facts import Release, RolloutDecision
-from trivet.releases.judge import Judgement, RolloutPolicy, judge_canary, judge_shadow
+from trivet.releases.judge import Judgement, judge_canary, judge_shadow
 from trivet.releases.service import ReleasesService
 
 _STATE = View(
@@ -60,50 +60,25 @@ class MonitoringService:
 
     # -- settings ------------------------------------------------------------------------------
 
-    def watch(
-        self,
-        endpoint: str,
-        *,
-        window_s: float = 86_400.0,
-        label_delay_s: float = 86_400.0,
-        false_alarms_per_year: float = 1.0,
-        tolerance: float = 0.0,
-        rollout: RolloutPolicy | None = None,
-        automatic_rollouts: bool = True,
-    ) -> WatchSet:
+    def watch(self, watch: WatchSet) -> WatchSet:
         """Set how an endpoint is watched.
-
-        Args:
-            endpoint: The endpoint.
-            window_s: Length of a window of event time, in seconds, at least 60.
-            label_delay_s: How long after its end a window waits for labels, in seconds.
-            false_alarms_per_year: Accepted rate of false alarms, more than 0.
-            tolerance: The rise of the watched loss that does not matter.
-            rollout: How shadows and canaries are judged.
-            automatic_rollouts: Whether looks move shadows and canaries by themselves.
 
         Raises:
             Invalid: A number is out of its range.
         """
-        if window_s < 60 or label_delay_s < 0 or not 0 < false_alarms_per_year <= 1000:
+        waits = min(watch.label_delay_s, watch.repeat_s)
+        if watch.window_s < 60 or waits < 0 or not 0 < watch.false_alarms_per_year <= 1000:
             raise Invalid(
-                "a watch has a number out of range; expected window_s >= 60, label_delay_s >= 0 "
-                "and 0 < false_alarms_per_year <= 1000",
+                "a watch has a number out of range; expected window_s >= 60, label_delay_s and "
+                "repeat_s >= 0 and 0 < false_alarms_per_year <= 1000",
                 code="bad-watch",
+                hint="Look the settings of monitor.toml up in docs/reference/settings.md.",
             )
-        fact = WatchSet(
-            endpoint=check_name(endpoint, "endpoint"),
-            window_s=window_s,
-            label_delay_s=label_delay_s,
-            false_alarms_per_year=false_alarms_per_year,
-            tolerance=tolerance,
-            automatic_rollouts=automatic_rollouts,
-            rollout=rollout or RolloutPolicy(),
-        )
-        item = draft(fact)
-        head = HeadMove(name=f"monitor/{endpoint}", to=item.id)
-        self._commit(f"watch {endpoint}", [item], [head])
-        return fact
+        check_name(watch.endpoint, "endpoint")
+        item = draft(watch)
+        head = HeadMove(name=f"monitor/{watch.endpoint}", to=item.id)
+        self._commit(f"watch {watch.endpoint}", [item], [head])
+        return watch
 
     def watched(self, endpoint: str) -> WatchSet:
         """Return how an endpoint is watched; the defaults when nothing was set."""
@@ -185,6 +160,7 @@ class MonitoringService:
         assert release is not None  # noqa: S101  # `endpoints` lists released ones
         resolved = self._resolve_replaced(release)
         watcher = self._watcher(watch, release)
+        watcher.is_muted = start < self._muted_until(watch)
         seen = watcher.close(rows, start, end, release, collector.late)
         alert = self._record(watch, release, watcher, seen)
         collector.close(endpoint, end)
@@ -224,6 +200,13 @@ class MonitoringService:
         row = self._row(endpoint, f"detector/{watcher.model_id}", watcher.state())
         self._commit(f"close a window of {endpoint}", facts, [head], [row])
         return alert
+
+    def _muted_until(self, watch: WatchSet) -> datetime:
+        """Until when the open alert says what a new one would say."""
+        found = self.open_alert(watch.endpoint)
+        if found is None:
+            return EPOCH
+        return found[1].event_time + timedelta(seconds=watch.repeat_s)
 
     def _resolve_replaced(self, release: Release) -> tuple[AlertResolved, ...]:
         found = self.open_alert(release.plan.endpoint)

@@ -4,6 +4,7 @@ Numeric: imports NumPy.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,7 +34,7 @@ from trivet.statistics.change import (
     watch_window,
 )
 from trivet.statistics.intervals import student_mean
-from trivet.statistics.tally import tally
+from trivet.statistics.tally import Tally, merge_tallies, tally
 
 Floats = NDArray[np.float64]
 
@@ -69,6 +70,8 @@ class Watcher:
         package = open_package(blobs, version.package)
         self.model_id = model_id
         self.baseline_id = ""
+        self.is_muted = False
+        """While it is set, windows are measured and the detector sees none of them."""
         self.signature: Signature = package.signature
         self.reference: Reference = package.reference
         self.scale = self.reference.loss_scale
@@ -90,18 +93,30 @@ class Watcher:
         )
 
     def _calibrate(self, windows: tuple[LossWindow, ...]) -> tuple[Detector | None, dict[str, Any]]:
+        tallies = [window.losses[self._loss] for window in windows]
         promise = Promise(
             false_alarms_per_year=self._watch.false_alarms_per_year,
             windows_per_year=max(10, round(_YEAR_S / self._watch.window_s)),
-            tolerance=self._watch.tolerance,
+            tolerance=self._watch.tolerance + self._slack(tallies),
         )
         try:
-            detector, card = calibrate([w.losses[self._loss] for w in windows], promise)
+            detector, card = calibrate(tallies, promise)
         except Invalid as error:
             # Too few held-out days to know what is natural: windows are measured, nothing alarms,
             # and the baseline says so to whoever reads it.
             return None, {"silent": error.message, "hint": error.hint}
         return detector, msgspec.to_builtins(card)
+
+    def _slack(self, tallies: Sequence[Tally]) -> float:
+        """Return the rise that only brings the loss to where it belongs.
+
+        The excess Brier loss of a calibrated model is 0. Held-out days on which it was below that
+        were luck, or caution; going up to 0 is not getting worse.
+        """
+        if self._loss != "excess-brier" or not tallies:
+            return 0.0
+        mean = merge_tallies(*tallies).mean
+        return max(0.0, -mean)
 
     def state(self) -> bytes:
         """Return the detector's state, to be kept."""
@@ -143,7 +158,8 @@ class Watcher:
             drift=self._drift(own),
             service=_service(live, late),
         )
-        alert = self._feed(own, start, release) if self._detector is not None else None
+        listens = self._detector is not None and not self.is_muted
+        alert = self._feed(own, start, release) if listens else None
         return Watched(window=window, alert=alert)
 
     def _package(self, release: Release) -> str:

@@ -4,22 +4,20 @@ The same path for a person's `trivet run` and for a run that a trigger asked for
 registered that the gate refused, and nothing is released that is not registered.
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import msgspec
 
 from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.ports import ArrowStream
 from trivet.models.facts import GateVerdict, Model
+from trivet.models.rules import ChecklistSpec, read_checklist
+from trivet.monitoring.facts import WatchSet
 from trivet.releases.facts import Release
 from trivet.tracking.facts import Run
 from trivet.workspace import wiring
 from trivet.workspace.project_files import read_monitor_file, read_release_file
 from trivet.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from trivet.core.ports import ArrowStream
-    from trivet.models.candidate import Candidate
-    from trivet.models.rules import ChecklistSpec
 
 TRAINING, HOLDOUT = "training", "holdout"
 
@@ -62,7 +60,8 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
                 hint=f'Return {{"{settings.output}": candidate, "holdout": rows, '
                 '"training": rows} from the flow.',
             )
-    candidate = cast("Candidate", workspace.pipelines.value(run.id, settings.output))
+    value = workspace.pipelines.value(run.id, settings.output)
+    candidate = wiring.as_candidate(value, settings.output)
     holdout = cast("ArrowStream", workspace.pipelines.value(run.id, HOLDOUT))
     training = cast("ArrowStream", workspace.pipelines.value(run.id, TRAINING))
     spec = checklist_of(workspace)
@@ -101,13 +100,16 @@ def set_up_watching(workspace: Workspace) -> None:
     rollout = read_release_file(workspace.folder)
     monitor = read_monitor_file(workspace.folder)
     workspace.monitoring.watch(
-        settings.endpoint,
-        window_s=monitor.window_s,
-        label_delay_s=monitor.label_delay_s,
-        false_alarms_per_year=monitor.false_alarms_per_year,
-        tolerance=monitor.tolerance,
-        rollout=rollout.rollout,
-        automatic_rollouts=rollout.automatic,
+        WatchSet(
+            endpoint=settings.endpoint,
+            window_s=monitor.window_s,
+            label_delay_s=monitor.label_delay_s,
+            false_alarms_per_year=monitor.false_alarms_per_year,
+            tolerance=monitor.tolerance,
+            repeat_s=monitor.repeat_s,
+            rollout=rollout.rollout,
+            automatic_rollouts=rollout.automatic,
+        )
     )
     for name, trigger in monitor.triggers.items():
         workspace.triggers.when(
@@ -121,7 +123,7 @@ def set_up_watching(workspace: Workspace) -> None:
         )
 
 
-def checklist_of(workspace: Workspace) -> "ChecklistSpec":
+def checklist_of(workspace: Workspace) -> ChecklistSpec:
     """Read the project's gate.
 
     Raises:
@@ -137,7 +139,7 @@ def checklist_of(workspace: Workspace) -> "ChecklistSpec":
             code="no-gate",
             hint="Write one: docs/reference/gate.md lists what it may demand.",
         ) from error
-    return wiring.read_checklist(text)
+    return read_checklist(text)
 
 
 def _begin_rollout(workspace: Workspace, done: Delivered, model: Model) -> Delivered:

@@ -87,6 +87,9 @@ def _entries(stores: Stores) -> Iterator[Entry]:
 
 
 def _digests(entry: Entry, seen: set[str]) -> Iterator[str]:
+    """Yield the blob digests in a payload that were not met before; tables' are no blobs."""
+    if entry.kind == DataCommit.KIND and entry.payload is not None:
+        seen.update(table.digest for table in read(entry, DataCommit).tables)
     for match in _DIGEST.finditer(entry.payload or b""):
         digest = match.group(1).decode()
         if digest not in seen:

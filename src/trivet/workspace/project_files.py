@@ -44,6 +44,7 @@ class MonitorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     label_delay_s: float = 86_400.0
     false_alarms_per_year: float = 1.0
     tolerance: float = 0.0
+    repeat_s: float = 1_209_600.0
     triggers: dict[str, TriggerFile] = {}
 
 

@@ -1,7 +1,9 @@
 """Supervision: one process that starts the others, restarts those that die, and stops them all.
 
 The parts are processes of their own, so that a user's code never shares one with the API, and a
-crash in one is a restart and not an outage.
+crash in one is a restart and not an outage. Listening sockets belong to the supervisor and are
+handed down: a port that is taken is one message at the start, and while a part is restarted its
+callers wait in the queue instead of being turned away.
 """
 
 import contextlib
@@ -11,10 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from trivet.core.errors import Conflict, Unavailable
 
@@ -24,15 +26,27 @@ _STEADY_S = 60.0
 _GRACE_S = 15.0
 _LOOK_S = 0.2
 
+Tell = Callable[[str], None]
+
 
 class Part:
-    """One supervised process."""
+    """One supervised process.
 
-    def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
+    Args:
+        name: For messages.
+        arguments: The command line.
+        folder: Where it runs.
+        handed_down: File descriptors that it inherits under their own numbers.
+    """
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], folder: Path, handed_down: Sequence[int] = ()
+    ) -> None:
         self.name = name
         self.restarts = -1
         self.arguments = tuple(arguments)
         self._folder = folder
+        self._handed_down = tuple(handed_down)
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._next = 0.0
@@ -43,7 +57,7 @@ class Part:
         """The running process, or None."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def tend(self, now: float, tell: Callable[[str], None]) -> None:
+    def tend(self, now: float, tell: Tell) -> None:
         """Start the process when it is not running and its pause is over."""
         if self.pid is not None:
             return
@@ -54,9 +68,15 @@ class Part:
             steady = now - self._started > _STEADY_S
             self._pause_s = _FIRST_PAUSE_S if steady else min(self._pause_s * 2, _LONGEST_PAUSE_S)
             self._next = now + self._pause_s
-            tell(f"{self.name} ended with {code}; starting it again in {self._pause_s:.1f} s")
+            tell(f"{self.name} {_how_it_ended(code)}; starting it again in {self._pause_s:.0f} s")
         if now >= self._next:
-            self._process = subprocess.Popen(self.arguments, cwd=self._folder)
+            self._process = subprocess.Popen(
+                self.arguments,
+                cwd=self._folder,
+                pass_fds=self._handed_down,
+                # A Ctrl-C in the terminal is the supervisor's alone: it ends the parts in order.
+                process_group=0,
+            )
             self._started = now
             self.restarts += 1
 
@@ -78,47 +98,36 @@ class Supervisor:
     """Keeps parts running until it is told to stop.
 
     Args:
-        parts: What to run.
-        folder: The workspace's own folder; a lock in it makes sure there is one supervisor.
+        parts: What to run, in the order to start.
         tell: Where to say what happens.
+        on_look: Called at every look, a few times a second, while the parts run.
     """
 
-    def __init__(self, parts: Sequence[Part], folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, parts: Sequence[Part], tell: Tell, on_look: Callable[[], None] | None = None
+    ) -> None:
         self.parts = tuple(parts)
-        self._folder = folder
         self._tell = tell
+        self._on_look = on_look
         self._stopping = 0
 
-    def run(self, on_started: Callable[[], None] | None = None) -> int:
-        """Run until SIGTERM or SIGINT; a second signal stops at once.
-
-        Raises:
-            Conflict: Another supervisor runs on this workspace.
-        """
-        with _only_one(self._folder / "up.lock"):
-            previous = {
-                number: signal.signal(number, self._on_signal)
-                for number in (signal.SIGTERM, signal.SIGINT)
-            }
-            try:
-                self._tend()
-                if on_started:
-                    on_started()
-                self._watch()
-            finally:
-                self._stop_all()
-                for number, handler in previous.items():
-                    signal.signal(number, handler)
-        return 0
-
-    def _tend(self) -> None:
-        for part in self.parts:
-            part.tend(time.monotonic(), self._tell)
-
-    def _watch(self) -> None:
-        while not self._stopping:
-            self._tend()
-            time.sleep(_LOOK_S)
+    def run(self) -> None:
+        """Run until SIGTERM, SIGINT or SIGHUP; a second signal stops at once."""
+        previous = {
+            number: signal.signal(number, self._on_signal)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        }
+        try:
+            while not self._stopping:
+                for part in self.parts:
+                    part.tend(time.monotonic(), self._tell)
+                if self._on_look is not None:
+                    self._on_look()
+                time.sleep(_LOOK_S)
+        finally:
+            self._stop_all()
+            for number, action in previous.items():
+                signal.signal(number, action)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -137,35 +146,58 @@ class Supervisor:
             part.wait(time.monotonic() + 5.0)
 
 
-class _only_one:  # noqa: N801  # reads as a statement
-    """Hold a file lock, so that there is one supervisor of a workspace."""
+@contextmanager
+def only_supervisor(folder: Path) -> Generator[None]:
+    """Hold the lock that makes sure there is one supervisor of a workspace.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[bytes] | None = None
+    Args:
+        folder: The workspace's own folder.
 
-    def __enter__(self) -> None:
+    Raises:
+        Conflict: Another supervisor runs.
+        Unavailable: The lock cannot be opened.
+    """
+    path = folder / "up.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be opened: {error.strerror}",
+            code="no-lock",
+            hint="Make the folder writable by its owner.",
+        ) from error
+    with os.fdopen(descriptor, "r+b") as file:
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise Unavailable(f"{self._path} cannot be opened: {error.strerror}") from error
-        self._file = os.fdopen(descriptor, "r+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self._file.close()
             raise Conflict(
                 "`trivet up` runs on this project already",
                 code="already-up",
-                hint="Stop it first, or use the one that runs.",
+                hint="Use the one that runs, or stop it first.",
             ) from error
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        yield
 
 
-def part_of(name: str, folder: Path, *options: str) -> Part:
+def is_supervised(folder: Path) -> bool:
+    """Say whether a supervisor runs on the workspace in this folder."""
+    try:
+        with only_supervisor(folder):
+            return False
+    except Conflict:
+        return True
+
+
+def part_of(name: str, folder: Path, *options: str, handed_down: Sequence[int] = ()) -> Part:
     """Describe a part that runs as `trivet up --part NAME` in the project's folder."""
-    arguments = [sys.executable, "-m", "trivet", "up", "--part", name, *options]
-    return Part(name, arguments, folder)
+    role = name.partition(" ")[0]
+    arguments = [sys.executable, "-m", "trivet", "up", "--part", role, *options]
+    return Part(name, [*arguments, "--parent", str(os.getpid())], folder, handed_down)
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

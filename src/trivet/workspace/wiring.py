@@ -2,35 +2,41 @@
 
 Every import of an adapter, and of a room that needs heavy libraries, happens inside these
 functions: opening a workspace costs no more than what is then used.
+
+`TYPE_CHECKING` is for heavy libraries alone, and the rooms below it here are heavy: importing
+them loads NumPy at least, most of them Polars and ONNX Runtime as well. Their names stand here
+once, under the same roof as their late imports, and the rest of the workspace borrows them as
+`"wiring.DataService"`. Rooms that load nothing heavy are imported where they are used, as
+everywhere else.
 """
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
+from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
 from trivet.core.ports import Flavour, Runner, Stores
+from trivet.http.application import Application
+from trivet.http.guards import DoorPolicy
+from trivet.pipelines.service import PipelinesService
+from trivet.tracking.service import TrackingService
 from trivet.workspace.settings import FOLDER, Settings
 
 if TYPE_CHECKING:
-    from socket import socket
-
-    from trivet.access.permissions import Principal
-    from trivet.adapters.sqlite.database import Database
     from trivet.data.service import DataService
     from trivet.data.targets import Target
-    from trivet.http.application import Application
-    from trivet.http.guards import DoorPolicy
-    from trivet.models.rules import ChecklistSpec
+    from trivet.models.candidate import Candidate
     from trivet.models.service import ModelsService
     from trivet.monitoring.service import MonitoringService
-    from trivet.pipelines.service import PipelinesService
+    from trivet.releases.service import ReleasesService
     from trivet.serving.service import ServingService
-    from trivet.tracking.service import TrackingService
     from trivet.triggers.service import TriggersService
 
 FORMAT = 1
@@ -61,7 +67,7 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
     from trivet.workspace.folders import claim_folder
 
     folder = claim_folder(project_folder / FOLDER, FORMAT)
-    database: Database = open_database(folder / "ledger")
+    database = open_database(folder / "ledger")
     log = FileLog(folder / "log", buffer_bytes=settings.serving.buffer_mib << 20)
     series = FileSeries(folder / "series")
     stores = Stores(
@@ -128,15 +134,22 @@ def name_of_file(path: Path) -> str:
     return name_from_file(path)
 
 
-def read_checklist(text: str) -> "ChecklistSpec":
-    """Read a gate's TOML text.
+def as_candidate(value: object, name: str) -> "Candidate":
+    """Return a flow's output when it is a candidate.
 
     Raises:
-        Invalid: It cannot be read.
+        Invalid: It is something else.
     """
-    from trivet.models.rules import read_checklist as read
+    from trivet.models.candidate import Candidate
 
-    return read(text)
+    if isinstance(value, Candidate):
+        return value
+    raise Invalid(
+        f"the flow's output {name!r} is a {type(value).__name__}; expected a Candidate",
+        code="no-candidate",
+        hint="Return Candidate.of(model, signature, sample=training) under this name, or name the "
+        "output that holds one: output in trivet.toml.",
+    )
 
 
 def data_service(stores: Stores, scope: Scope) -> "DataService":
@@ -146,24 +159,16 @@ def data_service(stores: Stores, scope: Scope) -> "DataService":
     return DataService(stores, scope)
 
 
-def tracking_service(stores: Stores, scope: Scope) -> "TrackingService":
-    """Build the tracking room."""
-    from trivet.tracking.service import TrackingService
-
-    return TrackingService(stores, scope)
-
-
 def pipelines_service(
     stores: Stores,
     scope: Scope,
     folder: Path,
     *,
-    tracking: "TrackingService",
+    tracking: TrackingService,
     data: "DataService",
-) -> "PipelinesService":
+) -> PipelinesService:
     """Build the pipelines room, with the materialisers that other rooms bring."""
     from trivet.models.candidate import candidate_materialiser
-    from trivet.pipelines.service import PipelinesService
 
     return PipelinesService(
         stores,
@@ -180,6 +185,13 @@ def models_service(stores: Stores, scope: Scope) -> "ModelsService":
     from trivet.models.service import ModelsService
 
     return ModelsService(stores, scope, flavours())
+
+
+def releases_service(stores: Stores, scope: Scope) -> "ReleasesService":
+    """Build the releases room."""
+    from trivet.releases.service import ReleasesService
+
+    return ReleasesService(stores, scope)
 
 
 def serving_service(stores: Stores, scope: Scope, clock: Clock) -> "ServingService":
@@ -208,9 +220,9 @@ def serving_app(
     scope: Scope,
     serving: "ServingService",
     *,
-    policy: "DoorPolicy",
-    principal_of: "Callable[[str], Principal]",
-) -> "Application":
+    policy: DoorPolicy,
+    principal_of: Callable[[str], Principal],
+) -> Application:
     """Build the inference application."""
     import asyncio
 
@@ -231,7 +243,7 @@ def serving_app(
     ).application
 
 
-def run_server(app: "Application", listener: "socket") -> None:
+def run_server(app: Application, listener: socket) -> None:
     """Serve an ASGI application on a bound socket until SIGTERM, then drain."""
     import uvicorn
 

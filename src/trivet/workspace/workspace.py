@@ -5,25 +5,17 @@ import os
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from trivet.access.service import AccessService
 from trivet.core.clock import Clock, SystemClock
 from trivet.core.facts import Scope
 from trivet.core.ids import check_name
 from trivet.core.ports import Stores
-from trivet.releases.service import ReleasesService
+from trivet.pipelines.service import PipelinesService
+from trivet.tracking.service import TrackingService
 from trivet.workspace import wiring
 from trivet.workspace.settings import Settings, find_project, read_settings
-
-if TYPE_CHECKING:
-    from trivet.data.service import DataService
-    from trivet.models.service import ModelsService
-    from trivet.monitoring.service import MonitoringService
-    from trivet.pipelines.service import PipelinesService
-    from trivet.serving.service import ServingService
-    from trivet.tracking.service import TrackingService
-    from trivet.triggers.service import TriggersService
 
 
 def open(  # `trivet.open` is how it is read
@@ -86,44 +78,44 @@ class Workspace:
         return AccessService(self.stores, self.scope, self.clock)
 
     @cached_property
-    def data(self) -> "DataService":
+    def data(self) -> "wiring.DataService":
         """Data sets and their versions."""
         return wiring.data_service(self.stores, self.scope)
 
     @cached_property
-    def tracking(self) -> "TrackingService":
+    def tracking(self) -> TrackingService:
         """Runs, metrics and notes."""
-        return wiring.tracking_service(self.stores, self.scope)
+        return TrackingService(self.stores, self.scope)
 
     @cached_property
-    def pipelines(self) -> "PipelinesService":
+    def pipelines(self) -> PipelinesService:
         """Flows and their steps."""
         return wiring.pipelines_service(
             self.stores, self.scope, self.folder, tracking=self.tracking, data=self.data
         )
 
     @cached_property
-    def models(self) -> "ModelsService":
+    def models(self) -> "wiring.ModelsService":
         """Packages, verdicts and the registry."""
         return wiring.models_service(self.stores, self.scope)
 
     @cached_property
-    def releases(self) -> ReleasesService:
+    def releases(self) -> "wiring.ReleasesService":
         """Decisions to serve."""
-        return ReleasesService(self.stores, self.scope)
+        return wiring.releases_service(self.stores, self.scope)
 
     @cached_property
-    def serving(self) -> "ServingService":
+    def serving(self) -> "wiring.ServingService":
         """Predictions, labels, replay and why."""
         return wiring.serving_service(self.stores, self.scope, self.clock)
 
     @cached_property
-    def monitoring(self) -> "MonitoringService":
+    def monitoring(self) -> "wiring.MonitoringService":
         """Windows and alerts."""
         return wiring.monitoring_service(self.stores, self.scope, self.clock)
 
     @cached_property
-    def triggers(self) -> "TriggersService":
+    def triggers(self) -> "wiring.TriggersService":
         """Rules that ask for runs."""
         return wiring.triggers_service(self.stores, self.scope, self.clock)
 
