@@ -1,0 +1,244 @@
+"""Blobs in a folder: one file per digest, written once, checked whenever it is opened.
+
+A blob is staged in `tmp/`, hashed while it is written, synced, renamed to `ab/cdef…` (its digest)
+and made durable by a sync of that folder. So a name never stands for bytes that are not there.
+"""
+
+import copy
+import io
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import blake3
+
+from trivet.adapters.files import disk
+from trivet.core.errors import Corrupt, Invalid, NotFound, Unavailable
+from trivet.core.ids import new_id
+from trivet.core.ports import Damage
+
+_DIGEST = re.compile(r"b3:([0-9a-f]{2})([0-9a-f]{62})")
+_FAN_OUT = re.compile(r"[0-9a-f]{2}")
+_REST = re.compile(r"[0-9a-f]{62}")
+_IN_MEMORY_BYTES = 8 << 20
+_STALE_S = 3600
+
+
+class FileBlobs:
+    """Bytes by digest under `folder`; any number of processes may share it.
+
+    Args:
+        folder: Made when missing, readable by its owner alone.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._staging = self._folder / "tmp"
+        disk.make_folder(self._staging)
+        self._synced: set[str] = set()
+        self._failure: Unavailable | None = None
+        self._remove_stale()
+
+    def put(self, data: bytes | BinaryIO) -> str:
+        if self._failure:
+            raise copy.copy(self._failure)
+        try:
+            if isinstance(data, bytes | bytearray | memoryview):
+                return self._store_bytes(data)
+            return self._store(data)
+        except Unavailable as error:
+            if error.code == "sync-failed":
+                self._failure = error  # what the disk has confirmed before may be gone, too
+            raise
+
+    def open(self, digest: str) -> BinaryIO:
+        place = self._place(digest)
+        with disk.translated(f"reading blob {digest}"):
+            try:
+                file = place.open("rb")
+            except FileNotFoundError:
+                raise NotFound(
+                    f"no blob has the digest {digest}",
+                    code="no-blob",
+                    hint="Run `trivet fsck`; restore the blob from a backup if it should exist.",
+                ) from None
+            try:
+                return _checked(file, digest)
+            except BaseException:
+                file.close()
+                raise
+
+    def has(self, digest: str) -> bool:
+        return self._place(digest).is_file()
+
+    def delete(self, digest: str) -> None:
+        place = self._place(digest)
+        with disk.translated("deleting a blob"):
+            try:
+                place.unlink()
+            except FileNotFoundError:
+                return
+            disk.sync_folder(place.parent)
+
+    def list(self) -> Iterator[tuple[str, int]]:
+        for place in self._files():
+            digest = _name_of(place)
+            if digest:
+                try:
+                    size_bytes = place.stat().st_size
+                except FileNotFoundError:
+                    continue  # deleted meanwhile
+                yield digest, size_bytes
+
+    def verify(self) -> Iterator[Damage]:
+        for place in self._files():
+            name = _name_of(place)
+            try:
+                with place.open("rb") as file:
+                    found = _digest(file)
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            except OSError as error:
+                yield _damage(name or place.name, f"it cannot be read: {error.strerror}")
+                continue
+            if name is None:
+                yield _damage(place.name, "a file whose name is no digest")
+            elif found != name:
+                yield _damage(name, "its bytes do not match the digest")
+
+    def _place(self, digest: str) -> Path:
+        parts = _DIGEST.fullmatch(digest)
+        if parts is None:
+            raise Invalid(
+                f"digest is a {type(digest).__name__} that is none; "
+                "expected 'b3:' and 64 lower-case hexadecimal digits",
+                code="bad-digest",
+                hint="Copy the digest as Trivet printed it.",
+            )
+        return self._folder / parts[1] / parts[2]
+
+    def _store_bytes(self, content: bytes) -> str:
+        digest = "b3:" + blake3.blake3(content).hexdigest()
+        place = self._place(digest)
+        if _matches(place, digest):
+            self._confirm(place.parent)
+            return digest
+        return self._store(io.BytesIO(content))
+
+    def _store(self, data: BinaryIO) -> str:
+        staged = self._staging / new_id()
+        try:
+            with disk.translated("storing a blob"):
+                fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
+                try:
+                    disk.try_lock(fd)  # says that this process lives, see _remove_stale
+                    digest = _copy(data, fd)
+                    disk.sync_data(fd)
+                finally:
+                    os.close(fd)
+                place = self._place(digest)
+                self._make_fan_out(place.parent)
+                if _matches(place, digest):
+                    staged.unlink()
+                else:
+                    staged.replace(place)
+            self._confirm(place.parent)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+        return digest
+
+    def _make_fan_out(self, folder: Path) -> None:
+        if folder.name not in self._synced:
+            folder.mkdir(0o700, exist_ok=True)
+
+    def _confirm(self, folder: Path) -> None:
+        """Make a blob's name durable, whoever wrote it.
+
+        A blob that exists may have been renamed by another process a moment ago, so its folder is
+        synced even when nothing was written here.
+        """
+        disk.sync_folder(folder)
+        if folder.name not in self._synced:
+            disk.sync_folder(self._folder)
+            self._synced.add(folder.name)
+
+    def _files(self) -> Iterator[Path]:
+        for folder in sorted(self._folder.iterdir()):
+            if _FAN_OUT.fullmatch(folder.name) and folder.is_dir():
+                yield from sorted(folder.iterdir())
+
+    def _remove_stale(self) -> None:
+        """Remove what dead processes left half-written, an hour after they began."""
+        oldest = time.time() - _STALE_S
+        for staged in self._staging.iterdir():
+            try:
+                if staged.stat().st_mtime > oldest:
+                    continue
+                fd = os.open(staged, os.O_RDONLY)
+            except OSError:
+                continue  # it went its way meanwhile
+            try:
+                if disk.try_lock(fd):
+                    staged.unlink(missing_ok=True)
+            finally:
+                os.close(fd)
+
+
+def _copy(data: BinaryIO, fd: int) -> str:
+    """Write the stream to an open file; return its digest."""
+    state = blake3.blake3()
+    while block := data.read(disk.CHUNK_BYTES):
+        state.update(block)
+        disk.write_all(fd, [block])
+    return "b3:" + state.hexdigest()
+
+
+def _digest(file: BinaryIO) -> str:
+    state = blake3.blake3()
+    while block := file.read(disk.CHUNK_BYTES):
+        state.update(block)
+    return "b3:" + state.hexdigest()
+
+
+def _checked(file: BinaryIO, digest: str) -> BinaryIO:
+    """Return a reader of the file's content, after all of it was checked."""
+    small = os.fstat(file.fileno()).st_size <= _IN_MEMORY_BYTES
+    # Small content is handed out from the very memory that was checked.
+    source = io.BytesIO(file.read()) if small else file
+    if _digest(source) != digest:
+        raise Corrupt(
+            f"the bytes of blob {digest} do not match it",
+            code="corrupt-blob",
+            hint="Run `trivet fsck`, then restore the blob from a backup.",
+            detail={"digest": digest},
+        )
+    source.seek(0)
+    if small:
+        file.close()
+    return source
+
+
+def _matches(place: Path, digest: str) -> bool:
+    """Say whether the blob is there and whole; a damaged one is then written anew."""
+    try:
+        with place.open("rb") as file:
+            return _digest(file) == digest
+    except OSError:
+        return False
+
+
+def _name_of(place: Path) -> str | None:
+    return f"b3:{place.parent.name}{place.name}" if _REST.fullmatch(place.name) else None
+
+
+def _damage(name: str, problem: str) -> Damage:
+    return Damage(
+        store="blobs",
+        name=name,
+        problem=problem,
+        hint="Restore it from a backup, or store it anew.",
+    )
