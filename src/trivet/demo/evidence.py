@@ -94,23 +94,23 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, kw_only=True):
     """All figures of one demonstration, as `--json` writes them."""
 
-    stages: list[Stage] = msgspec.field(default_factory=list)
+    stages: list[Stage] = []
     sampling: str = ""
     log_mode: str = "audit"
     predictions: int = 0
     labels: int = 0
     requests_per_second: float = 0.0
     dataset_versions: int = 0
-    gate_verdicts: list[Judged] = msgspec.field(default_factory=list)
-    monitor_card: dict[str, Any] = msgspec.field(default_factory=dict)
-    alerts: list[Raised] = msgspec.field(default_factory=list)
-    retrainings: list[Retraining] = msgspec.field(default_factory=list)
-    promotions: list[Promotion] = msgspec.field(default_factory=list)
+    gate_verdicts: list[Judged] = []
+    monitor_card: dict[str, Any] = {}
+    alerts: list[Raised] = []
+    retrainings: list[Retraining] = []
+    promotions: list[Promotion] = []
     rollbacks: int = 0
-    by_month: list[Month] = msgspec.field(default_factory=list)
+    by_month: list[Month] = []
     gain: Gain | None = None
     loop_beats_frozen: bool = False
-    why: dict[str, Any] = msgspec.field(default_factory=dict)
+    why: dict[str, Any] = {}
     replay_equal: bool = False
     replayed: int = 0
     peak_memory_bytes: int = 0

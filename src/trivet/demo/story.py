@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -117,9 +117,10 @@ class Story:
         with self._stage("gate") as say:
             delivered = delivery.deliver(ws, run)
             if delivered is None or delivered.model is None:
-                _refuse(delivered.verdict if delivered else None)
+                raise _refused(delivered.verdict if delivered else None)
             checks = len(delivered.verdict.findings)
             say(f"{checks} checks, {_quality(delivered.verdict)}")
+            model = delivered.model
         with self._stage("register") as say:
             model = delivered.model
             assert model is not None  # noqa: S101  # `_refuse` raised otherwise
@@ -143,11 +144,13 @@ class Story:
             say(f"http://127.0.0.1:{port}, a process of its own")
         with self._stage("replay") as say:
             month = ""
+            end = START
             for end, questions in year.windows():
                 if f"{end:%Y-%m}" != month:
                     month = f"{end:%Y-%m}"
                     self._tell(f"  {month}  {self._standing(ws)}")
                 self._day(ws, year, traffic, end, questions)
+            # The last flights land, the last windows close.
             for later in range(1, 4):
                 self._day(ws, year, traffic, end + timedelta(days=later), [])
             traffic.close()
@@ -371,7 +374,7 @@ class Story:
             raise
 
     @contextmanager
-    def _stage(self, name: str) -> Iterator[Callable[[str], None]]:
+    def _stage(self, name: str) -> Generator[Callable[[str], None]]:
         stage = Stage(name=name, ok=False, seconds=0.0, detail="")
         self.evidence.stages.append(stage)
         began = time.perf_counter()
@@ -396,9 +399,9 @@ def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001  # reads as a 
         raise Unavailable(otherwise, code="demo-stage")
 
 
-def _refuse(verdict: GateVerdict | None) -> None:
+def _refused(verdict: GateVerdict | None) -> Unavailable:
     reasons = [f.summary for f in verdict.findings if f.ok is not True] if verdict else []
-    raise Unavailable(f"the first model was refused: {'; '.join(reasons)}", code="demo-stage")
+    return Unavailable(f"the first model was refused: {'; '.join(reasons)}", code="demo-stage")
 
 
 def _quality(verdict: GateVerdict) -> str:

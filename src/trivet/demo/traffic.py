@@ -41,7 +41,8 @@ class Traffic:
         """
         began = time.perf_counter()
         path = f"/predict/{endpoint}"
-        answers = list(self._pool.map(lambda body: self._post(path, body), bodies))
+        paths = [path] * len(bodies)
+        answers: list[dict[str, Any]] = list(self._pool.map(self._post, paths, bodies))
         self.busy_s += time.perf_counter() - began
         self.requests += len(bodies)
         return answers
