@@ -103,7 +103,7 @@ class Story:
             frozen = self._first_model(ws)
             serving = _start_serving(self._folder)
             try:
-                self._drive(ws, year, frozen, ports[1])
+                self._drive(ws, year, ports[1])
             finally:
                 _stop(serving)
             self._look_back(ws, year, frozen)
@@ -122,8 +122,6 @@ class Story:
             say(f"{checks} checks, {_quality(delivered.verdict)}")
             model = delivered.model
         with self._stage("register") as say:
-            model = delivered.model
-            assert model is not None  # noqa: S101  # `_refuse` raised otherwise
             say(
                 f"{model.label}, {model.version.size_bytes / 1024:.0f} KiB, {model.version.package}"
             )
@@ -135,8 +133,7 @@ class Story:
 
     # -- March to December ---------------------------------------------------------------------
 
-    def _drive(self, ws: Workspace, year: Year, frozen: Model, port: int) -> None:
-        del frozen
+    def _drive(self, ws: Workspace, year: Year, port: int) -> None:
         token = read_or_create_token(self._folder / FOLDER / "token")
         traffic = Traffic(port, token)
         with self._stage("serve") as say:
