@@ -1,12 +1,14 @@
 import asyncio
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from trivet.adapters.files import layout
 from trivet.adapters.files.log import FileLog
 from trivet.core.errors import Corrupt, TrivetError, Unavailable
 from trivet.testing.contracts.log import LogContract
@@ -118,7 +120,7 @@ def test_after_a_failed_sync_nothing_more_is_written(
 def test_a_forked_child_writes_a_segment_of_its_own(log: FileLog) -> None:
     log.append("a", [b"parent"])
     assert log.buffer("a", [b"buffered by the parent"])
-    child = os.fork()
+    child = fork()
     if child == 0:
         log.append("a", [b"child"])
         log.close()
@@ -152,9 +154,33 @@ def test_a_tail_that_was_acknowledged_is_missed(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_segment_cut_anywhere_gives_its_whole_records(tmp_path: Path) -> None:
+    left = dead_log(tmp_path)
+    content = left.read_bytes()
+    log = FileLog(tmp_path / "log")
+    ends = [int(position.rpartition("@")[2]) for position, _ in log.read("a")]
+    whole = records(log)
+    # As after a power cut: the anchor, which is not synced, is the one from the beginning.
+    anchor = layout.pack_anchor(layout.Anchor(layout.BODY, 0))
+    content = content[: layout.BODY - len(anchor)] + anchor + content[layout.BODY :]
+    for cut in range(layout.BODY, len(content) + 1):
+        left.write_bytes(content[:cut])
+        assert records(log) == [
+            record for record, end in zip(whole, ends, strict=True) if end <= cut
+        ]
+        assert list(log.verify()) == []
+    log.close()
+
+
+def fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the child uses none of the threads
+        return os.fork()
+
+
 def dead_log(tmp_path: Path) -> Path:
     """Leave a segment behind as a killed process would."""
-    child = os.fork()
+    child = fork()
     if child == 0:
         log = FileLog(tmp_path / "log")
         log.append("a", [b"1" * 100])

@@ -108,3 +108,15 @@ def test_a_merge_leaves_large_segments_alone(
         assert large.exists()
         assert len(list((tmp_path / "merged").iterdir())) == 2
         assert steps(store) == [*range(100), 200, 300]
+
+
+def test_nothing_is_merged_while_merges_are_held(tmp_path: Path) -> None:
+    with closing(FileSeries(tmp_path)) as store, closing(FileSeries(tmp_path)) as other:
+        append(store, 1)
+        with store.hold_merges():
+            other.compact()
+            store.compact()
+            assert not (tmp_path / "merged").exists()
+        store.compact()
+        assert len(list((tmp_path / "merged").iterdir())) == 1
+        assert steps(other) == [1]

@@ -16,7 +16,7 @@ def build_gate(spec: ChecklistSpec) -> Gate:
 
     Example:
         >>> [check.name for check in build_gate(ChecklistSpec(calibration=None)).checks][:3]
-        ['schema', 'target-not-an-input', 'no-identifiers']
+        ['schema', 'contract', 'target-not-an-input']
     """
     used: Counter[str] = Counter()
     checks: list[Check] = []
@@ -41,6 +41,7 @@ def _asking(question: _Question) -> Callable[[Evidence], Finding]:
 def _questions(spec: ChecklistSpec) -> Iterator[tuple[str, str, _Question]]:
     """Yield each check's name, its title for people, and its question."""
     yield "schema", "Inputs are columns of the data", data.schema
+    yield "contract", "The contract takes the rows of today", data.contract
     yield "target-not-an-input", "The target is no input", data.target_not_an_input
     yield "no-identifiers", "No input names its rows", data.no_identifiers
     yield (

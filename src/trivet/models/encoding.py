@@ -33,6 +33,7 @@ class Encoder(RowEncoder):
     """Turns tables, and rows, into float32 features.
 
     Example:
+        >>> from trivet.models.facts import Signature
         >>> encoder = Encoder(
         ...     Signature(
         ...         inputs=(Input(name="city", type="category", categories=("Bern", "Rom")),),
@@ -69,6 +70,25 @@ class Encoder(RowEncoder):
         # Every missing value has the same bits, whatever NaN the table held.
         matrix[np.isnan(matrix)] = np.nan
         return matrix
+
+    def acceptable(self, frame: Frame) -> pl.Series:
+        """Say of each row whether its contract takes it: no gap and no category that it refuses.
+
+        Raises:
+            Invalid: A column is absent.
+        """
+        table = as_frame(frame)
+        taken = pl.Series([True]).new_from_index(0, table.height)
+        for item in self.signature.inputs:
+            column = _column(table, item.name)
+            if item.missing == "reject":
+                taken &= column.is_not_null()
+                if column.dtype.is_float():
+                    taken &= column.is_not_nan().fill_null(value=False)
+            if item.type == "category" and item.unknown == "reject":
+                names = pl.Series(item.categories, dtype=pl.String)
+                taken &= column.is_null() | column.cast(pl.String).is_in(names.implode())
+        return taken
 
     def encode_target(self, frame: Frame) -> Labels:
         """Read the true answers out of a table.

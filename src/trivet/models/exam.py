@@ -141,8 +141,9 @@ def prepare_exam(
     """
     signature = package.signature
     held = hold_out(holdout, signature, time=spec.rows.time, group=spec.rows.group)
-    table = as_frame(training).drop_nulls(signature.target)
     encoder = Encoder(signature)
+    table = as_frame(training).drop_nulls(signature.target)
+    table = table.filter(encoder.acceptable(table))
     session = package.session()
     metric = metric_named(spec.quality.metric or default_metric(signature.task), signature.task)
     _, answers = check_answers(
@@ -195,7 +196,9 @@ def against(exam: Exam, label: str, champion: Package, *, alpha: float, look: in
     else:
         raw = champion.session().run(matrix)
         _, answers = check_answers(exam.holdout.labels, raw, signature.task)
-        found = Incumbent(label, answers)
+        silent = int(np.isnan(answers).any(axis=1).sum())
+        problem = f"it has no answer for {silent} of {len(answers)} rows" if silent else ""
+        found = Incumbent(label, None if silent else answers, problem)
     return replace(exam, champion=found, alpha=alpha, look=look)
 
 

@@ -28,12 +28,15 @@ class Holdout:
         groups: Shape (n,): one label per row for rows that belong together (a day, a customer);
             intervals count groups, not rows. None: every row stands alone.
         times: Shape (n,): event time, microseconds since 1970 (UTC). None: rows have no time.
+        refused: How many rows with an answer were left out because the model's contract refuses
+            them: a category it does not know, a gap it does not take.
     """
 
     rows: pl.DataFrame
     labels: Labels
     groups: npt.NDArray[Any] | None = None
     times: Times | None = None
+    refused: int = 0
 
     @property
     def size(self) -> int:
@@ -56,7 +59,10 @@ class Holdout:
 def hold_out(
     frame: Frame, signature: Signature, *, time: str | None = None, group: str | None = None
 ) -> Holdout:
-    """Read a table as held-out rows. Rows without an answer are passed over.
+    """Read a table as held-out rows.
+
+    Rows without an answer are passed over, and so are those that the contract refuses: they would
+    get no answer when the model serves, either.
 
     Args:
         frame: Raw rows with the signature's target, and whatever else gates want to slice by.
@@ -71,19 +77,29 @@ def hold_out(
     table = as_frame(frame)
     if signature.target in table.columns:
         table = table.drop_nulls(signature.target)
-    labels = Encoder(signature).encode_target(table)
+    encoder = Encoder(signature)
+    answered = table.height
+    table = table.filter(encoder.acceptable(table))
+    labels = encoder.encode_target(table)
     if not labels.size:
         raise Invalid(
-            f"no held-out row has a {signature.target!r}",
+            f"no held-out row has a {signature.target!r} and inputs that the model takes",
             code="too-few-rows",
-            hint="Hold out rows whose answer is known by now.",
+            hint="Hold out rows whose answer is known by now, of the kinds it was trained on.",
+            detail={"refused": answered},
         )
     times = None if time is None else row_times(table, time)
     groups = None if times is None else times // DAY_US
     if group is not None:
         column = _filled(table, group)
         groups = column.cast(pl.String).to_numpy()
-    return Holdout(rows=table, labels=labels, groups=groups, times=times)
+    return Holdout(
+        rows=table,
+        labels=labels,
+        groups=groups,
+        times=times,
+        refused=answered - table.height,
+    )
 
 
 def row_times(table: pl.DataFrame, name: str) -> Times:

@@ -30,6 +30,8 @@ class Rows(_Section, frozen=True, kw_only=True):
     """Column of rows that belong together; when absent, rows of one day do."""
     key: tuple[str, ...] = ()
     """Columns that name a row; when absent, all shared columns together do."""
+    refused: Share = 0.05
+    """Share of held-out rows that the model's contract may refuse: unknown categories, gaps."""
 
 
 class Leakage(_Section, frozen=True, kw_only=True):
@@ -165,6 +167,7 @@ class ChecklistSpec(_Section, frozen=True, kw_only=True):
 
 CHECK_NAMES: Final = (
     "schema",
+    "contract",
     "target-not-an-input",
     "no-identifiers",
     "no-telling-input",

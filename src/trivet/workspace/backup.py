@@ -57,12 +57,12 @@ def back_up(opened: Opened, target: Path, on_file: Callable[[str], None] | None 
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         opened.backup_ledger(target / "ledger")
         shutil.copyfile(opened.folder / "format.json", target / "format.json")
-        # Segments may be merged while they are copied: what was merged is gone and its successor
-        # new. So the walk is repeated until it finds nothing new.
-        while fresh := _not_copied(opened.folder, target):
-            for relative in fresh:
+        # A merge would take segments away, and change the list of them, between two copies.
+        with opened.hold_merges():
+            for source in _files(opened.folder, _COPIED):
+                relative = source.relative_to(opened.folder)
                 tell(str(relative))
-                _copy(opened.folder / relative, target / relative)
+                _copy(source, target / relative)
         files = {
             str(path.relative_to(target)): BackupFile(*digest_file(path))
             for path in _files(target, (".",))
@@ -167,11 +167,6 @@ def _files(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
             yield from (Path(base) / name for name in sorted(names))
 
 
-def _not_copied(folder: Path, target: Path) -> list[Path]:
-    names = (path.relative_to(folder) for path in _files(folder, _COPIED))
-    return [name for name in names if not (target / name).exists() and (folder / name).exists()]
-
-
 def _folders(folder: Path) -> Iterator[Path]:
     for base, _, _ in os.walk(folder):
         yield Path(base)
@@ -182,8 +177,8 @@ def _copy(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except FileNotFoundError:
-        # A temporary file that its writer renamed, or a segment that was merged meanwhile; what
-        # it held is under its final name, which the walk finds or the ledger does not need.
+        # A temporary file that its writer renamed: whoever needs its bytes was not acknowledged
+        # when the ledger was copied.
         return
     target.chmod(0o600)
 

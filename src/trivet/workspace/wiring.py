@@ -11,6 +11,7 @@ everywhere else.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
 from pathlib import Path
 from socket import socket
@@ -50,6 +51,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     close: Callable[[], None]
     backup_ledger: Callable[[Path], Path]
+    hold_merges: Callable[[], AbstractContextManager[None]]
+    """Keeps segments as they are, in all processes, while it is entered."""
 
 
 def open_embedded(project_folder: Path, settings: Settings) -> Opened:
@@ -85,7 +88,13 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         series.close()
         database.close()
 
-    return Opened(stores=stores, folder=folder, close=close, backup_ledger=database.backup)
+    return Opened(
+        stores=stores,
+        folder=folder,
+        close=close,
+        backup_ledger=database.backup,
+        hold_merges=series.hold_merges,
+    )
 
 
 def digest_file(path: Path) -> tuple[str, int]:
@@ -100,9 +109,10 @@ def digest_file(path: Path) -> tuple[str, int]:
 def flavours() -> tuple[Flavour, ...]:
     """Return the flavours of this installation: ours, then those of other distributions."""
     from trivet.adapters.lightgbm.flavour import LightGBMFlavour
+    from trivet.adapters.onnx.flavour import OnnxFlavour
     from trivet.adapters.sklearn.flavour import SklearnFlavour
 
-    ours: tuple[Flavour, ...] = (LightGBMFlavour(), SklearnFlavour())
+    ours: tuple[Flavour, ...] = (LightGBMFlavour(), SklearnFlavour(), OnnxFlavour())
     found = entry_points(group="trivet.flavours")
     return ours + tuple(point.load()() for point in found)
 
@@ -245,16 +255,28 @@ def serving_app(
 
 def run_server(app: Application, listener: socket) -> None:
     """Serve an ASGI application on a bound socket until SIGTERM, then drain."""
+    import asyncio
+
     import uvicorn
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    from trivet.http.joining import JoinedWrites
+
+    class Protocol(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(JoinedWrites(transport))
 
     config = uvicorn.Config(
         app,
+        http=Protocol,
+        ws="none",
+        lifespan="on",
         log_level="warning",
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,  # nobody stands before a server on loopback; nobody is believed
+        timeout_keep_alive=60,
         timeout_graceful_shutdown=10,
-        lifespan="on",
-        ws="none",
     )
     uvicorn.Server(config).run(sockets=[listener])

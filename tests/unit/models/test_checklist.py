@@ -118,6 +118,19 @@ def test_an_input_of_another_type_in_the_data_commit_is_found(ask: Ask) -> None:
     assert ask("schema").ok is True
 
 
+def test_rows_that_the_contract_would_refuse_are_counted_and_not_judged(
+    ask: Ask, weak_package: Package, trained: Any
+) -> None:
+    gaps = pl.int_range(pl.len()) % 10 == 0
+    holed = trained.holdout.with_columns(distance=pl.when(~gaps).then(pl.col("distance")))
+    found = ask("contract", package=weak_package, holdout=holed)
+    assert found.ok is False
+    assert found.value == pytest.approx(0.1)
+    assert ask("contract", "[rows]\nrefused = 0.2\n", package=weak_package, holdout=holed).ok
+    assert ask("quality", package=weak_package, holdout=holed).rows == 3600
+    assert ask("contract").value == 0.0
+
+
 def leaking(trained: Any, flavours: Any, **columns: pl.Expr) -> tuple[Package, dict[str, Any]]:
     """Train on a table with more columns than it should have."""
     training = trained.training.with_columns(**columns)

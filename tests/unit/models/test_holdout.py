@@ -78,3 +78,27 @@ def test_rows_that_cannot_be_held_out_are_explained(
 def test_a_table_without_the_target_is_refused() -> None:
     with pytest.raises(Invalid, match="late"):
         hold_out(table().drop("late"), SIGNATURE)
+
+
+def test_rows_that_the_contract_refuses_are_left_out_and_counted() -> None:
+    strict = Signature(
+        inputs=(
+            Input(name="weight", type="number", missing="reject"),
+            Input(name="depot", type="category", categories=("east",)),
+        ),
+        task="binary",
+        target="late",
+        classes=("false", "true"),
+    )
+    rows = pl.DataFrame(
+        {
+            "weight": [1.0, None, float("nan"), 4.0, 5.0],
+            "depot": ["east", "east", "east", "west", None],
+            "late": [True, True, True, False, False],
+        }
+    )
+    held = hold_out(rows, strict)
+    assert held.rows["weight"].to_list() == [1.0, 5.0]
+    assert held.refused == 3
+    with pytest.raises(Invalid, match="takes"):
+        hold_out(rows[1:4], strict)

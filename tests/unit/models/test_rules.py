@@ -76,7 +76,7 @@ def test_a_gate_in_toml_becomes_a_checklist() -> None:
 def test_an_empty_gate_has_every_check_that_needs_no_words() -> None:
     names = [check.name for check in build_gate(read_checklist("")).checks]
     assert names == [
-        *("schema", "target-not-an-input", "no-identifiers", "no-telling-input"),
+        *("schema", "contract", "target-not-an-input", "no-identifiers", "no-telling-input"),
         *("rows-apart", "time-order", "quality", "baseline", "champion", "calibration"),
         *("latency", "size"),
     ]

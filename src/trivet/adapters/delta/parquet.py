@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, cast
@@ -74,7 +75,8 @@ def write(
         if written:
             versions.sync(folder)
     except BaseException:
-        remove(folder, [f"part-{prefix}-{i:05d}.parquet" for i in range(len(written) + 1)])
+        with suppress(Unavailable):
+            remove(folder, [f"part-{prefix}-{i:05d}.parquet" for i in range(len(written) + 1)])
         raise
     return written
 

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -119,7 +119,8 @@ def write(folder: Path, record: Record) -> None:
             sync(staged)
             staged.replace(place)
         except BaseException:
-            staged.unlink(missing_ok=True)
+            with suppress(OSError):
+                staged.unlink()
             raise
         sync(place.parent)
 

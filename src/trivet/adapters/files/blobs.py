@@ -147,7 +147,7 @@ class FileBlobs:
                     staged.replace(place)
             self._confirm(place.parent)
         except BaseException:
-            staged.unlink(missing_ok=True)
+            disk.remove_staged(staged)
             raise
         return digest
 

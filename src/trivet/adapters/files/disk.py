@@ -7,7 +7,7 @@ so that a second sync would report success over lost data.
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trivet.core.errors import TrivetError, Unavailable, Unsupported
@@ -129,6 +129,12 @@ def write_all(fd: int, parts: list[bytes | memoryview]) -> int:
 _MAX_PARTS = 512  # POSIX promises 16, Linux and macOS take 1,024
 
 
+def remove_staged(place: Path) -> None:
+    """Remove what was not finished, if that is still possible; whoever opens next tries again."""
+    with suppress(OSError):
+        place.unlink()
+
+
 def put_file(place: Path, content: bytes) -> None:
     """Replace a small file by new content, durably and at once: readers see the old or the new."""
     staged = place.with_name(f".{place.name}.{os.getpid()}.tmp")
@@ -142,6 +148,6 @@ def put_file(place: Path, content: bytes) -> None:
                 os.close(fd)
             staged.replace(place)
         except BaseException:
-            staged.unlink(missing_ok=True)
+            remove_staged(staged)
             raise
         sync_folder(place.parent)

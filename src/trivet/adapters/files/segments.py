@@ -53,6 +53,9 @@ class SegmentWriter:
     """
 
     def __init__(self, folder: Path, stream: str, name_of: Callable[[Path], str]) -> None:
+        self._fd = -1
+        self.is_usable = True
+        """Whether more may be added: false after a sync failed."""
         header = layout.pack_header(stream)
         self._salt = layout.salt_of(header)
         self._first_ms = layout.now_ms()
@@ -60,9 +63,6 @@ class SegmentWriter:
         self._count = 0
         self._durable = layout.Anchor(layout.BODY, 0)
         self._length = layout.BODY
-        self._fd = -1
-        self.is_usable = True
-        """Whether more may be added: false after a sync failed."""
         staged = folder / f"{_STAGED}{new_id()}"
         with disk.translated("beginning a segment"):
             self._fd = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
@@ -76,7 +76,7 @@ class SegmentWriter:
                 self.leave()
                 raise
             finally:
-                staged.unlink(missing_ok=True)
+                disk.remove_staged(staged)
 
     @property
     def name(self) -> str:

@@ -7,7 +7,9 @@ segment: sealed segments carry theirs, the others are followed as they grow.
 import copy
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ from trivet.core.ports import Damage, Points, SeriesKey
 _RUN_BYTES = 8 << 20
 _GAP_BYTES = 4096
 _PATIENCE = 50
+_HOLD_S = 60.0
 
 
 class _Own(NamedTuple):
@@ -92,17 +95,40 @@ class FileSeries:
     def compact(self) -> None:
         if self._group.failure:
             raise copy.copy(self._group.failure)
-        with disk.translated("merging series"):
-            fd = os.open(self._folder / merging.LOCK, os.O_RDWR | os.O_CREAT, disk.FILE_MODE)
-            try:
-                if disk.try_lock(fd):  # otherwise another process is at it
+        try:
+            with disk.translated("merging series"), self._merge_lock() as is_free:
+                if is_free:  # otherwise another process is at it
                     self._merge()
-            except Unavailable as error:
-                if error.code == "sync-failed":
-                    self._group.fail(error)
-                raise
-            finally:
-                os.close(fd)
+        except Unavailable as error:
+            if error.code == "sync-failed":
+                self._group.fail(error)
+            raise
+
+    @contextmanager
+    def hold_merges(self) -> Generator[None]:
+        """Keep all processes from merging, so that the folder can be copied file by file.
+
+        Raises:
+            Unavailable: A merge was under way for a minute.
+        """
+        give_up = time.monotonic() + _HOLD_S
+        while True:
+            with self._merge_lock() as is_free:
+                if is_free:
+                    yield
+                    return
+            if time.monotonic() > give_up:
+                raise _restless()
+            time.sleep(0.01)
+
+    @contextmanager
+    def _merge_lock(self) -> Generator[bool]:
+        with disk.translated("locking series"):
+            fd = os.open(self._folder / merging.LOCK, os.O_RDWR | os.O_CREAT, disk.FILE_MODE)
+        try:
+            yield disk.try_lock(fd)
+        finally:
+            os.close(fd)
 
     def verify(self) -> Iterator[Damage]:
         try:

@@ -77,7 +77,7 @@ class LightGBMFlavour:
     def predict(self, model: object, matrix: Any) -> Any:
         import numpy as np
 
-        answers = np.asarray(_booster_of(model).predict(matrix), dtype=np.float64)
+        answers = np.asarray(_booster_of(model).predict(matrix, num_threads=1), dtype=np.float64)
         return answers.reshape(len(matrix), -1)
 
 

@@ -54,6 +54,22 @@ def schema(exam: Exam) -> Finding:
     )
 
 
+def contract(exam: Exam) -> Finding:
+    """The contract takes the rows of today: few have a category or a gap that it refuses."""
+    held, allowed = exam.holdout, exam.spec.rows.refused
+    rows = held.size + held.refused
+    share = held.refused / rows
+    return Finding(
+        check="",
+        ok=share <= allowed,
+        summary=f"the contract refuses {share:.1%} of {rows} held-out rows for unknown categories "
+        f"or gaps; allowed are {allowed:.1%}",
+        value=share,
+        threshold=allowed,
+        rows=rows,
+    )
+
+
 def target_not_an_input(exam: Exam) -> Finding:
     """The answer is not among the questions, under its own name or as a copy."""
     target = exam.signature.target
