@@ -188,3 +188,17 @@ def dead_log(tmp_path: Path) -> Path:
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     return tmp_path / "log" / "a" / "0000000001.seg"
+
+
+def test_a_segment_that_was_taken_away_is_named(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, rotate_bytes=4096)
+    for number in range(64):
+        log.append("predictions", [bytes(200) + str(number).encode()] * 4)
+    log.close()
+    segments = sorted((tmp_path / "predictions").glob("*.seg"))
+    assert len(segments) > 3
+    segments[1].unlink()
+    found = list(FileLog(tmp_path).verify())
+    assert [(damage.name, damage.problem) for damage in found] == [
+        (f"predictions/{segments[1].name}", "missing")
+    ]

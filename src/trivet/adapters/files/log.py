@@ -120,8 +120,18 @@ class FileLog:
 
     def verify(self) -> Iterator[Damage]:
         for folder in sorted(self._folder.iterdir()):
-            for number in _numbers(folder):
-                name = f"{folder.name.replace(_SEPARATOR, '/')}/{number:010d}{SUFFIX}"
+            stream = folder.name.replace(_SEPARATOR, "/")
+            numbers = _numbers(folder)
+            # Numbers are given out without gaps, from 1: one that is not there was taken away.
+            for gone in sorted(set(range(1, max(numbers, default=0))) - set(numbers)):
+                yield Damage(
+                    store="log",
+                    name=f"{stream}/{gone:010d}{SUFFIX}",
+                    problem="missing",
+                    hint="Restore the segment from a backup.",
+                )
+            for number in numbers:
+                name = f"{stream}/{number:010d}{SUFFIX}"
                 for problem in segments.problems(folder / f"{number:010d}{SUFFIX}"):
                     yield Damage(
                         store="log",

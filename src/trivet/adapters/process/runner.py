@@ -44,13 +44,14 @@ class ProcessRunner:
         process = _start(job)
         tail = _Tail(on_line)
         reader = threading.Thread(target=tail.read, args=(process.stdout,), daemon=True)
-        reader.start()
         try:
+            reader.start()  # an interrupt may come with the first line already
             is_late = not _ended_in_time(process, tail, job.timeout_s)
         finally:
             # Also when this thread is interrupted: what a job left behind would outlive it.
             _end_group(process, self._grace_s)
-            reader.join(_DRAIN_S)  # a grandchild in a session of its own may hold the pipe open
+            if reader.ident is not None:
+                reader.join(_DRAIN_S)  # a grandchild in a session of its own may hold the pipe open
         if tail.error is not None:
             raise tail.error
         seconds = time.monotonic() - began

@@ -101,7 +101,8 @@ def _chain(session: Session) -> Iterator[Damage | Link]:
                 entries = [_entry(session, row, fact) for fact in members]
                 yield from _payloads(members)
                 yield from _edges(session, entries)
-            except (apsw.Error, Corrupt) as error:
+            except (apsw.Error, Corrupt, AttributeError, TypeError, ValueError) as error:
+                # A torn page can put NULL, or a value of another type, where none may stand.
                 yield _damage(name, f"cannot be read: {error}")
                 previous = row[1].hex()
                 continue
