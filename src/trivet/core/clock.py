@@ -62,7 +62,12 @@ def as_utc(instant: datetime, field: str = "time") -> datetime:
             code="naive-time",
             hint="Add a time zone, for example datetime.now(timezone.utc).",
         )
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid(
+            f"{field} lies outside the years 1 to 9999 in UTC", code="bad-time"
+        ) from error
 
 
 def to_micros(instant: datetime) -> int:

@@ -25,6 +25,8 @@ from trivet.models.facts import Input
 
 NAN: Final = math.nan
 HIGHEST: Final = float(np.finfo(np.float32).max)
+LARGEST: Final = 2**63 - 1
+"""The largest whole number that a record of a request can hold."""
 DATE_PARTS: Final = ("days", "month", "weekday", "minute")
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _NO_DATE: Final = (NAN,) * len(DATE_PARTS)
@@ -186,12 +188,15 @@ def _number(item: Input) -> Converter:
             number = float(value)
         except OverflowError:
             number = math.inf
-        if not -HIGHEST <= number <= HIGHEST:
+        is_too_long = isinstance(value, int) and not -LARGEST <= value <= LARGEST
+        if is_too_long or not -HIGHEST <= number <= HIGHEST:
             raise out_of_range(item)
         return number
 
     def convert(value: object) -> float:
-        if (type(value) is float or type(value) is int) and -HIGHEST <= value <= HIGHEST:
+        if type(value) is float and -HIGHEST <= value <= HIGHEST:
+            return value
+        if type(value) is int and -LARGEST <= value <= LARGEST:
             return value
         return uncommon(value)
 
@@ -202,7 +207,7 @@ def _integer(item: Input) -> Converter:
     number = _number(item)
 
     def convert(value: object) -> float:
-        if type(value) is int and -HIGHEST <= value <= HIGHEST:
+        if type(value) is int and -LARGEST <= value <= LARGEST:
             return value
         read = number(value)
         if read == read and not float(read).is_integer():  # noqa: PLR0124  # not NaN

@@ -127,6 +127,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     output: InputReference
     """The model's answers on the sample: its number, or for `multiclass` the likeliest class."""
     windows: tuple[LossWindow, ...] = ()
+    has_days: bool = False
+    """Whether the windows are days; otherwise they are parts of rows that have no time."""
     loss_scale: float = 1.0
     """For regression: the error that counts as a loss of 1; greater ones count as 1, too."""
 

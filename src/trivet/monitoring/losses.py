@@ -34,7 +34,8 @@ def labelled(rows: Sequence[Seen]) -> tuple[NDArray[np.float64], NDArray[np.floa
     known = [row for row in rows if row.label is not None]
     truth = np.array([row.label for row in known], np.float64)
     outputs = np.array([output_values(row.prediction.output) for row in known], np.float64)
-    return truth, outputs.reshape(len(known), -1)
+    width = len(rows[0].prediction.output) // 4 if rows else 1
+    return truth, outputs.reshape(len(known), width)
 
 
 def compared_losses(

@@ -105,7 +105,13 @@ class Watcher:
             # Too few held-out days to know what is natural: windows are measured, nothing alarms,
             # and the baseline says so to whoever reads it.
             return None, {"silent": error.message, "hint": error.hint}
-        return detector, msgspec.to_builtins(card)
+        found: dict[str, Any] = msgspec.to_builtins(card)
+        if not self.reference.has_days:
+            found["assumes"] = (
+                "rows are independent: the held-out rows have no time, so how much days differ by "
+                "themselves is not known; name their time column in gate.toml, section [rows]"
+            )
+        return detector, found
 
     def _slack(self, tallies: Sequence[Tally]) -> float:
         """Return the rise that only brings the loss to where it belongs.
