@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from trivet.cli.command import Answer, Argument, Command
+from trivet.cli.output import table
 from trivet.workspace.project import make_project
 
 
@@ -16,6 +17,8 @@ def _init(options: Namespace) -> Answer:
         Path(options.project).resolve(),
     )
     lines = [f"made {made.folder}: {made.task} of {options.target}", ""]
+    rows = [(column.name, column.read_as, column.use) for column in made.columns]
+    lines += [table(("column", "read as", "use"), rows), ""]
     lines += [f"  {name}" for name in made.files]
     lines += ["", "next", f"  cd {made.name}", "  trivet run"]
     return Answer(made, "\n".join(lines))

@@ -1,6 +1,7 @@
 """Making projects: a template rendered around the user's own table, or nothing left behind."""
 
 import getpass
+import json
 import shutil
 from collections.abc import Mapping
 from importlib.resources import files
@@ -21,6 +22,15 @@ _SUFFIX = ".tmpl"  # keeps tools from reading Python that is not rendered yet
 _RENAMED = {"gitignore": ".gitignore", "ci.yml": ".github/workflows/ci.yml"}
 
 
+class ColumnUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How a column of the table will be used."""
+
+    name: str
+    read_as: str
+    use: str
+    """`target`, `input`, or why it is left out."""
+
+
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """A new project."""
 
@@ -29,6 +39,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     dataset: Dataset
     task: str
+    columns: tuple[ColumnUse, ...]
 
 
 def template_names() -> tuple[str, ...]:
@@ -61,15 +72,18 @@ def make_project(name: str, template: str, data: Path, target: str, parent: Path
             f"{folder} exists", code="folder-exists", hint="Choose another name, or remove it."
         )
     source = _template(template)
-    facts = wiring.examine_table(data, target)
+    facts, uses = wiring.examine_table(data, target)
+    columns = tuple(ColumnUse(name=n, read_as=kind, use=use) for n, kind, use in uses)
     dataset_name = wiring.name_of_file(data)
     words = {
         "name": name,
         "data": dataset_name,
-        "target": target,
+        # A column may bear any name: it enters code and TOML as a quoted literal, never as text.
+        "target": json.dumps(target, ensure_ascii=False),
+        "target_text": "".join(c if c.isprintable() and c != "`" else " " for c in target),
         "task": facts.task,
         "rows": str(facts.rows),
-        "owner": _owner(),
+        "owner": json.dumps(_owner()),
         **_task_words(facts),
     }
     scratch = parent / f".{name}.making"
@@ -82,7 +96,14 @@ def make_project(name: str, template: str, data: Path, target: str, parent: Path
     except (TrivetError, OSError):
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    return Made(name=name, folder=str(folder), files=written, dataset=dataset, task=facts.task)
+    return Made(
+        name=name,
+        folder=str(folder),
+        files=written,
+        dataset=dataset,
+        task=facts.task,
+        columns=columns,
+    )
 
 
 def render(template: Traversable, folder: Path, words: Mapping[str, str]) -> tuple[str, ...]:
@@ -137,7 +158,8 @@ def _task_words(target: Target) -> dict[str, str]:
     positive = "None"
     if target.task == "binary" and not target.classes[1].replace(".", "").isdigit():
         # Text classes do not say which one is the event; numbers do: the greater one.
-        positive = repr(target.classes[1]) if target.classes[1] != "true" else "True"
+        positive = json.dumps(target.classes[1], ensure_ascii=False)
+        positive = "True" if target.classes[1] == "true" else positive
     return {"objective": target.task, "classes": extra, "positive": positive}
 
 

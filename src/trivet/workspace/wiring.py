@@ -124,17 +124,28 @@ def runner() -> Runner:
     return ProcessRunner()
 
 
-def examine_table(path: Path, target: str) -> "Target":
-    """Read a table and say what kind of task its target asks for.
+def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":
+    """Read a table; say what its target asks for, and how each column will be used.
+
+    Returns:
+        The target, and (name, how it was read, use or why it is left out) of every column.
 
     Raises:
         NotFound: There is no such file.
         Invalid: It is no table, or the target will not do; the message says why.
     """
+    from trivet.data.columns import kind_of
     from trivet.data.sources import read_table
     from trivet.data.targets import inspect_target
+    from trivet.models.signatures import fit_signature
 
-    return inspect_target(read_table(path), target)
+    table = read_table(path)
+    found = inspect_target(table, target)
+    signature = fit_signature(table, target, found.task)
+    uses = {target: "target", **dict.fromkeys((i.name for i in signature.inputs), "input")}
+    uses |= {name: f"left out: {reason}" for name, reason in signature.left_out.items()}
+    kinds = [(name, kind_of(kind)) for name, kind in table.schema.items()]
+    return found, [(name, kind, uses.get(name, "left out")) for name, kind in kinds]
 
 
 def name_of_file(path: Path) -> str:
@@ -239,9 +250,9 @@ def serving_app(
     from trivet.serving.app import ServingApp
     from trivet.serving.capture import Capture
     from trivet.serving.endpoints import Endpoints
-    from trivet.serving.exchange import LabelsRequest
+    from trivet.serving.exchange import LabelsRequest, LabelsResponse
 
-    async def accept(request: LabelsRequest) -> int:
+    async def accept(request: LabelsRequest) -> LabelsResponse:
         return await asyncio.to_thread(serving.label, request.labels, source="http")
 
     return ServingApp(
