@@ -269,7 +269,7 @@ def read(entry: Entry | None, kind: type[F]) -> F:
         raise NotFound(f"the payload of fact {entry.id} was forgotten", code="forgotten")
     try:
         return msgspec.json.decode(entry.payload, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"the payload of fact {entry.id} does not decode as {kind.KIND!r}: {error}",
             hint="Run `trivet fsck`.",

@@ -212,7 +212,7 @@ def _folder(blobs: ByteStore, digest: str) -> tuple[_Entry, ...]:
         content = stream.read()
     try:
         folder = _decoder.decode(content)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"blob {digest} is no folder of a file tree: {error}",
             code="bad-tree",

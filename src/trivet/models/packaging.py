@@ -228,7 +228,7 @@ class Package:
     def _read(self, path: str, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(self.file(path), type=kind)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Corrupt(
                 f"file {path!r} of package {self.digest} does not decode: {error}",
                 code="bad-package",
