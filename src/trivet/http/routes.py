@@ -51,7 +51,7 @@ class RouteTable(Generic[H]):
     def __init__(self, routes: Iterable[Route[H]]) -> None:
         self.routes: tuple[Route[H], ...] = tuple(routes)
         self._fixed: dict[tuple[str, str], Route[H]] = {}
-        self._patterned: list[tuple[tuple[str, ...], Route[H]]] = []
+        self._patterned: dict[tuple[str, int], list[tuple[tuple[str, ...], Route[H]]]] = {}
         seen: set[tuple[str, str]] = set()
         for route in self.routes:
             segments = _segments(route)
@@ -63,7 +63,8 @@ class RouteTable(Generic[H]):
                 )
             seen.add(shape)
             if any(s[:1] == "{" for s in segments):
-                self._patterned.append((segments, route))
+                key = (route.method, len(segments))
+                self._patterned.setdefault(key, []).append((segments, route))
             else:
                 self._fixed[route.method, route.path] = route
 
@@ -74,25 +75,31 @@ class RouteTable(Generic[H]):
             NotFound: No route has this path (code `no-route`).
             Invalid: The path exists under another method (code `other-method`).
         """
+        found = self._find(method, path)
+        if found is not None:
+            return found
+        if any(self._find(other, path) for other in {route.method for route in self.routes}):
+            raise Invalid(
+                f"{method} is no method of this path",
+                code="other-method",
+                hint="docs/reference/http-api.md lists every path with its method.",
+            )
+        raise NotFound(
+            "no route has this path",
+            code="no-route",
+            hint="docs/reference/http-api.md lists every path.",
+        )
+
+    def _find(self, method: str, path: str) -> Match[H] | None:
         route = self._fixed.get((method, path))
         if route is not None:
             return Match(route, {})
         parts = path.split("/")[1:]
-        other = any(fixed_path == path for _, fixed_path in self._fixed)
-        for segments, candidate in self._patterned:
+        for segments, candidate in self._patterned.get((method, len(parts)), ()):
             values = _bind(segments, parts)
-            if values is None:
-                continue
-            if candidate.method == method:
+            if values is not None:
                 return Match(candidate, values)
-            other = True
-        if other:
-            raise Invalid(
-                f"{method} is no method of this path",
-                code="other-method",
-                hint="Look the path up in /openapi.json.",
-            )
-        raise NotFound("no route has this path", code="no-route", hint="Look at /openapi.json.")
+        return None
 
 
 def _segments(route: Route[Any]) -> tuple[str, ...]:
@@ -111,8 +118,6 @@ def _segments(route: Route[Any]) -> tuple[str, ...]:
 
 
 def _bind(segments: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:
-    if len(segments) != len(parts):
-        return None
     values: dict[str, str] = {}
     for segment, part in zip(segments, parts, strict=True):
         if segment[:1] == "{":

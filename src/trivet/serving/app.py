@@ -32,7 +32,7 @@ from trivet.serving.meter import Meter
 
 _MOST_SHADOWS = 1000
 
-Accept = Callable[[LabelsRequest], Awaitable[int]]
+Accept = Callable[[LabelsRequest], Awaitable[LabelsResponse]]
 
 
 class ServingApp:
@@ -41,7 +41,7 @@ class ServingApp:
     Args:
         endpoints: What is loaded.
         capture: Where predictions are logged.
-        accept_labels: Stores reported labels durably and returns how many they were.
+        accept_labels: Stores reported labels durably.
         policy: What the guards go by.
         principal_of: Who holds a token.
         refresh_s: Seconds between two looks for new releases.
@@ -146,6 +146,35 @@ class ServingApp:
                 summary="Whether a model answers (Open Inference Protocol)",
             ),
             Route(
+                method="GET",
+                path="/v2/models",
+                permission=predict,
+                handler=self._names,
+                summary="List models (Open Inference Protocol)",
+            ),
+            Route(
+                method="GET",
+                path="/v2/models/{endpoint}/versions/{version}",
+                permission=predict,
+                handler=self._model,
+                summary="Model metadata of a version (Open Inference Protocol)",
+            ),
+            Route(
+                method="GET",
+                path="/v2/models/{endpoint}/versions/{version}/ready",
+                permission=predict,
+                handler=self._model_ready,
+                summary="Whether a version answers (Open Inference Protocol)",
+            ),
+            Route(
+                method="POST",
+                path="/v2/models/{endpoint}/versions/{version}/infer",
+                permission=predict,
+                handler=self._infer,
+                summary="Predict tensors with a version (Open Inference Protocol)",
+                hot=True,
+            ),
+            Route(
                 method="POST",
                 path="/v2/models/{endpoint}/infer",
                 permission=predict,
@@ -167,15 +196,15 @@ class ServingApp:
             refresher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await refresher
-        await asyncio.to_thread(self._capture.close)
+        await self._capture.close()
 
     async def _keep_fresh(self) -> None:
         while True:
             await asyncio.sleep(self._refresh_s)
             try:
                 await asyncio.to_thread(self._endpoints.refresh)
-            except TrivetError as error:
-                # The stores are away for a moment: what is loaded goes on answering.
+            except Exception as error:  # noqa: BLE001  # a worker's loop: dead, it would miss every release to come
+                # Most likely the stores are away for a moment: what is loaded goes on answering.
                 self._meter.fail(error)
 
     # -- handlers ------------------------------------------------------------------------------
@@ -195,7 +224,9 @@ class ServingApp:
 
     async def _infer(self, request: Request) -> Reply:
         live = self._endpoints.get(request.values["endpoint"])
-        inference = open_inference.read_request(request.headers, request.body, live)
+        version = request.values.get("version")
+        variant = None if version is None else live.variant_of(version)
+        inference = open_inference.read_request(request.headers, request.body, live, variant)
         answered = answer(live, inference.asked)
         await self._log(live, answered)
         body, headers = open_inference.write_response(inference, live, answered)
@@ -214,12 +245,12 @@ class ServingApp:
     ) -> Callable[[], None] | None:
         if live.assigner.shadow is None:
             return None
-        if self._shadows >= _MOST_SHADOWS:
-            self._meter.skip_shadow()
-            return None
-        self._shadows += 1
 
         def run() -> None:
+            if self._shadows >= _MOST_SHADOWS:
+                self._meter.skip_shadow()
+                return
+            self._shadows += 1
             asyncio.get_running_loop().call_soon(self._run_shadow, live, asked, answered.ids)
 
         return run
@@ -233,8 +264,7 @@ class ServingApp:
             self._meter.fail_shadow(error)
 
     async def _labels(self, request: Request) -> Reply:
-        accepted = await self._accept_labels(read_labels(request.body))
-        return json_reply(LabelsResponse(accepted=accepted))
+        return json_reply(await self._accept_labels(read_labels(request.body)))
 
     async def _list(self, _: Request) -> Reply:
         return json_reply([live.describe() for live in self._endpoints.all()])
@@ -256,10 +286,20 @@ class ServingApp:
     async def _server(self, _: Request) -> Reply:
         return Reply(open_inference.server_metadata())
 
+    async def _names(self, _: Request) -> Reply:
+        names = [live.release.plan.endpoint for live in self._endpoints.all()]
+        return json_reply({"models": names})
+
     async def _model(self, request: Request) -> Reply:
         live = self._endpoints.get(request.values["endpoint"])
+        if "version" in request.values:
+            live.variant_of(request.values["version"])
         return Reply(open_inference.model_metadata(live))
 
     async def _model_ready(self, request: Request) -> Reply:
-        name = self._endpoints.get(request.values["endpoint"]).release.plan.endpoint
-        return json_reply({"name": name, "ready": True})
+        live = self._endpoints.get(request.values["endpoint"])
+        answer = {"name": live.release.plan.endpoint, "ready": True}
+        if "version" in request.values:
+            live.variant_of(request.values["version"])
+            answer["version"] = request.values["version"]
+        return json_reply(answer)

@@ -6,24 +6,33 @@ bounded buffer and what does not fit is dropped and counted.
 """
 
 import asyncio
+import copy
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 
 from trivet.core.errors import TrivetError, Unavailable
 from trivet.core.ports import Log
 from trivet.serving.facts import PREDICTIONS
 
-_Waiting = tuple[Sequence[bytes], asyncio.AbstractEventLoop, "asyncio.Future[None]"]
-_MOST_TOGETHER = 4096
+_Waiting = tuple[Sequence[bytes], "asyncio.Future[None]"]
+_Group = list[_Waiting]
 
 
 class Capture:
-    """Writes prediction records for an asyncio server."""
+    """Writes prediction records for one asyncio server, always from the same event loop.
+
+    Args:
+        log: Where they go.
+    """
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._waiting: _Group = []
+        self._is_writing = False
+        self._is_closed = False
+        self._groups: SimpleQueue[tuple[asyncio.AbstractEventLoop, _Group] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="capture", daemon=True)
         self._thread.start()
 
@@ -37,55 +46,69 @@ class Capture:
         Raises:
             Unavailable: They could not be written; the prediction must not be answered.
         """
+        if self._is_closed:
+            raise Unavailable("the prediction log is closed", code="closed", hint="Try again.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        self._queue.put((records, loop, future))
+        self._waiting.append((records, future))
+        if not self._is_writing:
+            # Not yet handed over: what else was read in this turn of the loop shall come along,
+            # and what comes during the sync makes the next group. So a group grows with the load,
+            # an idle server waits for nobody, and two threads meet twice for each group only.
+            self._is_writing = True
+            loop.call_soon(self._hand_over)
         await future
 
     def dropped(self) -> int:
         """Count the records that mode `monitor` dropped in this process."""
         return self._log.dropped(PREDICTIONS)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write what is waiting, and stop."""
-        self._queue.put(None)
-        self._thread.join()
-        self._log.flush()
+        if self._is_closed:
+            return
+        with suppress(TrivetError):  # those who waited have been told
+            await self.keep_durably(())
+        self._is_closed = True
+        self._groups.put(None)
+        await asyncio.to_thread(self._end)
+
+    def _hand_over(self) -> None:
+        group, self._waiting = self._waiting, []
+        self._groups.put((asyncio.get_running_loop(), group))
+
+    def _written(self, group: _Group, problem: TrivetError | None) -> None:
+        self._is_writing = bool(self._waiting)
+        if self._waiting:
+            self._hand_over()
+        for _, future in group:
+            if future.done():  # its request was cancelled
+                continue
+            if problem is None:
+                future.set_result(None)
+            else:
+                future.set_exception(copy.copy(problem))
 
     def _work(self) -> None:
-        open_ = True
-        while open_:
-            group = [self._queue.get()]
-            # Whatever came in during the last sync goes into the next one: the group grows with
-            # the load, and an idle server never waits for company.
-            while not self._queue.empty() and len(group) < _MOST_TOGETHER:
-                group.append(self._queue.get())
-            open_ = None not in group
-            waiting = [item for item in group if item is not None]
-            if waiting:
-                self._write(waiting)
+        while (found := self._groups.get()) is not None:
+            loop, group = found
+            problem = self._write([record for records, _ in group for record in records])
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(self._written, group, problem)
 
-    def _write(self, waiting: list[_Waiting]) -> None:
-        problem: TrivetError | None = None
+    def _write(self, records: list[bytes]) -> TrivetError | None:
         try:
-            self._log.append(PREDICTIONS, [record for item in waiting for record in item[0]])
+            self._log.append(PREDICTIONS, records)
         except TrivetError as error:
-            problem = error
-        except OSError as error:
-            problem = Unavailable(f"the prediction log cannot be written: {error.strerror}")
-        by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-        for _, loop, future in waiting:
-            by_loop.setdefault(loop, []).append(future)
-        for loop, futures in by_loop.items():
-            # One wake-up for the whole group: a wake-up costs more than the answer.
-            loop.call_soon_threadsafe(_settle, futures, problem)
+            return error
+        except Exception as error:  # noqa: BLE001  # a worker's loop: whoever waits must be told
+            return Unavailable(
+                f"the prediction log cannot be written: {type(error).__name__}",
+                code="log-failed",
+                hint="Look at the server's log, and run `trivet doctor`.",
+            )
+        return None
 
-
-def _settle(futures: list["asyncio.Future[None]"], problem: TrivetError | None) -> None:
-    for future in futures:
-        if future.cancelled():
-            continue
-        if problem is None:
-            future.set_result(None)
-        else:
-            future.set_exception(problem)
+    def _end(self) -> None:
+        self._thread.join()
+        self._log.flush()

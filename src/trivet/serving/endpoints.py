@@ -27,6 +27,22 @@ class Live(msgspec.Struct, frozen=True):
     assigner: Assigner
     variants: Variants
 
+    def variant_of(self, version: str) -> str:
+        """Return the live variant that a version number, or a variant's name, asks for.
+
+        Raises:
+            NotFound: No live variant has this version.
+        """
+        live = [variant for variant in self.release.plan.variants if variant.role == "live"]
+        for variant in live:
+            if version in {variant.name, str(variant.version)}:
+                return variant.name
+        raise NotFound(
+            f"version {version!r} is not served here",
+            code="no-version",
+            hint=f"Served are: {', '.join(str(variant.version) for variant in live)}.",
+        )
+
     def describe(self) -> Endpoint:
         """Describe the endpoint for people."""
         plan = self.release.plan

@@ -67,9 +67,11 @@ class LabelsRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class LabelsResponse(msgspec.Struct, kw_only=True):
-    """How many labels are on disk now."""
+    """How many labels are on disk now, and which predictions nobody knows."""
 
     accepted: int
+    unknown: list[str] = []
+    """Identifiers that are in no log: mistyped, or dropped in mode `monitor`."""
 
 
 _decode_predict = msgspec.json.Decoder(PredictRequest).decode
@@ -84,7 +86,7 @@ def read_predict(body: bytes) -> PredictRequest:
     """
     try:
         request = _decode_predict(body)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _no_request(error, '{"rows": [{"name": value, ...}]}') from error
     rows = len(request.rows)
     if not 1 <= rows <= MOST_ROWS:
@@ -110,7 +112,7 @@ def read_labels(body: bytes) -> LabelsRequest:
     """
     try:
         return _decode_labels(body)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _no_request(error, '{"labels": [{"prediction": id, "value": 1}]}') from error
 
 

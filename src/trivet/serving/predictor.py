@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from trivet.core.errors import Corrupt
 from trivet.core.ports import Blobs
-from trivet.models.encoding import Encoder
 from trivet.models.facts import Model, Signature
 from trivet.models.packaging import Package, open_package
+from trivet.models.rows import Matrix, RowEncoder
 from trivet.serving.exchange import Answer
 
 _TOLERANCE = 1e-5
@@ -33,12 +32,12 @@ class LoadedModel:
         self.label = model.label
         self.package = model.version.package
         self.signature: Signature = package.signature
-        self.encoder = Encoder(package.signature)
+        self.encoder = RowEncoder(package.signature)
         self.session = package.session()
         self.is_exact = self._prove(package)
         """Whether the golden rows gave the recorded bits, and not only the recorded values."""
 
-    def predict(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, matrix: Matrix) -> Matrix:
         """Answer an encoded matrix (n, k) with the model's output rows (n, m)."""
         return self.session.run(matrix)
 

@@ -6,7 +6,7 @@ from struct import pack, unpack
 import msgspec
 
 from trivet.core.clock import from_micros
-from trivet.core.errors import Corrupt
+from trivet.core.errors import Corrupt, Invalid
 from trivet.serving.facts import Label, Prediction
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -15,8 +15,19 @@ _decode_label = msgspec.msgpack.Decoder(Label).decode
 
 
 def encode_record(record: Prediction | Label) -> bytes:
-    """Encode a record for the log."""
-    return _encode(record)
+    """Encode a record for the log.
+
+    Raises:
+        Invalid: An input is a whole number that no 64 bits hold; it could not be replayed.
+    """
+    try:
+        return _encode(record)
+    except OverflowError:
+        raise Invalid(
+            "a row holds a whole number beyond 64 bits; expected -2**63 to 2**64 - 1",
+            code="out-of-range",
+            hint="Send such an amount as a number with a fraction, such as 1e20.",
+        ) from None
 
 
 def decode_prediction(data: bytes) -> Prediction:
@@ -27,7 +38,7 @@ def decode_prediction(data: bytes) -> Prediction:
     """
     try:
         return _decode_prediction(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(f"a prediction record does not decode: {error}") from error
 
 
@@ -39,7 +50,7 @@ def decode_label(data: bytes) -> Label:
     """
     try:
         return _decode_label(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(f"a label record does not decode: {error}") from error
 
 

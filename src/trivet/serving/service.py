@@ -1,5 +1,6 @@
 """The serving service: predictions and labels in the log, why and replay."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -12,8 +13,9 @@ from trivet.core.ids import check_id, time_of
 from trivet.core.ports import Stores
 from trivet.models.facts import Model, ModelVersion, Signature
 from trivet.serving.answering import recompute
-from trivet.serving.exchange import LabelIn
+from trivet.serving.exchange import LabelIn, LabelsResponse
 from trivet.serving.facts import LABELS, PREDICTIONS, Label, Prediction
+from trivet.serving.known import KnownPredictions
 from trivet.serving.lineage import Why, explain
 from trivet.serving.predictor import LoadedModel
 from trivet.serving.records import (
@@ -43,6 +45,8 @@ class ServingService:
         self._stores = stores
         self._scope = scope
         self._clock = clock
+        self._known = KnownPredictions(stores.log)
+        self._signatures: dict[str, Signature] = {}
 
     def predictions(
         self, endpoint: str | None = None, *, since: datetime | None = None
@@ -77,29 +81,35 @@ class ServingService:
             hint="Copy the identifier from the answer. In mode `monitor` a record can be dropped.",
         )
 
-    def label(self, labels: Sequence[LabelIn], *, source: str = "") -> int:
+    def label(self, labels: Sequence[LabelIn], *, source: str = "") -> LabelsResponse:
         """Store true values durably; the newest of a prediction counts.
 
+        A label of a prediction that is in no log is not stored, and named in the answer.
+
         Raises:
-            Invalid: A label's value does not fit the model's task. Nothing is stored then.
-            NotFound: A prediction does not exist.
+            Invalid: A label's value does not fit the task of the model it is about. Nothing is
+                stored then.
         """
+        ids = [check_id(item.prediction, "prediction") for item in labels]
+        packages = self._known.packages_of(ids)
         now_us = to_micros(self._clock.now())
         records = [
             encode_record(
                 Label(
-                    prediction=check_id(item.prediction, "prediction"),
-                    value=self._value(item),
+                    prediction=item.prediction,
+                    value=label_value(self._signature(packages[item.prediction]), item.value),
                     arrived_us=now_us,
                     event_us=None if item.event_time is None else to_micros(item.event_time),
                     source=source,
                 )
             )
             for item in labels
+            if item.prediction in packages
         ]
         if records:
             self._stores.log.append(LABELS, records)
-        return len(records)
+        unknown = [identifier for identifier in ids if identifier not in packages]
+        return LabelsResponse(accepted=len(records), unknown=unknown)
 
     def labels(self, *, after: str | None = None) -> Iterator[tuple[str, Label]]:
         """Yield (position, label) in the order they arrived, from a position on."""
@@ -146,19 +156,39 @@ class ServingService:
             recomputed=output_values(again),
         )
 
-    def _value(self, item: LabelIn) -> float:
-        if not isinstance(item.value, str):
-            return float(item.value)
-        signature = self._signature(item.prediction)
-        if item.value not in signature.classes:
-            raise Invalid(
-                "the value of a label is a str that names no class; expected "
-                + (f"one of {', '.join(signature.classes)}" if signature.classes else "a number"),
-                code="bad-label",
-                hint="Send the class as the model names it, or its index.",
-            )
-        return float(signature.classes.index(item.value))
+    def _signature(self, package: str) -> Signature:
+        found = self._signatures.get(package)
+        if found is None:
+            entries = self._stores.ledger.find(
+                ModelVersion.KIND, where={"package": package}, limit=1
+            ).entries
+            found = read(entries[0] if entries else None, ModelVersion).signature
+            self._signatures[package] = found
+        return found
 
-    def _signature(self, prediction_id: str) -> Signature:
-        why = explain(self._stores.ledger, self.prediction(prediction_id), None)
-        return read(self._stores.ledger.get(why.model_id), ModelVersion).signature
+
+def label_value(signature: Signature, value: float | bool | str) -> float:  # noqa: FBT001  # a label
+    """Return a true value as records hold it: a class's number, or the target's value.
+
+    Raises:
+        Invalid: It is no class of the model (`binary`, `multiclass`), or no finite number
+            (`regression`).
+    """
+    classes = signature.classes
+    if isinstance(value, str):
+        if value in classes:
+            return float(classes.index(value))
+    elif signature.task == "regression":
+        if math.isfinite(value):
+            return float(value)
+    elif value in range(len(classes)):
+        return float(value)
+    expected = "a finite number"
+    if classes:
+        expected = f"one of {', '.join(classes[:20])}, or its number from 0"
+    raise Invalid(
+        f"the value of a label is a {type(value).__name__} that the model cannot have answered; "
+        f"expected {expected}",
+        code="bad-label",
+        hint="Send the class as the model names it.",
+    )
