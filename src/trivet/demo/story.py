@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -35,6 +35,7 @@ from trivet.demo.evidence import (
     Retraining,
     Stage,
 )
+from trivet.demo.report.page import write_report
 from trivet.demo.traffic import Traffic
 from trivet.demo.year import START, Question, Year
 from trivet.models.encoding import Encoder
@@ -87,7 +88,18 @@ class Story:
             self._tell(f"stopped: {error}")
         self.evidence.seconds = time.perf_counter() - began
         self.evidence.peak_memory_bytes = _peak_memory()
+        if self.evidence.stages[0].ok:  # else the folder is somebody else's
+            with suppress(OSError):  # told by its stage, which is not ok then
+                self._write_report()
         return self.evidence
+
+    def _write_report(self) -> None:
+        done = msgspec.structs.replace(self.evidence, stages=list(self.evidence.stages))
+        with self._stage("report") as say:
+            path = self._folder / "report.html"
+            write_report(done, path)
+            self.evidence.report = str(path)
+            say(str(path))
 
     def _tell_all(self) -> None:
         with self._stage("project") as say:

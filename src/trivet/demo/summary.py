@@ -1,34 +1,63 @@
-"""The summary in the terminal: a table of stages, and the year month by month."""
+"""The summary in the terminal: what was shown, a table of stages, the year month by month."""
 
-from collections.abc import Sequence
+import shlex
+import textwrap
+from collections.abc import Iterable, Sequence
 
-from trivet.demo.evidence import Evidence, Month, Score
+from trivet.demo.evidence import Evidence, Month, Raised, Score
+from trivet.demo.words import finding, headline, readable, without_cause
 
-_WIDTH = 44
+_WIDTH = 98
+_BAR = 40
 
 
 def summarise(evidence: Evidence) -> str:
-    """Put the evidence into words and a chart."""
+    """Put the evidence into words and a chart, at most 98 columns wide.
+
+    Paths and commands are not broken, so that they can be pasted.
+    """
     parts = [_stages(evidence)]
     if evidence.by_month:
-        parts += [_chart(evidence.by_month), _verdict(evidence)]
-    if evidence.alerts:
+        parts.append(_chart(evidence.by_month))
+    if evidence.alerts or evidence.retrainings or evidence.promotions:
         parts.append(_events(evidence))
-    parts.append(_next(evidence))
+    parts += [_verdict(evidence), _next(evidence)]
     return "\n\n".join(parts)
 
 
+# -- stages ------------------------------------------------------------------------------------
+
+
 def _stages(evidence: Evidence) -> str:
-    lines = ["stage         ok  seconds  what it did", "-" * 78]
+    lines = [f"{'stage':<12} {'ok':<3}{'seconds':>7}  what it did", "-" * _WIDTH]
     lines += [
-        f"{stage.name:<12}  {'ok' if stage.ok else 'NO'}  {stage.seconds:7.1f}  {stage.detail}"
-        for stage in evidence.stages
+        _row(stage.name, stage.seconds, stage.detail, ok=stage.ok) for stage in evidence.stages
     ]
-    lines.append(
-        f"{'all':<12}  {'ok' if evidence.ok else 'NO'}  {evidence.seconds:7.1f}  "
-        f"peak memory {evidence.peak_memory_bytes / 2**20:,.0f} MiB"
-    )
+    peak = f"peak memory {evidence.peak_memory_bytes / 2**20:,.0f} MiB"
+    lines += ["-" * _WIDTH, _row("all", evidence.seconds, peak, ok=evidence.ok)]
     return "\n".join(lines)
+
+
+def _row(name: str, seconds: float, detail: str, *, ok: bool) -> str:
+    mark = "ok" if ok else "NO"
+    return _wrapped(f"{readable(name)[:12]:<12} {mark:<3}{seconds:>7.1f}  ", detail)
+
+
+def _wrapped(first: str, text: str, *, indent: int | None = None) -> str:
+    """Fill lines with text after `first`; what follows hangs below its beginning."""
+    hanging = " " * (len(first) if indent is None else indent)
+    plain = " ".join(readable(text).split())
+    lines = textwrap.wrap(
+        plain,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=hanging,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines) or first.rstrip()
+
+
+# -- month by month ----------------------------------------------------------------------------
 
 
 def _chart(months: Sequence[Month]) -> str:
@@ -37,66 +66,75 @@ def _chart(months: Sequence[Month]) -> str:
     high = max(score.brier_high for score in scores)
     lines = [
         "Brier score by month, lower is better; ● estimate, ─ 95 % interval over days",
-        f"{'':15}{low:.3f}{'':{_WIDTH - 10}}{high:.3f}",
+        f"{'':15}{low:<{_BAR - 5}.3f}{high:.3f}   Brier   AUC",
     ]
     for month in months:
         for name, score in (("loop", month.loop), ("frozen", month.frozen)):
             label = month.month if name == "loop" else ""
             lines.append(
                 f"{label:<8}{name:<7}{_bar(score, low, high)}  "
-                f"{score.brier:.4f}  AUC {score.auc:.3f} ({score.auc_low:.3f}–{score.auc_high:.3f})"
+                f"{score.brier:.4f}  {score.auc:.3f} ({score.auc_low:.3f} to {score.auc_high:.3f})"
             )
     return "\n".join(lines)
 
 
 def _bar(score: Score, low: float, high: float) -> str:
     def place(value: float) -> int:
-        return round((value - low) / max(high - low, 1e-9) * (_WIDTH - 1))
+        return round((value - low) / max(high - low, 1e-9) * (_BAR - 1))
 
-    cells = [" "] * _WIDTH
+    cells = [" "] * _BAR
     for at in range(place(score.brier_low), place(score.brier_high) + 1):
         cells[at] = "─"
     cells[place(score.brier)] = "●"
     return "".join(cells)
 
 
-def _verdict(evidence: Evidence) -> str:
-    gain = evidence.gain
-    if gain is None:
-        return ""
-    found = (
-        f"Over {gain.flights:,} flights the loop's Brier score is lower by {gain.brier:+.4f} "
-        f"({gain.brier_low:+.4f} to {gain.brier_high:+.4f}), its AUC higher by {gain.auc:+.3f} "
-        f"({gain.auc_low:+.3f} to {gain.auc_high:+.3f})."
-    )
-    word = "The loop beats" if gain.is_shown else "The loop is NOT shown to beat"
-    return f"{word} the model frozen in February. {found}\nSampling: {evidence.sampling}."
+# -- what happened -----------------------------------------------------------------------------
 
 
 def _events(evidence: Evidence) -> str:
-    lines = ["What happened"]
-    for alert in evidence.alerts:
-        lines.append(f"  {alert.event_time[:10]}  alert: {alert.summary}")
-        lines += [f"              likely: {cause}" for cause in alert.causes]
+    told = [(item.event_time, 0, _alert(item)) for item in evidence.alerts]
     for item in evidence.retrainings:
         outcome = f"{item.model} passed" if item.passed else f"refused: {'; '.join(item.reasons)}"
-        lines.append(f"  {item.event_time[:10]}  retrained on {item.rows:,} flights: {outcome}")
-    lines += [
-        f"  {item.event_time[:10]}  {item.model} became champion: {item.why}"
-        for item in evidence.promotions
-    ]
+        words = f"retrained on {item.rows:,} flights: {outcome}"
+        told.append((item.event_time, 1, _wrapped(_day(item.event_time), words)))
+    for item in evidence.promotions:
+        words = f"{item.model} became champion: {item.why}"
+        told.append((item.event_time, 2, _wrapped(_day(item.event_time), words)))
+    return "\n".join(["What happened", *(text for *_, text in sorted(told))])
+
+
+def _alert(item: Raised) -> str:
+    lines = [_wrapped(_day(item.event_time), f"alert: {without_cause(item)}")]
+    lines += [_wrapped(f"{'':14}likely: ", cause, indent=22) for cause in item.causes]
+    return "\n".join(lines)
+
+
+def _day(event_time: str) -> str:
+    return f"  {event_time[:10]}  "
+
+
+# -- what was shown, and what to try -----------------------------------------------------------
+
+
+def _verdict(evidence: Evidence) -> str:
+    lines = [_wrapped("", headline(evidence))]
+    if evidence.gain:
+        lines.append(_wrapped("", finding(evidence.gain)))
+    if evidence.sampling:
+        lines.append(_wrapped("", f"Sampling: {evidence.sampling}. Log mode: {evidence.log_mode}."))
     return "\n".join(lines)
 
 
 def _next(evidence: Evidence) -> str:
     example = evidence.why.get("prediction", ["PREDICTION"])[0] if evidence.why else "PREDICTION"
-    return "\n".join(
-        [
-            "Try",
-            f"  cd {evidence.folder}",
-            f"  trivet why {example}",
-            f"  trivet replay {example}",
-            "  trivet up",
-        ]
-        + ([f"  and open {evidence.report}"] if evidence.report else [])
+    commands: Iterable[str] = (
+        f"cd {shlex.quote(evidence.folder)}",
+        f"trivet why {example}",
+        f"trivet replay {example}",
+        "trivet up",
     )
+    lines = ["Try", *(f"  {command}" for command in commands)]
+    if evidence.report:
+        lines += ["and open", f"  {evidence.report}"]
+    return "\n".join(lines)

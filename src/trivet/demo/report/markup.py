@@ -4,31 +4,16 @@ Names, reasons and causes come from data and from people, so they may hold anyth
 """
 
 import html
-import math
-import re
+
+from trivet.demo.words import readable
 
 _VOID = {"br", "col", "hr", "meta"}
-# Controls act on a terminal, bidirectional overrides reorder what is read, and a lone surrogate
-# cannot be written as UTF-8.
-_UNREADABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
 class Markup(str):
     """HTML as it will be written. `element` and `joined` make it from escaped parts."""
 
     __slots__ = ()
-
-
-def readable(text: str) -> str:
-    """Replace each character that acts instead of being read by U+FFFD.
-
-    Example:
-        >>> readable("late" + chr(27) + "[2J").encode("ascii", "backslashreplace")
-        b'late\\\\ufffd[2J'
-    """
-    return _UNREADABLE.sub("\ufffd", text)
 
 
 def escaped(text: str) -> Markup:
@@ -64,17 +49,9 @@ def joined(*children: str, by: str = "") -> Markup:
     return Markup(escaped(by).join(escaped(child) for child in children))
 
 
-def number(value: float | None, digits: int = 0) -> str:
-    """Write a number for people: thousands apart, a true minus, a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:,.{digits}f}".replace("-", "\u2212")
-
-
-def signed(value: float | None, digits: int = 0) -> str:
-    """Write a number with its sign."""
-    text = number(value, digits)
-    return f"+{text}" if text[0].isdigit() else text
+def scrolling(content: Markup, *, label: str) -> Markup:
+    """Let something wide scroll by itself on a narrow screen, also by keyboard."""
+    return element("div", content, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
 def _attribute(value: str | float) -> str:

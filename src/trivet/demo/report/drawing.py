@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from trivet.demo.markup import Markup, element, joined, number, signed
+from trivet.demo.report.markup import Markup, element, joined
+from trivet.demo.words import number, signed
 
 _WIDTH, _LEFT, _RIGHT = 900.0, 92.0, 14.0
 _TOP, _PLOT = 14.0, 230.0
@@ -254,9 +255,7 @@ def _series(series: Series, across: Scale, upward: Scale, offset: float) -> Mark
         drawn.append(
             element(
                 "g",
-                element(
-                    "title", f"{said} ({number(point.low, 4)} to {number(point.high, 4)})"
-                ),
+                element("title", f"{said} ({number(point.low, 4)} to {number(point.high, 4)})"),
                 element("line", x1=x, x2=x, y1=low, y2=high, class_=f"{series.name} whisker"),
                 _dot(series.name, x, y),
             )

