@@ -23,6 +23,7 @@ def _list(options: Namespace) -> Answer:
 
 def _versions(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
+        ws.data.latest(options.name)  # an unknown name is no empty list
         found = ws.data.versions(options.name, limit=options.limit)
     return Answer(found, _listing(found))
 

@@ -29,7 +29,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: s
         max(len(heading), *(len(row[i]) for row in cells)) for i, heading in enumerate(headings)
     ]
     right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(headings))]
-    lines = ["  ".join(_pad(h, w, r) for h, w, r in zip(headings, widths, right, strict=True))]
+    first = "  ".join(_pad(h, w, r) for h, w, r in zip(headings, widths, right, strict=True))
+    lines = [first.rstrip()]
     lines.append("  ".join("-" * width for width in widths))
     lines += [
         "  ".join(_pad(c, w, r) for c, w, r in zip(row, widths, right, strict=True)).rstrip()

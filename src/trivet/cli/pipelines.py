@@ -1,5 +1,6 @@
 """`trivet run` and `trivet pipelines`: flows and steps."""
 
+import argparse
 import sys
 import time
 from argparse import Namespace
@@ -16,7 +17,8 @@ from trivet.core.ids import new_id
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.running import OnEvent, StepEvent
 from trivet.tracking.facts import Run
-from trivet.workspace.delivery import Delivered, deliver
+from trivet.workspace.delivery import Delivered, check_delivery, deliver
+from trivet.workspace.ending import end_with_parent, leave_on_sigterm
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
@@ -30,9 +32,14 @@ _WORDS = {
 
 
 def _run(options: Namespace) -> Answer:
+    leave_on_sigterm()
+    if options.parent:
+        end_with_parent(options.parent)
     with open_workspace(options.project) as ws:
         if options.plan:
             return _plan(ws, options)
+        if not options.no_delivery:
+            check_delivery(ws)
         show = _silent if options.json else _show_event
         try:
             run = _execute(ws, options, show)
@@ -87,16 +94,20 @@ def _answer(run: Run, delivered: Delivered | None) -> Answer:
 
 def _fail(error: Exception, folder: Path) -> NoReturn:
     """Say what went wrong in the user's own lines, without those of the libraries below."""
-    lines = describe_failure(error, None, folder).removeprefix("the flow: ")
-    told = TrivetError(
-        f"the run failed: {lines}",
+    notes: tuple[str, ...] = getattr(error, "__notes__", ())
+    raise TrivetError(
+        "\n  ".join([f"the run failed: {_what_failed(error, folder)}", *notes]),
         code="run-failed",
-        hint="Mend it and run again: what its steps made before is remembered. "
-        "`--traceback` shows every line behind it.",
-    )
-    for note in getattr(error, "__notes__", ()):
-        told.add_note(note)
-    raise told from error
+        hint="Mend it and run again; steps that were done are remembered. `--traceback` shows "
+        "every line behind it.",
+    ) from error
+
+
+def _what_failed(error: Exception, folder: Path) -> str:
+    if isinstance(error, SyntaxError):
+        text = (error.text or "").strip()
+        return f"SyntaxError: {error.msg}\n  {error.filename}:{error.lineno}: {text}"
+    return describe_failure(error, None, folder).removeprefix("the flow: ")
 
 
 _TAKEN = frozenset({"asked_by", "on_event", "request"})
@@ -154,6 +165,7 @@ run = Command(
         Argument("--no-delivery", "run the flow and stop there", {"action": "store_true"}),
         Argument("--traceback", "when it fails, show every line", {"action": "store_true"}),
         Argument("--task", "execute an asked-for run (the runner does this)", {"metavar": "KEY"}),
+        Argument("--parent", argparse.SUPPRESS, {"type": int}),
     ),
 )
 

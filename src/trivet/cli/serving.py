@@ -2,13 +2,13 @@
 
 import csv
 from argparse import Namespace
-from itertools import islice
+from collections import deque
 from pathlib import Path
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
 from trivet.core.clock import from_micros
-from trivet.core.errors import NotFound
+from trivet.core.errors import Invalid
 from trivet.serving.exchange import LabelIn
 from trivet.serving.lineage import DataLink, Why
 from trivet.serving.records import output_values
@@ -106,16 +106,24 @@ def _replay(options: Namespace) -> Answer:
 
 
 def _score(options: Namespace) -> Answer:
+    # Whole tables need Polars; the other commands here, and serving itself, do without.
+    from trivet.serving.scoring import score_file
+
     with open_workspace(options.project) as ws:
         model = ws.models.get(options.model or ws.settings.model)
-        scored = ws.serving.score(model, Path(options.file), Path(options.out))
-    text = f"{scored.rows} rows scored by {scored.model} into {options.out}"
-    return Answer(scored, text)
+        scored = score_file(ws.stores.blobs, model, Path(options.file), Path(options.out))
+    lines = [f"{scored.rows} rows scored by {scored.model} into {options.out}"]
+    lines += [
+        f"{name}: {rows} rows hold a category that training never saw; it was taken as missing"
+        for name, rows in scored.unknown.items()
+    ]
+    return Answer(scored, "\n".join(lines))
 
 
 def _predictions(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        found = list(islice(ws.serving.predictions(options.endpoint), options.limit))
+        newest = deque(ws.serving.predictions(options.endpoint), maxlen=options.limit)
+    found = list(reversed(newest))
     rows = [
         (
             p.id,
@@ -148,14 +156,44 @@ def _label(options: Namespace) -> Answer:
 
 
 def _read_labels(options: Namespace) -> list[LabelIn]:
-    if options.file is None:
-        return [LabelIn(prediction=options.prediction, value=_value(options.value))]
+    if options.file is not None:
+        return _read_label_file(Path(options.file))
+    if options.prediction is None or options.value is None:
+        raise Invalid(
+            "no label is given; expected a prediction and its true value, or --file",
+            code="bad-arguments",
+            hint="For example `trivet serving label PREDICTION 1`.",
+        )
+    return [LabelIn(prediction=options.prediction, value=_value(options.value))]
+
+
+def _read_label_file(path: Path) -> list[LabelIn]:
     try:
-        with Path(options.file).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise NotFound(f"{options.file} cannot be read: {error.strerror}") from error
-    return [LabelIn(prediction=row["prediction"], value=_value(row["value"])) for row in rows]
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = [(row.get("prediction"), row.get("value")) for row in reader]
+            names = reader.fieldnames or ()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Invalid(
+            f"{path.name!r} is no CSV text in UTF-8: {error}",
+            code="broken-csv",
+            hint="Write it with the columns prediction and value.",
+        ) from error
+    absent = [name for name in ("prediction", "value") if name not in names]
+    if absent:
+        raise Invalid(
+            f"{path.name!r} has no column {absent[0]!r}",
+            code="absent-field",
+            hint="Write it with the columns prediction and value.",
+        )
+    broken = next((n for n, (one, two) in enumerate(rows, 2) if not one or not two), None)
+    if broken is not None:
+        raise Invalid(
+            f"line {broken} of {path.name!r} lacks a prediction or a value",
+            code="broken-csv",
+            hint="Leave rows whose truth is not known out; nothing was stored.",
+        )
+    return [LabelIn(prediction=str(one), value=_value(str(two))) for one, two in rows]
 
 
 def _value(text: str) -> float | str:
@@ -192,7 +230,7 @@ score = Command(
 
 VERBS: Group = {
     "predictions": Command(
-        "List logged predictions, oldest first.",
+        "List logged predictions, newest first.",
         "trivet serving predictions --limit 5",
         _predictions,
         (

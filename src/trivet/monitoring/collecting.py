@@ -5,7 +5,7 @@ names, so one entity under two releases is never mixed up. Windows go by event t
 is closed, its rows are let go.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -44,8 +44,9 @@ class Collector:
         self._open: dict[tuple[str, datetime], list[Prediction]] = defaultdict(list)
         self._labels: dict[str, float] = {}
         self._closed: dict[str, datetime] = {}
-        self.late = 0
-        """Predictions that came after their window was closed; they are counted, not used."""
+        self.late: Counter[str] = Counter()
+        """By endpoint: predictions that came after their window was closed, since this collector
+        began; they are counted, not used."""
 
     def pull(self) -> None:
         """Read what was logged since the last time."""
@@ -55,7 +56,7 @@ class Collector:
             start = window_of(event_time(found), self._window)
             closed = self._closed.get(found.endpoint)
             if closed is not None and start < closed:
-                self.late += 1
+                self.late[found.endpoint] += 1
             else:
                 self._open[found.endpoint, start].append(found)
         for position, record in self._log.read(LABELS, after=self._labels_at):

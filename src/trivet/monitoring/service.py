@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from trivet.core.clock import EPOCH, Clock
-from trivet.core.errors import Conflict, Invalid
+from trivet.core.errors import Conflict, Invalid, TrivetError
 from trivet.core.facts import Draft, HeadMove, Scope, ViewPut, draft, read
 from trivet.core.ids import check_name
 from trivet.core.ports import Stores, View
@@ -137,34 +137,54 @@ class MonitoringService:
     def look(self) -> Looked:
         """Close every window that is due, for every endpoint, and act on what was seen."""
         done = Looked()
-        for endpoint in self._releases.endpoints():
-            watch = self.watched(endpoint)
-            collector = self._collector(watch.window_s)
-            collector.pull()
-            for start in self._due(watch, collector):
-                done = _join(done, self._close(watch, collector, start))
+        try:
+            for endpoint in self._releases.endpoints():
+                watch = self.watched(endpoint)
+                collector = self._collector(watch.window_s)
+                collector.pull()
+                self._take_up(watch, collector)
+                for start in self._due(watch, collector):
+                    done = _join(done, self._close(watch, collector, start))
+        except TrivetError:
+            # What is in memory may be ahead of what is on record: the next look begins as a new
+            # process would.
+            self._collectors.clear()
+            self._watchers.clear()
+            raise
         return done
+
+    def _take_up(self, watch: WatchSet, collector: Collector) -> None:
+        """Let go of rows that were judged, after handing a new watcher those it had seen."""
+        last = self._last_window(watch.endpoint)
+        if last is None:
+            return
+        if watch.endpoint not in self._watchers:
+            watcher = self._watcher(watch, self._in_force(watch.endpoint))
+            watcher.remember([collector.rows(watch.endpoint, start) for start in watcher.starts])
+        collector.close(watch.endpoint, last.end)
 
     def _due(self, watch: WatchSet, collector: Collector) -> tuple[datetime, ...]:
         settled = self._clock.now() - timedelta(seconds=watch.window_s + watch.label_delay_s)
-        last = self._last_window(watch.endpoint)
-        if last is not None:
-            collector.close(watch.endpoint, last.end)
         return tuple(start for start in collector.windows(watch.endpoint) if start <= settled)
+
+    def _in_force(self, endpoint: str) -> Release:
+        release = self._releases.current(endpoint)
+        assert release is not None  # noqa: S101  # `endpoints` lists released ones
+        return release
 
     def _close(self, watch: WatchSet, collector: Collector, start: datetime) -> Looked:
         endpoint = watch.endpoint
         end = start + timedelta(seconds=watch.window_s)
         rows = collector.rows(endpoint, start)
-        release = self._releases.current(endpoint)
-        assert release is not None  # noqa: S101  # `endpoints` lists released ones
+        release = self._in_force(endpoint)
         resolved = self._resolve_replaced(release)
         watcher = self._watcher(watch, release)
         watcher.is_muted = start < self._muted_until(watch)
-        seen = watcher.close(rows, start, end, release, collector.late)
-        alert = self._record(watch, release, watcher, seen)
+        seen = watcher.close(rows, start, end, release, collector.late[endpoint])
+        rollout = self._evidence(watch, collector, release, watcher, rows)
+        alert = self._record(release, watcher, seen, rollout)
         collector.close(endpoint, end)
-        decision = self._judge(watch, collector, release, watcher, rows)
+        decision = None if rollout is None else self._judge(watch, release, rollout)
         return Looked(
             windows=(seen.window,),
             alerts=() if alert is None else (alert,),
@@ -173,10 +193,10 @@ class MonitoringService:
         )
 
     def _record(
-        self, watch: WatchSet, release: Release, watcher: Watcher, seen: Watched
+        self, release: Release, watcher: Watcher, seen: Watched, rollout: Rollout | None
     ) -> Alert | None:
-        """Commit a window, the detector's state and the alert, if there is one, together."""
-        endpoint = watch.endpoint
+        """Commit a window, what detector and rollout know by it, and an alert, all together."""
+        endpoint = release.plan.endpoint
         last = self._stores.ledger.head(self._scope.project, f"window/{endpoint}")
         window = draft(seen.window, parents=[release.id, watcher.baseline_id])
         facts: list[Draft] = [window]
@@ -197,8 +217,10 @@ class MonitoringService:
         head = HeadMove(
             name=f"window/{endpoint}", to=window.id, expect=last.target if last else None
         )
-        row = self._row(endpoint, f"detector/{watcher.model_id}", watcher.state())
-        self._commit(f"close a window of {endpoint}", facts, [head], [row])
+        rows = [self._row(endpoint, f"detector/{watcher.model_id}", watcher.state())]
+        if rollout is not None:
+            rows.append(self._row(endpoint, "rollout", msgspec.json.encode(rollout)))
+        self._commit(f"close a window of {endpoint}", facts, [head], rows)
         return alert
 
     def _muted_until(self, watch: WatchSet) -> datetime:
@@ -216,60 +238,60 @@ class MonitoringService:
         return (self.resolve(found[0], f"version {champion.version} is champion now"),)
 
     def _watcher(self, watch: WatchSet, release: Release) -> Watcher:
-        """Return the champion's watcher; a new champion gets a baseline of its own."""
+        """Return the champion's watcher; a new champion, or a new watch, gets a new baseline."""
         champion = release.plan.variants[0]
         watcher = self._watchers.get(watch.endpoint)
-        if watcher is not None and watcher.model_id == champion.model:
+        if watcher is not None and watcher.model_id == champion.model and watcher.watch == watch:
             return watcher
         version = read(self._stores.ledger.get(champion.model), ModelVersion)
-        known = self._stores.ledger.find(
-            Baseline.KIND, where={"model": champion.model}, project=self._scope.project, limit=10
-        ).entries
-        mine = [e for e in known if read(e, Baseline).endpoint == watch.endpoint]
         watcher = Watcher(self._stores.blobs, watch, champion.model, version)
-        if mine:
-            watcher.baseline_id = mine[0].id
-        else:
-            fact = draft(watcher.baseline, parents=[champion.model])
-            self._commit(f"set the baseline of {watch.endpoint}", [fact])
-            watcher.baseline_id = fact.id
+        watcher.baseline_id = self._baseline_id(watcher.baseline)
         state = self._state(watch.endpoint, f"detector/{champion.model}")
         if state is not None:
             watcher.restore(state)
         self._watchers[watch.endpoint] = watcher
         return watcher
 
+    def _baseline_id(self, baseline: Baseline) -> str:
+        known = self._stores.ledger.find(
+            Baseline.KIND, where={"model": baseline.model}, project=self._scope.project
+        ).entries
+        fact = draft(baseline, parents=[baseline.model])
+        same = next((entry for entry in known if entry.payload == fact.payload), None)
+        if same is not None:
+            return same.id
+        self._commit(f"set the baseline of {baseline.endpoint}", [fact])
+        return fact.id
+
     # -- rollouts ------------------------------------------------------------------------------
 
-    def _judge(
+    def _evidence(
         self,
         watch: WatchSet,
         collector: Collector,
         release: Release,
         watcher: Watcher,
         rows: tuple[Seen, ...],
-    ) -> RolloutDecision | None:
+    ) -> Rollout | None:
+        """Add a window's rows to what is known about the rollout under way, if there is one."""
         plan = release.plan
-        if plan.stage == "full" or not watch.automatic_rollouts:
-            return None
         own = tuple(row for row in rows if row.prediction.release == release.id)
-        if not own:
+        if plan.stage == "full" or not watch.automatic_rollouts or not own:
             return None
         rollout = self._rollout(watch.endpoint, release)
         if plan.stage == "shadow":
             pairs = collector.pairs(own)
-            rollout = add_shadow_window(rollout, pairs, watcher.signature, watcher.scale)
-            judgement = judge_shadow(rollout.gains, rollout.windows, watch.rollout)
+            return add_shadow_window(rollout, pairs, watcher.signature, watcher.scale)
+        live = [row for row in own if row.prediction.role == "live"]
+        share = plan.variants[1].share
+        return add_canary_window(rollout, live, share, watcher.signature, watcher.scale)
+
+    def _judge(self, watch: WatchSet, release: Release, known: Rollout) -> RolloutDecision | None:
+        policy = watch.rollout
+        if release.plan.stage == "shadow":
+            judgement = judge_shadow(known.gains, known.windows, policy)
         else:
-            live = [row for row in own if row.prediction.role == "live"]
-            share = plan.variants[1].share
-            rollout = add_canary_window(rollout, live, share, watcher.signature, watcher.scale)
-            judgement = judge_canary(
-                rollout.harm, rollout.canary_requests, rollout.windows, watch.rollout
-            )
-        self._stores.views.put(
-            _STATE.name, [self._row(watch.endpoint, "rollout", msgspec.json.encode(rollout)).row]
-        )
+            judgement = judge_canary(known.harm, known.canary_requests, known.windows, policy)
         return self._apply(watch, release, judgement)
 
     def _apply(

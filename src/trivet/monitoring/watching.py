@@ -75,7 +75,8 @@ class Watcher:
         self.signature: Signature = package.signature
         self.reference: Reference = package.reference
         self.scale = self.reference.loss_scale
-        self._watch = watch
+        self.watch = watch
+        self._package = version.package
         self._loss = WATCHED[self.signature.task]
         self._label = f"{version.name}:{version.version}"
         self._detector, card = self._calibrate(self.reference.windows)
@@ -95,9 +96,9 @@ class Watcher:
     def _calibrate(self, windows: tuple[LossWindow, ...]) -> tuple[Detector | None, dict[str, Any]]:
         tallies = [window.losses[self._loss] for window in windows]
         promise = Promise(
-            false_alarms_per_year=self._watch.false_alarms_per_year,
-            windows_per_year=max(10, round(_YEAR_S / self._watch.window_s)),
-            tolerance=self._watch.tolerance + self._slack(tallies),
+            false_alarms_per_year=self.watch.false_alarms_per_year,
+            windows_per_year=max(10, round(_YEAR_S / self.watch.window_s)),
+            tolerance=self.watch.tolerance + self._slack(tallies),
         )
         try:
             detector, card = calibrate(tallies, promise)
@@ -137,6 +138,15 @@ class Watcher:
             self._state = kept.detector
             self._starts = list(kept.starts)
 
+    @property
+    def starts(self) -> tuple[datetime, ...]:
+        """Starts of the windows that an alert's causes would be looked for in."""
+        return tuple(from_micros(micros) for micros in self._starts[-_KEPT_WINDOWS:])
+
+    def remember(self, windows: Sequence[tuple[Seen, ...]]) -> None:
+        """Take up the rows of the windows in `starts`, which another process had seen."""
+        self._recent.extend(_labelled(self._own(rows)) for rows in windows)
+
     def close(
         self, rows: tuple[Seen, ...], start: datetime, end: datetime, release: Release, late: int
     ) -> Watched:
@@ -150,10 +160,10 @@ class Watcher:
             late: Predictions that came after their window was closed, so far.
         """
         live = tuple(row for row in rows if row.prediction.role == "live")
-        own = tuple(row for row in live if row.prediction.package == self._package(release))
+        own = self._own(rows)
         truth, outputs = labelled(own)
         window = WindowClosed(
-            endpoint=self._watch.endpoint,
+            endpoint=self.watch.endpoint,
             release=release.id,
             model=self.model_id,
             start=start,
@@ -168,9 +178,13 @@ class Watcher:
         alert = self._feed(own, start, release) if listens else None
         return Watched(window=window, alert=alert)
 
-    def _package(self, release: Release) -> str:
-        champion = release.plan.variant("champion")
-        return champion.package if champion else ""
+    def _own(self, rows: tuple[Seen, ...]) -> tuple[Seen, ...]:
+        """Return the rows that this very model answered to somebody."""
+        return tuple(
+            row
+            for row in rows
+            if row.prediction.role == "live" and row.prediction.package == self._package
+        )
 
     def _drift(self, rows: tuple[Seen, ...]) -> dict[str, float]:
         places = {item.name: at for at, item in enumerate(self.signature.inputs)}
@@ -188,7 +202,7 @@ class Watcher:
         low, high = LOSS_RANGES[self._loss]
         self._state = watch_window(self._detector, self._state, tally(losses, low=low, high=high))
         self._starts.append(int(start.timestamp() * 1_000_000))
-        self._recent.append(tuple(row for row in rows if row.label is not None))
+        self._recent.append(_labelled(rows))
         if not is_alarm(self._detector, self._state):
             return None
         began = change_point(self._state)
@@ -214,12 +228,12 @@ class Watcher:
         level = self._detector.baseline_mean
         named = causes[0].summary if causes else "no single input explains it"
         return Alert(
-            endpoint=self._watch.endpoint,
-            fingerprint=f"{self._watch.endpoint}/quality/{self.model_id}",
+            endpoint=self.watch.endpoint,
+            fingerprint=f"{self.watch.endpoint}/quality/{self.model_id}",
             kind="quality",
             release=release.id,
             model=self.model_id,
-            event_time=start + timedelta(seconds=self._watch.window_s),
+            event_time=start + timedelta(seconds=self.watch.window_s),
             since=since,
             metric=self._loss,
             value=bounds.estimate,
@@ -258,6 +272,10 @@ class Watcher:
         values = [[row.prediction.inputs[at] for row in rows] for at in range(len(inputs))]
         found += slice_causes(inputs, values, losses, self._detector.baseline_mean)
         return sorted(found, key=lambda cause: -cause.impact)[:_MOST_CAUSES]
+
+
+def _labelled(rows: tuple[Seen, ...]) -> tuple[Seen, ...]:
+    return tuple(row for row in rows if row.label is not None)
 
 
 def _service(rows: tuple[Seen, ...], late: int) -> dict[str, float]:

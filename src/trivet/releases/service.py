@@ -1,11 +1,11 @@
 """The releases service: the only place where a release head moves."""
 
 import secrets
-from collections.abc import Sequence
+
+import msgspec
 
 from trivet.core.errors import Conflict, Invalid, NotFound, Refused
-from trivet.core.facts import Entry, HeadMove, Scope, draft, read
-from trivet.core.gates import Finding
+from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
 from trivet.core.ids import check_name
 from trivet.core.ports import Stores
 from trivet.models.facts import GateVerdict, Model, ModelVersion
@@ -19,7 +19,21 @@ from trivet.releases.facts import (
     Variant,
     VariantName,
 )
-from trivet.releases.judge import Judgement, Outcome
+from trivet.releases.judge import Judgement
+
+
+class _Next(msgspec.Struct, frozen=True):
+    """What the next release of an endpoint shall be."""
+
+    stage: Stage
+    variants: tuple[Variant, ...]
+    why: str
+    salt: str = ""
+    """Drawn anew when empty."""
+    log_mode: LogMode | None = None
+    """That of the release before when None."""
+    also: tuple[Draft, ...] = ()
+    """Facts to record with it."""
 
 
 class ReleasesService:
@@ -83,7 +97,7 @@ class ReleasesService:
         self._demand_verdict(model)
         before = self.current(endpoint)
         champion = _variant("champion", model, "live", 1.0)
-        return self._move(endpoint, before, "full", (champion,), why, log_mode=log_mode)
+        return self._move(endpoint, before, _Next("full", (champion,), why, log_mode=log_mode))
 
     def shadow(self, endpoint: str, candidate: Model, *, why: str) -> Release:
         """Let a candidate answer copies of all requests; nobody receives its answers.
@@ -101,7 +115,7 @@ class ReleasesService:
                 f"{candidate.label} is the champion of {endpoint!r} already", code="is-champion"
             )
         variants = (champion, _variant("candidate", candidate, "shadow", 0.0))
-        return self._move(endpoint, before, "shadow", variants, why)
+        return self._move(endpoint, before, _Next("shadow", variants, why))
 
     def canary(self, endpoint: str, share: float, *, why: str) -> Release:
         """Give the candidate under way a share of the live traffic.
@@ -121,13 +135,7 @@ class ReleasesService:
                 code="bad-share",
                 hint="Pass 0.1 for a tenth of the traffic.",
             )
-        before = self._demand(endpoint, "shadow", "canary")
-        champion, candidate = before.plan.variants
-        variants = (
-            _with_share(champion, "champion", "live", 1 - share),
-            _with_share(candidate, "candidate", "live", share),
-        )
-        return self._move(endpoint, before, "canary", variants, why, salt=before.plan.salt)
+        return self._canary(self._demand(endpoint, "shadow", "canary"), share, why)
 
     def promote(self, endpoint: str, *, why: str) -> Release:
         """Make the candidate under way the champion.
@@ -135,9 +143,7 @@ class ReleasesService:
         Raises:
             Conflict: No candidate is under way.
         """
-        before = self._demand(endpoint, "shadow", "canary")
-        champion = _with_share(before.plan.variants[1], "champion", "live", 1.0)
-        return self._move(endpoint, before, "full", (champion,), why)
+        return self._promote(self._demand(endpoint, "shadow", "canary"), why)
 
     def rollback(self, endpoint: str, *, why: str) -> Release:
         """Drop the candidate under way; without one, go back to the champion before this one.
@@ -145,15 +151,10 @@ class ReleasesService:
         Raises:
             NotFound: There is no earlier champion to go back to.
         """
-        before = self._demand(endpoint, "full", "shadow", "canary")
-        champion = before.plan.variants[0]
-        if before.plan.stage == "full":
-            champion = self._champion_before(endpoint, champion)
-        variants = (_with_share(champion, "champion", "live", 1.0),)
-        return self._move(endpoint, before, "full", variants, why)
+        return self._rollback(self._demand(endpoint, "full", "shadow", "canary"), why)
 
     def apply(self, release: Release, judgement: Judgement, *, canary_share: float) -> Release:
-        """Record a judgement about a rollout and do what it says.
+        """Record a judgement about a rollout and do what it says, in one commit.
 
         Args:
             release: The release that was judged; it must still be in force.
@@ -161,37 +162,51 @@ class ReleasesService:
             canary_share: The share of a canary, when the outcome is `advance`.
 
         Raises:
-            Conflict: Another release is in force by now.
+            Conflict: Another release is in force by now (`head-moved`). Nothing is recorded then.
         """
         endpoint = release.plan.endpoint
         current = self.current(endpoint)
         if current is None or current.id != release.id:
             raise Conflict(f"another release of {endpoint!r} is in force", code="head-moved")
-        self._record(release, judgement.outcome, judgement.findings)
+        decision = RolloutDecision(
+            endpoint=endpoint,
+            release=release.id,
+            outcome=judgement.outcome,
+            findings=judgement.findings,
+        )
+        fact = draft(decision, parents=[release.id])
         why = "; ".join(finding.summary for finding in judgement.findings)
         match judgement.outcome:
             case "advance":
-                return self.canary(endpoint, canary_share, why=why)
+                return self._canary(release, canary_share, why, fact)
             case "promote":
-                return self.promote(endpoint, why=why)
+                return self._promote(release, why, fact)
             case "rollback":
-                return self.rollback(endpoint, why=why)
+                return self._rollback(release, why, fact)
             case "hold":
+                self._ledger.commit(self._scope.batch(f"hold the rollout of {endpoint}", [fact]))
                 return release
 
-    def _record(self, release: Release, outcome: Outcome, findings: Sequence[Finding]) -> None:
-        decision = RolloutDecision(
-            endpoint=release.plan.endpoint,
-            release=release.id,
-            outcome=outcome,
-            findings=tuple(findings),
+    def _canary(self, before: Release, share: float, why: str, *also: Draft) -> Release:
+        champion, candidate = before.plan.variants
+        variants = (
+            _with_share(champion, "champion", "live", 1 - share),
+            _with_share(candidate, "candidate", "live", share),
         )
-        self._ledger.commit(
-            self._scope.batch(
-                f"judge the rollout of {release.plan.endpoint}",
-                [draft(decision, parents=[release.id])],
-            )
-        )
+        # The same salt: whoever met the candidate shall meet it again.
+        next_ = _Next("canary", variants, why, salt=before.plan.salt, also=also)
+        return self._move(before.plan.endpoint, before, next_)
+
+    def _promote(self, before: Release, why: str, *also: Draft) -> Release:
+        champion = _with_share(before.plan.variants[1], "champion", "live", 1.0)
+        return self._move(before.plan.endpoint, before, _Next("full", (champion,), why, also=also))
+
+    def _rollback(self, before: Release, why: str, *also: Draft) -> Release:
+        endpoint, champion = before.plan.endpoint, before.plan.variants[0]
+        if before.plan.stage == "full":
+            champion = self._champion_before(endpoint)
+        variants = (_with_share(champion, "champion", "live", 1.0),)
+        return self._move(endpoint, before, _Next("full", variants, why, also=also))
 
     def _demand(self, endpoint: str, *stages: Stage) -> Release:
         current = self.current(endpoint)
@@ -221,43 +236,42 @@ class ReleasesService:
                 hint="Judge the package by its gate, then release.",
             )
 
-    def _champion_before(self, endpoint: str, champion: Variant) -> Variant:
-        for release in self.history(endpoint, limit=1000):
-            earlier = release.plan.variants[0]
-            if earlier.model != champion.model:
-                return earlier
-        raise NotFound(f"endpoint {endpoint!r} has no earlier champion", code="no-earlier-release")
+    def _champion_before(self, endpoint: str) -> Variant:
+        """Return the champion before the present one; what was gone back from does not count."""
+        champions: list[Variant] = []
+        for release in reversed(self.history(endpoint, limit=1000)):
+            champion = release.plan.variants[0]
+            if len(champions) > 1 and champions[-2].model == champion.model:
+                champions.pop()
+            elif not champions or champions[-1].model != champion.model:
+                champions.append(champion)
+        if len(champions) < 2:
+            raise NotFound(
+                f"endpoint {endpoint!r} has no earlier champion",
+                code="no-earlier-release",
+                hint="Release another version: `trivet release NAME:VERSION`.",
+            )
+        return champions[-2]
 
-    def _move(
-        self,
-        endpoint: str,
-        before: Release | None,
-        stage: Stage,
-        variants: tuple[Variant, ...],
-        why: str,
-        *,
-        salt: str | None = None,
-        log_mode: LogMode | None = None,
-    ) -> Release:
+    def _move(self, endpoint: str, before: Release | None, next_: _Next) -> Release:
         check_name(endpoint, "endpoint")
-        mode = log_mode or (before.plan.log_mode if before else "audit")
         plan = ReleasePlan(
             endpoint=endpoint,
             generation=before.plan.generation + 1 if before else 1,
-            stage=stage,
-            variants=variants,
-            salt=salt or secrets.token_hex(8),
-            log_mode=mode,
-            why=why,
+            stage=next_.stage,
+            variants=next_.variants,
+            salt=next_.salt or secrets.token_hex(8),
+            log_mode=next_.log_mode or (before.plan.log_mode if before else "audit"),
+            why=next_.why,
         )
-        parents = [variant.model for variant in variants] + ([before.id] if before else [])
-        fact = draft(plan, parents=parents)
+        models = [variant.model for variant in plan.variants]
+        fact = draft(plan, parents=models + ([before.id] if before else []))
         heads = [HeadMove(name=_head(endpoint), to=fact.id, expect=before.id if before else None)]
-        if stage == "full":
+        if plan.stage == "full":
             # Whoever answers everybody is what the next candidate is compared with.
-            name = read(self._ledger.get(variants[0].model), ModelVersion).name
-            heads.append(HeadMove(name=f"model/{name}@champion", to=variants[0].model))
-        self._ledger.commit(self._scope.batch(why, [fact], heads=heads))
+            name = read(self._ledger.get(models[0]), ModelVersion).name
+            heads.append(HeadMove(name=f"model/{name}@champion", to=models[0]))
+        self._ledger.commit(self._scope.batch(plan.why, [*next_.also, fact], heads=heads))
         return Release(id=fact.id, plan=plan)
 
 

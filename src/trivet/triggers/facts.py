@@ -31,6 +31,8 @@ class TriggerSet(Fact, frozen=True, kw_only=True):
     paused: bool = False
     since: datetime
     """Event time from which a schedule counts."""
+    seen: str | None = None
+    """For `data`: the version that stood when the trigger was set, and so is nothing new."""
 
 
 class Firing(Fact, frozen=True, kw_only=True):

@@ -75,6 +75,8 @@ def decide(rule: TriggerSet, sight: Sight, past: Past, now: datetime) -> Decisio
 def due_mark(period_s: float, fired: Sequence[datetime], since: datetime, now: datetime) -> Sight:
     """See whether a period is over. Missed periods are made up once, not one by one.
 
+    Periods are counted from `since`, so that a look that comes late does not move the next one.
+
     Args:
         period_s: The period in seconds, more than 0.
         fired: When it fired before.
@@ -82,11 +84,10 @@ def due_mark(period_s: float, fired: Sequence[datetime], since: datetime, now: d
         now: The event clock's present.
     """
     period = timedelta(seconds=period_s)
-    start = max((*fired, since))
-    passed = (now - start) // period
-    if passed < 1:
-        return Sight(mark=None, summary=f"next due {start + period:%Y-%m-%d %H:%M} UTC")
-    due = start + passed * period
+    passed = (now - since) // period
+    due = since + passed * period
+    if passed < 1 or any(instant >= due for instant in fired):
+        return Sight(mark=None, summary=f"next due {due + period:%Y-%m-%d %H:%M} UTC")
     return Sight(mark=due.isoformat(), summary=f"due since {due:%Y-%m-%d %H:%M} UTC")
 
 
@@ -101,6 +102,7 @@ def check_rule(rule: TriggerSet) -> TriggerSet:
             f"trigger {rule.name!r} watches nothing; expected "
             + ("an endpoint" if rule.cause == "alert" else "a data set"),
             code="bad-trigger",
+            hint="Name it with watch.",
         )
     if rule.cause == "schedule":
         try:
@@ -115,8 +117,10 @@ def check_rule(rule: TriggerSet) -> TriggerSet:
             )
     if rule.cooldown_s < 0 or (rule.per_week is not None and rule.per_week < 1):
         raise Invalid(
-            f"trigger {rule.name!r}: cooldown_s is at least 0 and per_week at least 1",
+            f"trigger {rule.name!r} has a limit out of range; expected cooldown_s >= 0 and "
+            "per_week >= 1",
             code="bad-trigger",
+            hint="Leave a limit out when there shall be none.",
         )
     module, colon, function = rule.flow.partition(":")
     if not (module and colon and function):
@@ -125,4 +129,12 @@ def check_rule(rule: TriggerSet) -> TriggerSet:
             code="bad-trigger",
             hint="For example pipeline:train.",
         )
+    try:
+        msgspec.json.encode(rule.parameters)
+    except (TypeError, ValueError) as error:
+        raise Invalid(
+            f"trigger {rule.name!r} has a parameter that is not JSON-ready: {error}",
+            code="bad-trigger",
+            hint="Pass numbers, text, lists or mappings; data sets by name.",
+        ) from error
     return rule

@@ -43,6 +43,9 @@ class TriggersService:
     ) -> Trigger:
         """Set a trigger, or change the one of this name.
 
+        Setting what stands already changes nothing; a pause lasts until it is ended, and a
+        trigger that goes on watching the same does not forget what it has seen.
+
         Args:
             name: The trigger's name.
             cause: `alert`, `data`, `schedule` or `hand`.
@@ -64,8 +67,15 @@ class TriggersService:
             cooldown_s=cooldown_s,
             per_week=per_week,
             since=self._clock.now(),
+            seen=self._newest_data(watch) if cause == "data" else None,
         )
-        return self._set(check_rule(rule), f"set trigger {name}")
+        check_rule(rule)
+        before = self._named(name)
+        if before is not None:
+            rule = _carry_on(before.rule, rule)
+            if rule == before.rule:
+                return before
+        return self._set(rule, f"set trigger {name}")
 
     def pause(self, name: str, *, paused: bool = True) -> Trigger:
         """Pause a trigger, or let it go on.
@@ -82,14 +92,14 @@ class TriggersService:
         Raises:
             NotFound: There is none of this name.
         """
-        head = self._ledger.head(self._scope.project, f"trigger/{name}")
-        if head is None:
+        found = self._named(name)
+        if found is None:
             raise NotFound(
                 f"no trigger is named {name!r}",
                 code="no-trigger",
                 hint="List them: `trivet triggers`.",
             )
-        return Trigger(id=head.target, rule=read(self._ledger.get(head.target), TriggerSet))
+        return found
 
     def all(self) -> tuple[Trigger, ...]:
         """Return every trigger, by name."""
@@ -149,12 +159,22 @@ class TriggersService:
         if rule.cause == "alert":
             return self._see_alert(rule.watch)
         if rule.cause == "data":
-            head = self._ledger.head(self._scope.project, f"data/{rule.watch}")
-            if head is None:
-                return Sight(mark=None, summary=f"data set {rule.watch} has no version")
-            commit = read(self._ledger.get(head.target), DataCommit)
-            return Sight(mark=head.target, summary=f"new data: {commit.source}")
+            newest = self._newest_data(rule.watch)
+            if newest is None or newest == rule.seen:
+                return Sight(mark=None, summary=f"data set {rule.watch} has no newer version")
+            commit = read(self._ledger.get(newest), DataCommit)
+            return Sight(mark=newest, summary=f"new data: {commit.source}")
         return Sight(mark=None, summary="fires by hand alone")
+
+    def _named(self, name: str) -> Trigger | None:
+        head = self._ledger.head(self._scope.project, f"trigger/{name}")
+        if head is None:
+            return None
+        return Trigger(id=head.target, rule=read(self._ledger.get(head.target), TriggerSet))
+
+    def _newest_data(self, dataset: str) -> str | None:
+        head = self._ledger.head(self._scope.project, f"data/{dataset}")
+        return head.target if head else None
 
     def _see_alert(self, endpoint: str) -> Sight:
         found = self._ledger.find(
@@ -223,3 +243,12 @@ class TriggersService:
         head = HeadMove(name=f"trigger/{rule.name}", to=fact.id)
         self._ledger.commit(self._scope.batch(why, [fact], heads=[head]))
         return Trigger(id=fact.id, rule=rule)
+
+
+def _carry_on(before: TriggerSet, rule: TriggerSet) -> TriggerSet:
+    """Keep what a change of limits or flow must not lose: a pause, and what was seen."""
+    if (before.cause, before.watch) == (rule.cause, rule.watch):
+        return msgspec.structs.replace(
+            rule, paused=before.paused, since=before.since, seen=before.seen
+        )
+    return msgspec.structs.replace(rule, paused=before.paused)

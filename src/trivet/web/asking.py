@@ -1,7 +1,7 @@
 """From a synchronous question about the workspace to a route of the application."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,40 +9,98 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
 from trivet.http.application import Handler, Reply, Request, json_reply
-from trivet.http.routes import Method, Route
+from trivet.http.routes import Route
 from trivet.workspace.workspace import Workspace
 
 T = TypeVar("T")
 Question = Callable[[Workspace, Request], Any]
+RouteOf = Callable[[Workspace], Route[Handler]]
 
 
-def ask(
-    method: Method,
+class Asking:
+    """A handler that asks the workspace a question, in a thread of its own.
+
+    Args:
+        workspace: Whom it asks.
+        question: What it asks.
+        query: Query parameters that it takes; None: it looks at all of them itself.
+    """
+
+    def __init__(
+        self, workspace: Workspace, question: Question, query: Collection[str] | None
+    ) -> None:
+        self.query = query
+        self._workspace = workspace
+        self._question = question
+
+    async def __call__(self, request: Request) -> Reply:
+        """Answer a request.
+
+        Raises:
+            Invalid: The query has a parameter that the route does not take.
+        """
+        if self.query is not None and request.query_string:
+            _check_query(request, self.query)
+        return json_reply(await asyncio.to_thread(self._question, self._workspace, request))
+
+
+def get(
+    path: str,
+    permission: Permission,
+    summary: str,
+    question: Question,
+    *,
+    query: Collection[str] | None = (),
+    response: Any,  # noqa: ANN401  # a type, for the document
+) -> RouteOf:
+    """Declare a route that reads; `query` names the parameters it takes, None takes any."""
+
+    def build(workspace: Workspace) -> Route[Handler]:
+        return Route(
+            method="GET",
+            path=path,
+            permission=permission,
+            handler=Asking(workspace, question, query),
+            summary=summary,
+            response=response,
+        )
+
+    return build
+
+
+def post(
     path: str,
     permission: Permission,
     summary: str,
     question: Question,
     *,
     request: Any = None,  # noqa: ANN401  # a type, for the document
-    response: Any = None,  # noqa: ANN401  # the same
-) -> Callable[[Workspace], Route[Handler]]:
-    """Declare a route that asks the workspace something, in a thread of its own."""
+    response: Any,  # noqa: ANN401  # the same
+) -> RouteOf:
+    """Declare a route that does something."""
 
     def build(workspace: Workspace) -> Route[Handler]:
-        async def handler(received: Request) -> Reply:
-            return json_reply(await asyncio.to_thread(question, workspace, received))
-
         return Route(
-            method=method,
+            method="POST",
             path=path,
             permission=permission,
-            handler=handler,
+            handler=Asking(workspace, question, ()),
             summary=summary,
             request=request,
             response=response,
         )
 
     return build
+
+
+def _check_query(request: Request, known: Collection[str]) -> None:
+    unknown = sorted(set(request.query()) - set(known))
+    if unknown:
+        raise Invalid(
+            f"the query has the parameter {unknown[0]!r}, which this route does not take",
+            code="bad-query",
+            hint=f"It takes: {', '.join(known)}." if known else "It takes none.",
+        )
 
 
 def body_as(request: Request, kind: type[T]) -> T:

@@ -1,7 +1,5 @@
 """Routes about facts and heads of any kind: they need no change when a room gets a new noun."""
 
-from typing import Any
-
 import msgspec
 
 from trivet.access.permissions import Permission
@@ -9,7 +7,7 @@ from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Entry, Head
 from trivet.core.lineage import ancestors, descendants
 from trivet.http.application import Request
-from trivet.web.asking import ask, limit_of, number_of
+from trivet.web.asking import RouteOf, get, limit_of, number_of
 from trivet.workspace.workspace import Workspace
 
 
@@ -86,8 +84,11 @@ def _find(workspace: Workspace, request: Request) -> ShownPage:
 
 def _lineage(workspace: Workspace, request: Request) -> ShownWalk:
     _mine(workspace, request.values["id"])
-    upwards = request.query().get("direction", "up") != "down"
-    walk = (ancestors if upwards else descendants)(workspace.stores.ledger, request.values["id"])
+    direction = request.query().get("direction", "up")
+    if direction not in {"up", "down"}:
+        raise Invalid("query parameter direction is neither up nor down", code="bad-query")
+    walk_from = ancestors if direction == "up" else descendants
+    walk = walk_from(workspace.stores.ledger, request.values["id"])
     return ShownWalk(
         facts=[show(entry) for entry in walk.entries], arrows=walk.arrows, complete=walk.complete
     )
@@ -106,9 +107,18 @@ def _mine(workspace: Workspace, identifier: str) -> Entry:
     return entry
 
 
-ROUTES: tuple[Any, ...] = (
-    ask("GET", "/facts", Permission.READ, "Find facts", _find, response=ShownPage),
-    ask("GET", "/facts/{id}", Permission.READ, "Read one fact", _one, response=ShownFact),
-    ask("GET", "/lineage/{id}", Permission.READ, "Walk lineage", _lineage, response=ShownWalk),
-    ask("GET", "/heads", Permission.READ, "List heads", _heads, response=tuple[Head, ...]),
+_READ = Permission.READ
+
+ROUTES: tuple[RouteOf, ...] = (
+    get("/facts", _READ, "Find facts", _find, query=None, response=ShownPage),
+    get("/facts/{id}", _READ, "Read one fact", _one, response=ShownFact),
+    get(
+        "/lineage/{id}",
+        _READ,
+        "Walk lineage, up or down",
+        _lineage,
+        query=("direction",),
+        response=ShownWalk,
+    ),
+    get("/heads", _READ, "List heads", _heads, query=("prefix",), response=tuple[Head, ...]),
 )

@@ -1,6 +1,6 @@
 """Routes of the rooms: each is one call of a service."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -15,7 +15,7 @@ from trivet.serving.lineage import Why
 from trivet.serving.service import Replay
 from trivet.tracking.facts import Run
 from trivet.triggers.facts import Firing, Trigger
-from trivet.web.asking import ask, body_as, limit_of
+from trivet.web.asking import RouteOf, body_as, get, limit_of, post
 from trivet.workspace.workspace import Workspace
 
 
@@ -62,6 +62,7 @@ def _datasets(workspace: Workspace, _: Request) -> list[Dataset]:
 
 
 def _versions(workspace: Workspace, request: Request) -> tuple[Dataset, ...]:
+    workspace.data.latest(request.values["name"])  # an unknown name is no empty list
     return workspace.data.versions(request.values["name"], limit=limit_of(request))
 
 
@@ -78,6 +79,7 @@ def _models(workspace: Workspace, _: Request) -> list[Model]:
 
 
 def _model(workspace: Workspace, request: Request) -> tuple[Model, ...]:
+    workspace.models.get(request.values["name"])  # the same
     return workspace.models.versions(request.values["name"])
 
 
@@ -87,7 +89,19 @@ def _releases(workspace: Workspace, _: Request) -> list[Release]:
 
 
 def _history(workspace: Workspace, request: Request) -> tuple[Release, ...]:
-    return workspace.releases.history(request.values["endpoint"], limit=limit_of(request))
+    return workspace.releases.history(_released(workspace, request), limit=limit_of(request))
+
+
+def _released(workspace: Workspace, request: Request) -> str:
+    endpoint = request.values["endpoint"]
+    known = workspace.releases.endpoints()
+    if endpoint not in known:
+        raise NotFound(
+            f"no endpoint is named {endpoint!r}",
+            code="no-endpoint",
+            hint=f"Endpoints here: {', '.join(known) or 'none yet'}.",
+        )
+    return endpoint
 
 
 def _move(workspace: Workspace, request: Request) -> Release:
@@ -119,7 +133,7 @@ def _asked_model(workspace: Workspace, wish: ReleaseWish) -> Model:
 
 
 def _windows(workspace: Workspace, request: Request) -> tuple[WindowClosed, ...]:
-    return workspace.monitoring.windows(request.values["endpoint"], limit=limit_of(request))
+    return workspace.monitoring.windows(_released(workspace, request), limit=limit_of(request))
 
 
 def _alerts(workspace: Workspace, request: Request) -> list[ShownAlert]:
@@ -132,7 +146,8 @@ def _triggers(workspace: Workspace, _: Request) -> tuple[Trigger, ...]:
 
 
 def _firings(workspace: Workspace, request: Request) -> tuple[Firing, ...]:
-    return workspace.triggers.firings(request.values["name"], limit=limit_of(request))
+    name = workspace.triggers.get(request.values["name"]).rule.name
+    return workspace.triggers.firings(name, limit=limit_of(request))
 
 
 def _fire(workspace: Workspace, request: Request) -> Firing:
@@ -149,6 +164,7 @@ def _why(workspace: Workspace, request: Request) -> Why:
 
 
 def _replay(workspace: Workspace, request: Request) -> Replay:
+    _why(workspace, request)  # of this project, or not found
     return workspace.serving.replay(request.values["id"])
 
 
@@ -160,24 +176,45 @@ def _issue(workspace: Workspace, request: Request) -> NewToken:
 
 _READ = Permission.READ
 
-ROUTES: tuple[Any, ...] = (
-    ask("GET", "/data", _READ, "List data sets", _datasets, response=list[Dataset]),
-    ask("GET", "/data/{name}", _READ, "List versions", _versions, response=tuple[Dataset, ...]),
-    ask("GET", "/runs", _READ, "List runs", _runs, response=tuple[Run, ...]),
-    ask("GET", "/runs/{id}", _READ, "Read one run", _run, response=Run),
-    ask("GET", "/models", _READ, "List models", _models, response=list[Model]),
-    ask("GET", "/models/{name}", _READ, "List versions", _model, response=tuple[Model, ...]),
-    ask("GET", "/releases", _READ, "List releases in force", _releases, response=list[Release]),
-    ask(
-        "GET",
+_LIMIT = ("limit",)
+
+ROUTES: tuple[RouteOf, ...] = (
+    get("/data", _READ, "List data sets", _datasets, response=list[Dataset]),
+    get(
+        "/data/{name}",
+        _READ,
+        "List a data set's versions",
+        _versions,
+        query=_LIMIT,
+        response=tuple[Dataset, ...],
+    ),
+    get(
+        "/runs",
+        _READ,
+        "List runs",
+        _runs,
+        query=("name", "limit"),
+        response=tuple[Run, ...],
+    ),
+    get("/runs/{id}", _READ, "Read one run", _run, response=Run),
+    get("/models", _READ, "List models", _models, response=list[Model]),
+    get(
+        "/models/{name}",
+        _READ,
+        "List a model's versions",
+        _model,
+        response=tuple[Model, ...],
+    ),
+    get("/releases", _READ, "List releases in force", _releases, response=list[Release]),
+    get(
         "/releases/{endpoint}",
         _READ,
         "List an endpoint's releases",
         _history,
+        query=_LIMIT,
         response=tuple[Release, ...],
     ),
-    ask(
-        "POST",
+    post(
         "/releases/{endpoint}",
         Permission.RELEASE,
         "Move an endpoint's release",
@@ -185,19 +222,32 @@ ROUTES: tuple[Any, ...] = (
         request=ReleaseWish,
         response=Release,
     ),
-    ask(
-        "GET",
+    get(
         "/monitoring/{endpoint}",
         _READ,
         "List closed windows",
         _windows,
+        query=_LIMIT,
         response=tuple[WindowClosed, ...],
     ),
-    ask("GET", "/alerts", _READ, "List alerts", _alerts, response=list[ShownAlert]),
-    ask("GET", "/triggers", _READ, "List triggers", _triggers, response=tuple[Trigger, ...]),
-    ask("GET", "/triggers/{name}", _READ, "List decisions", _firings, response=tuple[Firing, ...]),
-    ask(
-        "POST",
+    get(
+        "/alerts",
+        _READ,
+        "List alerts",
+        _alerts,
+        query=("endpoint", "limit"),
+        response=list[ShownAlert],
+    ),
+    get("/triggers", _READ, "List triggers", _triggers, response=tuple[Trigger, ...]),
+    get(
+        "/triggers/{name}",
+        _READ,
+        "List a trigger's decisions",
+        _firings,
+        query=_LIMIT,
+        response=tuple[Firing, ...],
+    ),
+    post(
         "/triggers/{name}",
         Permission.RUN,
         "Fire a trigger by hand",
@@ -205,24 +255,21 @@ ROUTES: tuple[Any, ...] = (
         request=FireWish,
         response=Firing,
     ),
-    ask(
-        "GET",
+    get(
         "/predictions/{id}",
         Permission.READ_DATA,
         "Say why a prediction is what it is",
         _why,
         response=Why,
     ),
-    ask(
-        "POST",
+    post(
         "/predictions/{id}/replay",
         Permission.READ_DATA,
         "Run a prediction again and compare bit for bit",
         _replay,
         response=Replay,
     ),
-    ask(
-        "POST",
+    post(
         "/tokens",
         Permission.ADMINISTER,
         "Issue a token",

@@ -47,10 +47,17 @@ def back_up(opened: Opened, target: Path, on_file: Callable[[str], None] | None 
         on_file: Told the name of each file as it is copied.
 
     Raises:
+        Invalid: The target lies inside the workspace.
         Conflict: The target holds something.
         Unavailable: The target cannot be written, or is full. What was copied stays, without a
             manifest: `restore` refuses it.
     """
+    if target.is_relative_to(opened.folder):
+        raise Invalid(
+            f"{target} lies inside the workspace that is to be copied",
+            code="bad-target",
+            hint="Name a folder elsewhere, best on another disk.",
+        )
     _demand_empty(target)
     tell: Callable[[str], None] = on_file or _silent
     try:
@@ -75,7 +82,7 @@ def back_up(opened: Opened, target: Path, on_file: Callable[[str], None] | None 
         write_durably(target / _MANIFEST, msgspec.json.encode(manifest))
     except OSError as error:
         raise Unavailable(
-            f"the backup could not be written: {error.strerror}",
+            f"the backup could not be written: {error}",
             code="no-backup",
             hint="Free space or choose another folder; the workspace itself is untouched.",
         ) from error
@@ -173,7 +180,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(target.parent)
     try:
         shutil.copyfile(source, target)
     except FileNotFoundError:
@@ -181,6 +188,13 @@ def _copy(source: Path, target: Path) -> None:
         # when the ledger was copied.
         return
     target.chmod(0o600)
+
+
+def _make_private(folder: Path) -> None:
+    # `mkdir(parents=True)` would give the folders above this one the default rights.
+    if not folder.exists():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -36,6 +36,18 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+def check_delivery(workspace: Workspace) -> None:
+    """Read everything that a delivery will go by, before a run spends hours on its candidate.
+
+    Raises:
+        NotFound: The project has no gate.
+        Invalid: `gate.toml` or `release.toml` cannot be read.
+    """
+    if workspace.settings.gate:
+        checklist_of(workspace)
+        read_release_file(workspace.folder)
+
+
 def deliver(workspace: Workspace, run: Run) -> Delivered | None:
     """Package, judge and register a run's candidate; begin its rollout when that is automatic.
 
@@ -43,14 +55,14 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
     judged and trained on as `holdout` and `training`.
 
     Returns:
-        How far it came; None when the flow returned no candidate.
+        How far it came; None when the flow returned no candidate, or the project has no gate.
 
     Raises:
         Invalid: The flow returned a candidate without the rows to judge it by.
         Unsupported: The model cannot be packaged.
     """
     settings = workspace.settings
-    if run.output(settings.output) is None:
+    if not settings.gate or run.output(settings.output) is None:
         return None
     for name in (HOLDOUT, TRAINING):
         if run.output(name) is None:
@@ -137,7 +149,8 @@ def checklist_of(workspace: Workspace) -> ChecklistSpec:
         raise NotFound(
             f"the project has no {workspace.settings.gate}",
             code="no-gate",
-            hint="Write one: docs/reference/gate.md lists what it may demand.",
+            hint="Write one: an empty file demands the defaults, docs/reference/gate.md lists the "
+            'rest. When the flow trains nothing, set gate = "" in trivet.toml.',
         ) from error
     return read_checklist(text)
 

@@ -12,7 +12,9 @@ from typing import Literal
 import msgspec
 
 from trivet.core.errors import TrivetError
+from trivet.workspace.readiness import Asked, why_not_ready
 from trivet.workspace.settings import FOLDER, Settings, find_project, read_settings
+from trivet.workspace.supervision import is_supervised
 from trivet.workspace.wiring import open_embedded
 
 _LOW_SPACE_BYTES = 1 << 30
@@ -41,7 +43,7 @@ def examine(start: Path) -> tuple[Symptom, ...]:
         _space,
         _privacy,
         _file_system,
-        _ports,
+        _daemon,
         _flow,
         _stores,
     )
@@ -53,9 +55,6 @@ def examine(start: Path) -> tuple[Symptom, ...]:
 def _python() -> Symptom:
     version = ".".join(map(str, sys.version_info[:3]))
     return Symptom(about="Python", level="fine", finding=version)
-    return Symptom(
-        about="Python", level="wrong", finding=version, advice="Use Python 3.11 or newer."
-    )
 
 
 def _libraries() -> Iterator[Symptom]:
@@ -126,20 +125,40 @@ def _kind_of(folder: Path) -> str:
     return kind
 
 
-def _ports(_: Path, settings: Settings) -> Iterator[Symptom]:
-    for name, port in (
-        ("up.port", settings.up.port),
-        ("up.serving_port", settings.up.serving_port),
-    ):
-        with socket.socket() as probe:
-            probe.settimeout(0.3)
-            taken = probe.connect_ex(("127.0.0.1", port)) == 0
-        yield Symptom(
-            about=f"port {port}",
-            level="look" if taken else "fine",
-            finding="something listens there" if taken else "free",
-            advice=f"Is `trivet up` running? Otherwise change {name}." if taken else "",
-        )
+def _daemon(folder: Path, settings: Settings) -> Iterator[Symptom]:
+    servers = (
+        ("up.port", Asked(name="the API", port=settings.up.port, path="/health")),
+        (
+            "up.serving_port",
+            Asked(name="serving", port=settings.up.serving_port, path="/v2/health/ready"),
+        ),
+    )
+    is_up = (folder / FOLDER).exists() and is_supervised(folder / FOLDER)
+    if is_up:
+        yield Symptom(about="daemon", level="fine", finding="`trivet up` runs on this project")
+    for name, server in servers:
+        if server.port and is_up:
+            trouble = why_not_ready(server)
+            yield Symptom(
+                about=f"port {server.port}",
+                level="wrong" if trouble else "fine",
+                finding=trouble or f"{server.name} is ready",
+                advice="Read what `trivet up` printed." if trouble else "",
+            )
+        elif server.port:
+            taken = _is_taken(server.port)
+            yield Symptom(
+                about=f"port {server.port}",
+                level="look" if taken else "fine",
+                finding="something else listens there" if taken else "free",
+                advice=f"Stop it, or change {name} in trivet.toml." if taken else "",
+            )
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.3)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _flow(folder: Path, settings: Settings) -> Iterator[Symptom]:

@@ -5,124 +5,149 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from trivet.access.permissions import Principal
-from trivet.access.tokens import read_or_create_token, token_digest
 from trivet.core.errors import Conflict, TrivetError, Unavailable
 from trivet.core.facts import TaskMove
 from trivet.core.ports import Job, Task
+from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy, loopback_policy
 from trivet.pipelines.requests import QUEUE
 from trivet.workspace import wiring
+from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.workspace import Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from trivet.http.application import Application
-
 _LEASE_S = 30.0
-_KNOWN_FOR_S = 5.0
+_RETRY_S = 10.0
+_BACKLOG = 1024
+_DONE = frozenset({0, 5})
+"""Exit codes that end a task: success, and a gate's refusal, which a retry would only repeat."""
+_RETRIED = frozenset({4, 7})
+"""Exit codes that another time may not bring: somebody moved first, the world did not answer."""
+
+Tell = Callable[[str], None]
 
 
-def bind(port: int) -> socket.socket:
-    """Bind a loopback port; 0 takes any that is free.
+def bind(port: int, *, patience_s: float = 0.0) -> socket.socket:
+    """Listen on a loopback port; 0 takes any that is free.
+
+    Args:
+        port: The port.
+        patience_s: How long to wait for whoever holds it: parts that lost their supervisor need a
+            moment to end.
 
     Raises:
         Unavailable: The port is taken.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError as error:
-        listener.close()
-        raise Unavailable(
-            f"port {port} cannot be bound: {error.strerror}",
-            code="port-taken",
-            hint="Set another one in trivet.toml, section [up].",
-        ) from error
-    return listener
+    end = time.monotonic() + patience_s
+    while True:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            listener.close()
+            if time.monotonic() >= end:
+                raise Unavailable(
+                    f"port {port} of 127.0.0.1 cannot be used: {error.strerror}",
+                    code="port-taken",
+                    hint="Stop what listens there, or set another port in trivet.toml, section "
+                    "[up].",
+                ) from error
+            time.sleep(0.2)
+        else:
+            return listener
 
 
-class Doorkeeper:
-    """Knows who holds which token: the workspace's own, then those that were issued.
-
-    Answers are remembered for a few seconds, so that a hot path does not ask the ledger; a
-    revoked token is refused at the latest after that time.
-    """
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        own = read_or_create_token(workspace.opened.folder / "token")
-        self._own = token_digest(own)
-        self._known: dict[str, tuple[float, Principal]] = {}
-
-    def principal_of(self, secret: str) -> Principal:
-        """Return who holds a token.
-
-        Raises:
-            Forbidden: The token is not valid.
-        """
-        digest = token_digest(secret)
-        # Digests are compared, not tokens: what a timing could reveal of one is of no use.
-        if digest == self._own:
-            return Principal(name=self._workspace.scope.actor, role="admin")
-        found = self._known.get(digest)
-        now = time.monotonic()
-        if found is None or now - found[0] > _KNOWN_FOR_S:
-            found = (now, self._workspace.access.principal(secret))
-            if len(self._known) > 10_000:
-                self._known.clear()
-            self._known[digest] = found
-        return found[1]
+def door_policy(workspace: Workspace, listener: socket.socket) -> DoorPolicy:
+    """Return what the guards of a server on this socket go by."""
+    limit = workspace.settings.serving.max_body_mib << 20
+    return loopback_policy(listener.getsockname()[1], max_body_bytes=limit)
 
 
-def serving_app(workspace: Workspace, port: int) -> "Application":
+def serving_app(workspace: Workspace, policy: DoorPolicy) -> Application:
     """Build the inference application of a workspace."""
     return wiring.serving_app(
         workspace.stores,
         workspace.scope,
         workspace.serving,
-        policy=_policy(workspace, port),
+        policy=policy,
         principal_of=Doorkeeper(workspace).principal_of,
     )
 
 
-def run_serving(workspace: Workspace) -> None:
-    """Answer predictions until told to stop."""
-    listener = bind(workspace.settings.up.serving_port)
-    app = serving_app(workspace, listener.getsockname()[1])
-    wiring.run_server(app, listener)
+def run_serving(workspace: Workspace, listener: socket.socket | None = None) -> None:
+    """Answer predictions until told to stop.
+
+    Args:
+        workspace: Whose releases are served.
+        listener: A listening socket that was handed down; one of its own when None.
+    """
+    own = listener or bind(workspace.settings.up.serving_port)
+    wiring.run_server(serving_app(workspace, door_policy(workspace, own)), own)
 
 
-def run_watcher(workspace: Workspace) -> None:
-    """Look at monitoring and triggers at every tick, one process at a time."""
+def run_watcher(workspace: Workspace, tell: Tell) -> None:
+    """Look at monitoring and triggers at every tick, one process at a time, until told to stop.
+
+    Args:
+        workspace: What is watched.
+        tell: Told of each trouble once, until it changes.
+    """
     owner = f"watcher-{os.getpid()}"
-    while True:
-        lease_s = max(_LEASE_S, 3 * workspace.settings.up.tick_s)
-        if workspace.stores.journal.lease("watcher", owner=owner, lease_s=lease_s) is not None:
-            try:
-                workspace.monitoring.look()
-                workspace.triggers.look()
-            except TrivetError as error:
-                # The next look makes up for this one; its reason must not be lost.
-                print(f"watcher: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
-        time.sleep(workspace.settings.up.tick_s)
+    tick_s = workspace.settings.up.tick_s
+    journal = workspace.stores.journal
+    told: dict[str, str] = {}
+    try:
+        while True:
+            if journal.lease("watcher", owner=owner, lease_s=max(_LEASE_S, 3 * tick_s)) is not None:
+                told = _tell_changes(told, look(workspace), tell)
+            time.sleep(tick_s)
+    finally:
+        # Given back, so that the next watcher does not wait for its end.
+        journal.lease("watcher", owner=owner, lease_s=0.0)
 
 
-def run_runner(workspace: Workspace) -> None:
+def look(workspace: Workspace) -> dict[str, str]:
+    """Look once at monitoring, then at triggers; return what went wrong in each, or nothing.
+
+    Trouble in one does not keep the other from its work, and the next look makes up for it.
+    """
+    return {
+        "monitoring": _trouble_of(workspace.monitoring.look),
+        "triggers": _trouble_of(workspace.triggers.look),
+    }
+
+
+def _tell_changes(before: dict[str, str], now: dict[str, str], tell: Tell) -> dict[str, str]:
+    for name, trouble in now.items():
+        if before.get(name, "") != trouble:
+            tell(f"{name}: {trouble or 'well again'}")
+    return now
+
+
+def _trouble_of(look_once: Callable[[], object]) -> str:
+    try:
+        look_once()
+    except TrivetError as error:
+        return f"{error.message}. {error.hint}".strip()
+    return ""
+
+
+def run_runner(workspace: Workspace, tell: Tell) -> None:
     """Execute asked-for runs, each in a child process, until told to stop."""
     owner = f"runner-{os.getpid()}"
     while True:
         tasks = workspace.stores.journal.claim(QUEUE, owner=owner, lease_s=_LEASE_S)
         for task in tasks:
-            execute(workspace, task, owner)
+            tell(f"run {task.key} begins (attempt {task.attempts} of {task.max_attempts})")
+            move = execute(workspace, task, owner)
+            tell(f"run {task.key}: {move.state}")
         if not tasks:
             time.sleep(min(1.0, workspace.settings.up.tick_s))
 
@@ -131,44 +156,57 @@ def execute(workspace: Workspace, task: Task, owner: str) -> TaskMove:
     """Run one claimed task in a child process, and record how it ended.
 
     The lease is prolonged meanwhile; when it is lost nothing is recorded, because whoever took
-    the task over answers for it.
+    the task over answers for it. A run that was told to stop goes back into the queue.
     """
+    pid = str(os.getpid())
     job = Job(
-        arguments=(sys.executable, "-m", "trivet", "run", "--task", task.key),
+        arguments=(sys.executable, "-m", "trivet", "run", "--task", task.key, "--parent", pid),
         folder=str(workspace.folder),
     )
-    with _kept(workspace, task):
-        try:
-            outcome = wiring.runner().run(job)
-            state = "done" if outcome.exit_code in _ANSWERED else "ready"
-            result = {"exit_code": outcome.exit_code, "output": outcome.output[-4096:]}
-        except TrivetError as error:
-            state, result = "ready", {"error": error.message}
-    if state == "ready" and task.attempts >= task.max_attempts:
-        state = "failed"
-    move = TaskMove(
-        key=task.key,
-        owner=owner,
-        epoch=task.epoch,
-        state=state,
-        result=msgspec.json.encode(result),
-    )
+    move = TaskMove(key=task.key, owner=owner, epoch=task.epoch, state="ready")
     try:
-        workspace.stores.ledger.commit(
-            workspace.scope.batch(f"run asked for: {state}", tasks=[move])
-        )
-    except Conflict as error:
-        if error.code != "fenced":
-            raise
+        with _kept(workspace, task):
+            move = _move_after(task, move, job)
+    finally:
+        _record(workspace, move)
     return move
 
 
-_ANSWERED = frozenset({0, 5})
-"""Exit codes that end a task: success, and a gate's refusal, which a retry would only repeat."""
+def _move_after(task: Task, move: TaskMove, job: Job) -> TaskMove:
+    try:
+        outcome = wiring.runner().run(job)
+    except TrivetError as error:
+        return _ended(task, move, "ready", {"error": error.message})
+    state = "done" if outcome.exit_code in _DONE else "failed"
+    if outcome.exit_code < 0 or outcome.exit_code in _RETRIED:
+        state = "ready"  # killed, or it may go better later
+    result = {"exit_code": outcome.exit_code, "output": outcome.output[-4096:]}
+    return _ended(task, move, state, result)
+
+
+def _ended(task: Task, move: TaskMove, state: str, result: Mapping[str, object]) -> TaskMove:
+    is_spent = state == "ready" and task.attempts >= task.max_attempts
+    due = datetime.now(UTC) + timedelta(seconds=_RETRY_S * task.attempts)
+    return msgspec.structs.replace(
+        move,
+        state="failed" if is_spent else state,
+        result=msgspec.json.encode(result),
+        due=due if state == "ready" and not is_spent else None,
+    )
+
+
+def _record(workspace: Workspace, move: TaskMove) -> None:
+    why = f"run asked for: {move.state}"
+    try:
+        workspace.stores.ledger.commit(workspace.scope.batch(why, tasks=[move]))
+    except Conflict as error:
+        if error.code != "fenced":
+            raise
 
 
 @contextmanager
-def _kept(workspace: Workspace, task: Task) -> "Generator[None]":
+def _kept(workspace: Workspace, task: Task) -> Generator[None]:
+    """Prolong a task's lease for the time of a `with` block, unless somebody else holds it."""
     over = threading.Event()
 
     def keep() -> None:
@@ -176,8 +214,10 @@ def _kept(workspace: Workspace, task: Task) -> "Generator[None]":
         while not over.wait(_LEASE_S / 3):
             try:
                 held = workspace.stores.journal.extend(held, _LEASE_S)
-            except TrivetError:
+            except Conflict:
                 return
+            except TrivetError:
+                continue  # the stores are away for a moment; the lease is longer than that
 
     keeper = threading.Thread(target=keep, name="lease", daemon=True)
     keeper.start()
@@ -186,15 +226,3 @@ def _kept(workspace: Workspace, task: Task) -> "Generator[None]":
     finally:
         over.set()
         keeper.join()
-
-
-def _policy(workspace: Workspace, port: int) -> DoorPolicy:
-    limit = workspace.settings.serving.max_body_mib << 20
-    return loopback_policy(port, max_body_bytes=limit)
-
-
-PARTS: dict[str, Callable[[Workspace], None]] = {
-    "serving": run_serving,
-    "runner": run_runner,
-    "watcher": run_watcher,
-}

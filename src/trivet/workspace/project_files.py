@@ -6,11 +6,11 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from trivet.core.errors import Invalid
 from trivet.releases.judge import RolloutPolicy
 from trivet.triggers.facts import Cause
+from trivet.workspace.settings import unreadable
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 RELEASE_FILE = "release.toml"
 MONITOR_FILE = "monitor.toml"
@@ -72,8 +72,4 @@ def _read(path: Path, kind: type[T]) -> T:
     except FileNotFoundError:
         return kind()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise Invalid(
-            f"{path.name} cannot be read: {error}",
-            code="bad-settings",
-            hint="Look the setting up in docs/reference/settings.md.",
-        ) from error
+        raise unreadable(path.name, error, kind) from error

@@ -50,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     output: str = "model"
     """Which of the flow's outputs is the candidate."""
     gate: str = "gate.toml"
-    """The checklist that a candidate must pass, a file in the project's folder."""
+    """The checklist that a candidate must pass, a file in the project's folder. Empty: the flow
+    trains nothing that is to be judged."""
     endpoint: str = ""
     """The endpoint that serves the model; the project's name when empty."""
     up: UpSettings = UpSettings()
@@ -87,11 +88,7 @@ def read_settings(folder: Path) -> Settings:
     except FileNotFoundError as error:
         raise NotFound(f"{folder} holds no {FILE}", code="no-project") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise Invalid(
-            f"{FILE} cannot be read: {error}",
-            code="bad-settings",
-            hint="Look the setting up in docs/reference/settings.md.",
-        ) from error
+        raise unreadable(FILE, error, Settings) from error
     check_name(settings.project, "project")
     for name, port in (
         ("up.port", settings.up.port),
@@ -106,3 +103,27 @@ def read_settings(folder: Path) -> Settings:
         model=settings.model or settings.project,
         endpoint=settings.endpoint or settings.project,
     )
+
+
+def unreadable(name: str, error: Exception, kind: type[msgspec.Struct]) -> Invalid:
+    """Return the error for a settings file that cannot be read; its hint lists what it may say."""
+    is_known = isinstance(error, msgspec.ValidationError)
+    return Invalid(
+        f"{name} cannot be read: {error}",
+        code="bad-settings",
+        hint=f"It may say: {', '.join(setting_names(kind))}."
+        if is_known
+        else "Text is quoted, tables begin with [name], comments with #.",
+    )
+
+
+def setting_names(kind: type[msgspec.Struct], prefix: str = "") -> list[str]:
+    """Return the names of all settings of a file, those of its tables with a dot."""
+    names: list[str] = []
+    for field in msgspec.structs.fields(kind):
+        inner = field.type
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            names += setting_names(inner, f"{prefix}{field.name}.")
+        else:
+            names.append(prefix + field.name)
+    return names
