@@ -37,6 +37,7 @@ from trivet.demo.evidence import (
 )
 from trivet.demo.report.page import write_report
 from trivet.demo.traffic import Traffic
+from trivet.demo.words import finding, headline
 from trivet.demo.year import START, Question, Year
 from trivet.models.encoding import Encoder
 from trivet.models.facts import GateVerdict, Model
@@ -296,11 +297,7 @@ class Story:
             self.evidence.by_month = by_month(answered)
             found = self.evidence.gain = gain(answered)
             self.evidence.loop_beats_frozen = found.is_shown
-            word = "beats" if found.is_shown else "is NOT shown to beat"
-            say(
-                f"the loop {word} the frozen model: Brier score lower by {found.brier:+.4f} "
-                f"({found.brier_low:+.4f} to {found.brier_high:+.4f})"
-            )
+            say(f"{headline(self.evidence)} {finding(found)}")
         labelled = [item for item in self._answers if item["prediction"]]
         with self._stage("why") as say:
             example = labelled[-1]["prediction"]

@@ -1,11 +1,10 @@
 """The summary in the terminal: what was shown, a table of stages, the year month by month."""
 
-import shlex
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from trivet.demo.evidence import Evidence, Month, Raised, Score
-from trivet.demo.words import finding, headline, readable, without_cause
+from trivet.demo.words import commands_to_try, finding, headline, readable, without_cause
 
 _WIDTH = 98
 _BAR = 40
@@ -127,14 +126,7 @@ def _verdict(evidence: Evidence) -> str:
 
 
 def _next(evidence: Evidence) -> str:
-    example = evidence.why.get("prediction", ["PREDICTION"])[0] if evidence.why else "PREDICTION"
-    commands: Iterable[str] = (
-        f"cd {shlex.quote(evidence.folder)}",
-        f"trivet why {example}",
-        f"trivet replay {example}",
-        "trivet up",
-    )
-    lines = ["Try", *(f"  {command}" for command in commands)]
+    lines = ["Try", *(f"  {command}" for command in commands_to_try(evidence))]
     if evidence.report:
         lines += ["and open", f"  {evidence.report}"]
     return "\n".join(lines)

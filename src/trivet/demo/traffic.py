@@ -29,6 +29,7 @@ class Traffic:
             "Content-Type": "application/json",
         }
         self._mine = local()
+        self._opened: list[http.client.HTTPConnection] = []
         self._pool = ThreadPoolExecutor(connections, thread_name_prefix="traffic")
         self.requests = 0
         self.busy_s = 0.0
@@ -81,6 +82,8 @@ class Traffic:
     def close(self) -> None:
         """Let go of the connections."""
         self._pool.shutdown()
+        for connection in self._opened:
+            connection.close()
 
     def _post(self, path: str, body: bytes) -> Any:  # noqa: ANN401  # JSON
         return self._ask("POST", path, body)
@@ -90,11 +93,15 @@ class Traffic:
         if connection is not None:
             try:
                 return self._send(connection, method, path, body)
-            except (OSError, http.client.HTTPException):
-                # The server may close a connection that lay idle; that is no failure of it.
+            except (ConnectionError, http.client.CannotSendRequest):
+                # The server may close a connection that lay idle; that is no failure of it. What
+                # was answered too late or in part is not asked again: it may count already.
                 connection.close()
-        self._mine.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        return self._send(self._mine.connection, method, path, body)
+                self._opened.remove(connection)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        self._opened.append(connection)
+        self._mine.connection = connection
+        return self._send(connection, method, path, body)
 
     def _send(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
@@ -103,7 +110,6 @@ class Traffic:
         response = connection.getresponse()
         content = response.read()
         if response.status != 200:
-            raise Unavailable(
-                f"{method} {path} was answered {response.status}: {content[:300].decode()}"
-            )
+            said = content[:300].decode(errors="replace")
+            raise Unavailable(f"{method} {path} was answered {response.status}: {said}")
         return json.loads(content)

@@ -138,3 +138,4 @@ def test_a_demonstration_that_failed_at_once_has_a_summary_too() -> None:
     told = summarise(Evidence(stages=[failed], folder="/tmp/demo"))
     assert "The demonstration ended at stage “project”." in told
     assert "●" not in told
+    assert "trivet why" not in told

@@ -12,9 +12,6 @@ from trivet.demo.traffic import Traffic
 
 TOKEN = "a-token"
 
-# `Traffic.close` leaves its sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 
 class Serving(ThreadingHTTPServer):
     """A serving process in small: echoes rows, counts labels, and can misbehave."""

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from trivet.demo.report.markup import Markup, element, joined
-from trivet.demo.words import number, signed
+from trivet.demo.report.markup import Markup, element
+from trivet.demo.words import number
 
 _WIDTH, _LEFT, _RIGHT = 900.0, 92.0, 14.0
 _TOP, _PLOT = 14.0, 230.0
@@ -145,7 +145,14 @@ def interval_figure(value: float, low: float, high: float) -> Markup:
     return element(
         "svg",
         element("line", x1=zero, x2=zero, y1=1, y2=25, class_="zero"),
-        _whisker_across(across, low, high, middle),
+        element(
+            "line",
+            x1=across.place(low),
+            x2=across.place(high),
+            y1=middle,
+            y2=middle,
+            class_="loop whisker",
+        ),
         element("circle", cx=across.place(value), cy=middle, r=_POINT, class_="loop point"),
         viewBox="0 0 200 26",
         class_="interval",
@@ -279,12 +286,4 @@ def _dot(name: str, x: float, y: float) -> Markup:
         width=side,
         height=side,
         class_=f"{name} point",
-    )
-
-
-def _whisker_across(across: Scale, low: float, high: float, y: float) -> Markup:
-    start, end = across.place(low), across.place(high)
-    return joined(
-        element("line", x1=start, x2=end, y1=y, y2=y, class_="loop whisker"),
-        element("title", f"{signed(low, 4)} to {signed(high, 4)}"),
     )

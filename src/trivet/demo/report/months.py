@@ -5,7 +5,7 @@ from datetime import datetime
 from trivet.demo.evidence import Evidence, Gain, Month, Retraining, Score
 from trivet.demo.report.drawing import Mark, Point, Series, legend_key, month_bounds, month_chart
 from trivet.demo.report.markup import Markup, element, joined, scrolling
-from trivet.demo.words import number, signed
+from trivet.demo.words import differences, number, signed
 
 _LEGEND = (
     ("loop", "loop"),
@@ -167,15 +167,12 @@ def _paired(gain: Gain) -> Markup:
     cells = (
         element(
             "td",
-            signed(value, digits),
-            element("small", f"{signed(low, digits)} to {signed(high, digits)}"),
+            signed(found.value, found.digits),
+            element("small", found.interval),
             class_="number group",
             colspan=3,
         )
-        for digits, value, low, high in (
-            (4, gain.brier, gain.brier_low, gain.brier_high),
-            (3, gain.auc, gain.auc_low, gain.auc_high),
-        )
+        for found in differences(gain)
     )
     return element(
         "tr",

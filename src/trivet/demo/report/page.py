@@ -6,7 +6,6 @@ it was decided so, what the promises are worth, and where one answer came from.
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +18,7 @@ from trivet.demo.report.drawing import bar, interval_figure
 from trivet.demo.report.markup import Markup, element, joined, scrolling
 from trivet.demo.report.months import draw_months
 from trivet.demo.report.origin import draw_origin
-from trivet.demo.words import finding, headline, number, signed
+from trivet.demo.words import commands_to_try, differences, finding, headline, number, signed
 from trivet.serving.lineage import Why
 from trivet.workspace.folders import write_durably
 
@@ -81,7 +80,7 @@ def _sections(evidence: Evidence) -> Iterable[Section]:
     yield "stages", "Stages", _stages(evidence)
     yield "origin", "One prediction’s origin", draw_origin(why)
     yield "replay", "Replay", _replay(evidence)
-    yield "reproduce", "Reproduce it", _reproduce(evidence, why)
+    yield "reproduce", "Reproduce it", _reproduce(evidence)
 
 
 def _section(name: str, title: str, content: Markup) -> Markup:
@@ -111,15 +110,12 @@ def _gains(gain: Gain) -> Markup:
     rows = (
         element(
             "tr",
-            element("th", name, scope="row"),
-            element("td", interval_figure(value, low, high)),
-            element("td", element("strong", signed(value, digits))),
-            element("td", f"{signed(low, digits)} to {signed(high, digits)}", class_="muted"),
+            element("th", f"Gain in {found.metric}", scope="row"),
+            element("td", interval_figure(found.value, found.low, found.high)),
+            element("td", element("strong", signed(found.value, found.digits))),
+            element("td", found.interval, class_="muted"),
         )
-        for name, digits, value, low, high in (
-            ("Gain in Brier score", 4, gain.brier, gain.brier_low, gain.brier_high),
-            ("Gain in AUC", 3, gain.auc, gain.auc_low, gain.auc_high),
-        )
+        for found in differences(gain)
     )
     caption = element("caption", "95 % intervals over days; the thin line is no difference.")
     return element("table", caption, element("tbody", *rows), class_="gains")
@@ -228,18 +224,11 @@ def _replay(evidence: Evidence) -> Markup:
     )
 
 
-def _reproduce(evidence: Evidence, why: Why | None) -> Markup:
-    example = why.prediction.id if why else "PREDICTION"
-    asking = (
-        f"cd {shlex.quote(evidence.folder)}",
-        f"trivet why {example}",
-        f"trivet replay {example}",
-        "trivet up",
-    )
+def _reproduce(evidence: Evidence) -> Markup:
     commands = (
         ("# everything, on a fresh machine with Python 3.11 and make", "make demo"),
         ("# where Trivet is installed with its extra demo", "trivet demo --json evidence.json"),
-        ("# ask this very project", "\n".join(asking)),
+        ("# ask this very project", "\n".join(commands_to_try(evidence))),
     )
     lines = joined(
         *(
