@@ -45,7 +45,7 @@ def _run(options: Namespace) -> Answer:
             run = _execute(ws, options, show)
         except TrivetError:
             raise
-        except Exception as error:  # the edge where a user's own code fails
+        except (Exception, SystemExit) as error:  # the edge where a user's own code fails
             if options.traceback:
                 raise
             _fail(error, ws.folder)
@@ -92,7 +92,7 @@ def _answer(run: Run, delivered: Delivered | None) -> Answer:
     return Answer({"run": run, "delivered": delivered}, "\n".join(lines), code)
 
 
-def _fail(error: Exception, folder: Path) -> NoReturn:
+def _fail(error: BaseException, folder: Path) -> NoReturn:
     """Say what went wrong in the user's own lines, without those of the libraries below."""
     notes: tuple[str, ...] = getattr(error, "__notes__", ())
     raise TrivetError(
@@ -103,7 +103,7 @@ def _fail(error: Exception, folder: Path) -> NoReturn:
     ) from error
 
 
-def _what_failed(error: Exception, folder: Path) -> str:
+def _what_failed(error: BaseException, folder: Path) -> str:
     if isinstance(error, SyntaxError):
         text = (error.text or "").strip()
         return f"SyntaxError: {error.msg}\n  {error.filename}:{error.lineno}: {text}"

@@ -12,7 +12,7 @@ from trivet.workspace.backup import back_up
 from trivet.workspace.backup import restore as restore_backup
 from trivet.workspace.doctor import examine
 from trivet.workspace.fsck import check_stores
-from trivet.workspace.settings import FOLDER, find_project
+from trivet.workspace.settings import FILE, FOLDER
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -57,9 +57,12 @@ def _backup(options: Namespace) -> Answer:
 
 
 def _restore(options: Namespace) -> Answer:
-    folder = find_project(Path(options.project).resolve()) / FOLDER
+    # After a lost disk there may be no project yet: the stores go where one will be.
+    folder = Path(options.project).resolve() / FOLDER
     manifest = restore_backup(Path(options.source).resolve(), folder)
     text = f"{len(manifest.files)} files restored to {folder}; every byte was checked"
+    if not (folder.parent / FILE).exists():
+        text += f"\nput the project's own files, {FILE} first, beside it: they are not in a backup"
     return Answer({"folder": str(folder), "files": len(manifest.files)}, text)
 
 

@@ -93,6 +93,12 @@ def _import(module: str, folder: Path) -> object:
             code="no-module",
             hint=f"Its file would be {module.replace('.', '/')}.py in the project's folder.",
         ) from error
+    except SyntaxError as error:
+        raise Invalid(
+            f"module {module!r} is no valid Python: {error}",
+            code="bad-module",
+            hint="Correct the line that the message names.",
+        ) from error
     file = getattr(loaded, "__file__", None)
     own = (folder / module.replace(".", "/")).with_suffix(".py")
     if own.is_file() and file is not None and real_path(file) != real_path(str(own)):

@@ -15,11 +15,13 @@ import msgspec
 
 from trivet.core.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from trivet.core.ids import sha256_hex
+from trivet.core.trees import split_path
 from trivet.workspace.folders import sync_folder, write_durably
 from trivet.workspace.wiring import FORMAT, Opened, digest_file
 
 _MANIFEST = "backup.json"
 _COPIED = ("blobs", "tables", "series", "log")
+_HELD = frozenset({*_COPIED, "ledger", "format.json"})
 
 
 class BackupFile(msgspec.Struct, frozen=True):
@@ -144,9 +146,13 @@ def check_backup(source: Path) -> Manifest:
     if manifest.seal != _seal(manifest.files):
         raise Corrupt(f"the manifest in {source} is not as it was sealed")
     for name, file in manifest.files.items():
+        # A backup may come from a stranger: it may name what a workspace consists of, as plain
+        # relative paths, and nothing beside it.
+        if split_path(name)[0] not in _HELD or (source / name).is_symlink():
+            raise Corrupt(
+                f"the manifest names {name!r}, which is no part of a workspace", code="bad-backup"
+            )
         path = source / name
-        if not path.resolve().is_relative_to(source.resolve()):
-            raise Invalid(f"the manifest names {name!r}, which lies outside the backup")
         if not path.is_file() or digest_file(path) != (file.digest, file.size_bytes):
             raise Corrupt(
                 f"{name} is missing or not as it was backed up",

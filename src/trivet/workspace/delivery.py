@@ -78,6 +78,17 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
     training = cast("ArrowStream", workspace.pipelines.value(run.id, TRAINING))
     spec = checklist_of(workspace)
     package = workspace.models.package(candidate, run=run, holdout=holdout, time=spec.rows.time)
+    known = _same_package(workspace, package.digest)
+    if known is not None:
+        # The very same model again: another look at the held-out rows would only wear them out.
+        return Delivered(
+            run=run.id,
+            package=package.digest,
+            verdict_id=known.version.verdict,
+            verdict=workspace.models.verdict(known.version.verdict),
+            model=known,
+            note=f"nothing changed: this is {known.label}",
+        )
     verdict_id, verdict = workspace.models.examine(
         settings.model, package, spec, holdout=holdout, training=training, run=run
     )
@@ -87,6 +98,11 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
     model = workspace.models.register(settings.model, package, run=run, verdict_id=verdict_id)
     done = msgspec.structs.replace(done, model=model)
     return _begin_rollout(workspace, done, model)
+
+
+def _same_package(workspace: Workspace, digest: str) -> Model | None:
+    versions = workspace.models.versions(workspace.settings.model)
+    return next((model for model in versions if model.version.package == digest), None)
 
 
 def release_model(workspace: Workspace, model: Model, *, why: str) -> Release:
