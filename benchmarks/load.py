@@ -1,4 +1,4 @@
-"""A load generator for one HTTP/1.1 request over kept-alive connections, in a process of its own.
+"""A load generator for HTTP/1.1 over kept-alive connections, in a process of its own.
 
 Closed loop: every connection sends its next request when it has its answer; that measures
 throughput. Open loop: requests are due at random instants of a given rate (exponential gaps), and
@@ -8,15 +8,20 @@ a server that stalls cannot hide behind a client that waited (coordinated omissi
 `select` and not an event loop: its timeout has microseconds, and it costs less than the server.
 """
 
+import itertools
 import json
 import random
 import select
 import socket
+import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parents[1]
 
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
@@ -51,15 +56,48 @@ class Connection:
         return is_whole
 
 
-def closed_loop(port: int, request: bytes, connections: int, seconds: float) -> dict[str, Any]:
+def generate(
+    port: int,
+    requests: Sequence[bytes],
+    connections: int,
+    seconds: float,
+    rate: float | None = None,
+) -> dict[str, Any]:
+    """Run a loop in a process of its own: open with a rate, closed without.
+
+    Returns:
+        `requests` that were answered, `per_s`, `p50_ms`, `p99_ms`, `p999_ms`, and `client_busy`,
+        the share of a core that the generator took.
+    """
+    asked = {
+        "port": port,
+        "requests": [request.decode("latin-1") for request in requests],
+        "connections": connections,
+        "seconds": seconds,
+        **({"rate": rate} if rate else {}),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load"],
+        input=json.dumps(asked).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=ROOT,
+    )
+    return json.loads(done.stdout)
+
+
+def closed_loop(
+    port: int, requests: Sequence[bytes], connections: int, seconds: float
+) -> dict[str, Any]:
     """Keep every connection busy for so long."""
+    ring = itertools.cycle(requests)
     lines = [Connection(port) for _ in range(connections)]
     by_socket = {line.socket: line for line in lines}
     sockets = list(by_socket)
     taken: list[float] = []
     began, busy = time.perf_counter(), time.process_time()
     for line in lines:
-        line.send(request, time.perf_counter())
+        line.send(next(ring), time.perf_counter())
     end = began + seconds
     now = began
     while now < end:
@@ -68,15 +106,16 @@ def closed_loop(port: int, request: bytes, connections: int, seconds: float) -> 
             if line.receive():
                 now = time.perf_counter()
                 taken.append(now - line.since)
-                line.send(request, now)
+                line.send(next(ring), now)
     return _figures(taken, now - began, time.process_time() - busy)
 
 
 def open_loop(
-    port: int, request: bytes, connections: int, seconds: float, rate: float, seed: int = 1
+    port: int, requests: Sequence[bytes], connections: int, seconds: float, rate: float
 ) -> dict[str, Any]:
     """Send `rate` requests a second at random instants, however long the answers take."""
-    chance = random.Random(seed)
+    ring = itertools.cycle(requests)
+    chance = random.Random(1)
     free = deque(Connection(port) for _ in range(connections))
     busy_lines: dict[socket.socket, Connection] = {}
     overdue: deque[float] = deque()
@@ -90,7 +129,7 @@ def open_loop(
             due += chance.expovariate(rate)
         while overdue and free:
             line = free.popleft()
-            line.send(request, overdue.popleft())
+            line.send(next(ring), overdue.popleft())
             busy_lines[line.socket] = line
         wait = max(0.0, due - time.perf_counter()) if due < end else 1.0
         for ready in select.select(list(busy_lines), [], [], wait)[0]:
@@ -120,6 +159,6 @@ def _figures(taken: Sequence[float], seconds: float, busy_s: float) -> dict[str,
 
 if __name__ == "__main__":
     asked = json.load(sys.stdin)
-    asked["request"] = asked["request"].encode("latin-1")
+    asked["requests"] = [request.encode("latin-1") for request in asked["requests"]]
     loop = open_loop if "rate" in asked else closed_loop
     json.dump(loop(**asked), sys.stdout)

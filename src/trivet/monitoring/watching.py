@@ -198,6 +198,8 @@ class Watcher:
         assert self._detector is not None  # noqa: S101  # the caller asked
         assert self._state is not None  # noqa: S101  # made together with the detector
         truth, outputs = labelled(rows)
+        if not truth.size:
+            return None  # nothing was learnt: the detector must not take it for a good day
         losses = self._losses(truth, outputs)
         low, high = LOSS_RANGES[self._loss]
         self._state = watch_window(self._detector, self._state, tally(losses, low=low, high=high))

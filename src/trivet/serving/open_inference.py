@@ -186,13 +186,23 @@ def _rows(
 
 
 def _typed(values: Sequence[Any], inputs: Sequence[Input]) -> list[Any]:
-    # A tensor has one datatype for all columns; what is whole in an integer column stays whole.
+    # A tensor has one datatype for all columns: what is whole in an integer column stays whole,
+    # and a boolean column's 0 and 1 are false and true.
     return [
-        int(value)
-        if item.type == "integer" and isinstance(value, float) and value.is_integer()
-        else value
+        _TYPED[item.type](value) if item.type in _TYPED else value
         for value, item in zip(values, inputs, strict=True)
     ]
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _truth(value: object) -> object:
+    return bool(value) if isinstance(value, int | float) and value in {0, 1} else value
+
+
+_TYPED: Final = {"integer": _whole, "boolean": _truth}
 
 
 def _variant(request: InferenceRequest) -> str | None:

@@ -60,19 +60,48 @@ def check_stores(stores: Stores, on_progress: Callable[[str], None] | None = Non
         tell(name)
         damages.extend(verify())
     tell("references")
+    counts = _Counts()
+    try:
+        damages.extend(_unanswered(stores, counts))
+    except Corrupt as error:
+        # What the stores found already is not lost because their references cannot be followed.
+        damages.append(
+            Damage(
+                store="ledger",
+                name="references",
+                problem=f"could not be followed to the end: {error.message}",
+                hint="Mend what is named above first, then check again.",
+            )
+        )
+    return Report(
+        links=links,
+        facts=counts.facts,
+        blobs=counts.blobs,
+        tables=counts.tables,
+        damages=tuple(damages),
+    )
+
+
+class _Counts:
+    """What was looked at so far."""
+
+    def __init__(self) -> None:
+        self.facts = self.blobs = self.tables = 0
+
+
+def _unanswered(stores: Stores, counts: _Counts) -> Iterator[Damage]:
+    """Yield everything that a fact names and no store holds."""
     sizes = dict(stores.blobs.list())
-    facts = blobs = tables = 0
     seen: set[str] = set()
     for entry in _entries(stores):
-        facts += 1
+        counts.facts += 1
         for digest in _digests(entry, seen):
-            blobs += 1
-            damages.extend(_missing(stores, entry, digest, sizes, seen))
+            counts.blobs += 1
+            yield from _missing(stores, entry, digest, sizes, seen)
         if entry.kind == DataCommit.KIND and entry.payload is not None:
             commit = read(entry, DataCommit)
-            tables += len(commit.tables)
-            damages.extend(_bad_tables(stores, entry, commit))
-    return Report(links=links, facts=facts, blobs=blobs, tables=tables, damages=tuple(damages))
+            counts.tables += len(commit.tables)
+            yield from _bad_tables(stores, entry, commit)
 
 
 def _silent(part: str) -> None:
@@ -132,7 +161,10 @@ def _lost(entry: Entry, digest: str) -> Damage:
 
 def _bad_tables(stores: Stores, entry: Entry, commit: DataCommit) -> Iterator[Damage]:
     for table in commit.tables:
-        found = stores.tables.version(table.name, table.version)
+        try:
+            found = stores.tables.version(table.name, table.version)
+        except Corrupt:
+            continue  # the tables' own check has named it
         if found is None or found.digest != table.digest:
             problem = "missing" if found is None else "of another content"
             yield Damage(

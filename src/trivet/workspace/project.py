@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from importlib.resources import files
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from trivet.core.errors import Conflict, NotFound, TrivetError
+from trivet.core.errors import Conflict, Invalid, NotFound, TrivetError
 from trivet.core.ids import check_name
 from trivet.data.facts import Dataset
 from trivet.data.targets import Target
@@ -18,6 +19,7 @@ from trivet.workspace import wiring
 from trivet.workspace.workspace import open as open_workspace
 
 _TEMPLATES = "trivet.templates"
+_WORD = re.compile(r"@([a-z_]+)@")
 _SUFFIX = ".tmpl"  # keeps tools from reading Python that is not rendered yet
 _RENAMED = {"gitignore": ".gitignore", "ci.yml": ".github/workflows/ci.yml"}
 
@@ -112,11 +114,16 @@ def render(template: Traversable, folder: Path, words: Mapping[str, str]) -> tup
     Raises:
         Invalid: A file asks for a word that is not given.
     """
+
+    def word_of(found: re.Match[str]) -> str:
+        if found[1] not in words:
+            raise Invalid(f"a template asks for the word {found[1]!r}", code="bad-template")
+        return words[found[1]]
+
     written: list[str] = []
     for path, item in sorted(_walk(template, "")):
-        text = item.read_text(encoding="utf-8")
-        for word, value in words.items():
-            text = text.replace(f"@{word}@", value)
+        # In one pass: a value may look like a word of its own.
+        text = _WORD.sub(word_of, item.read_text(encoding="utf-8"))
         place = _RENAMED.get(path, path.removesuffix(_SUFFIX))
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)

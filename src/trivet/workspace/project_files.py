@@ -16,13 +16,17 @@ RELEASE_FILE = "release.toml"
 MONITOR_FILE = "monitor.toml"
 
 
+class RolloutFile(RolloutPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[rollout]` of `release.toml`. A fact may learn new words; a file has no unknown ones."""
+
+
 class ReleaseFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`release.toml`: how a version goes live."""
 
     log_mode: Literal["audit", "monitor"] = "audit"
     automatic: bool = True
     """Whether a retrained version that passed the gate goes through shadow and canary itself."""
-    rollout: RolloutPolicy = RolloutPolicy()
+    rollout: RolloutFile = RolloutFile()
 
 
 class TriggerFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

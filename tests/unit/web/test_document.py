@@ -1,0 +1,98 @@
+import re
+from typing import Any
+
+import pytest
+
+METHODS = {"get", "post", "put", "delete"}
+
+
+@pytest.fixture
+def document(api: Any) -> dict[str, Any]:
+    return api.get("/openapi.json", role="viewer").data
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (method.upper(), path): operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def test_every_route_is_in_the_document_and_nothing_else(
+    api: Any, document: dict[str, Any]
+) -> None:
+    routes = {(route.method, route.path) for route in api.app.table.routes}
+    assert set(operations(document)) == routes
+
+
+def test_the_document_has_what_openapi_demands(document: dict[str, Any]) -> None:
+    assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
+    assert set(document["info"]) >= {"title", "version"}
+    for (method, path), operation in operations(document).items():
+        assert method.lower() in METHODS
+        assert path.startswith("/")
+        assert operation["summary"]
+        assert operation["responses"]["200"]["description"]
+        named = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+        assert named == set(re.findall(r"\{(\w+)\}", path))
+        assert all(p["required"] for p in operation["parameters"] if p["in"] == "path")
+        assert all("schema" in p for p in operation["parameters"])
+        assert ("requestBody" in operation) <= (method != "GET")
+
+
+def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for operation in operations(document).values()]
+    assert len(names) == len(set(names))
+
+
+def references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+        return own.union(*(references(value) for value in node.values()))
+    if isinstance(node, list):
+        return set().union(*(references(value) for value in node))
+    return set()
+
+
+def test_every_reference_leads_to_a_schema_and_every_schema_is_used(
+    document: dict[str, Any],
+) -> None:
+    schemas = document["components"]["schemas"]
+    assert references(document) == {f"#/components/schemas/{name}" for name in schemas}
+
+
+def test_what_needs_a_token_says_so(api: Any, document: dict[str, Any]) -> None:
+    for route in api.app.table.routes:
+        operation = operations(document)[route.method, route.path]
+        assert operation["x-permission"] == route.permission.value
+        assert ("security" in operation) is (route.permission.value != "public")
+
+
+def test_answers_and_bodies_are_described(document: dict[str, Any]) -> None:
+    for (method, path), operation in operations(document).items():
+        if path in {"/health", "/openapi.json"}:
+            continue
+        answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        assert answer, path
+        if method == "POST" and not path.endswith("/replay"):
+            assert operation["requestBody"]["content"]["application/json"]["schema"], path
+
+
+def test_a_query_parameter_that_is_declared_is_taken_and_another_is_refused(
+    api: Any, document: dict[str, Any]
+) -> None:
+    values = {"limit": "3", "direction": "up"}
+    for (method, path), operation in operations(document).items():
+        names = [p["name"] for p in operation["parameters"] if p["in"] == "query"]
+        if (
+            method != "GET"
+            or "{" in path
+            or names == ["where"]
+            or path in {"/health", "/openapi.json"}
+        ):
+            continue
+        query = "&".join(f"{name}={values.get(name, 'left')}" for name in names)
+        assert api.get(f"{path}?{query}" if query else path).status == 200, path
+        refused = api.get(f"{path}?bogus=1")
+        assert (refused.status, refused.data["code"]) == (400, "bad-query"), path

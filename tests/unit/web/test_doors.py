@@ -1,0 +1,133 @@
+"""Every route of both servers, against everybody who may knock.
+
+The routes are read from the tables that the servers answer by, so a route that is added is a
+route that is tested.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from trivet.access.permissions import ROLES, Permission
+from trivet.http.routes import Route
+
+ID = "0" * 32
+FILLED = {"id": ID, "name": "left", "endpoint": "left"}
+TURNED_AWAY = {401, 403}
+
+
+def path_of(route: Route[Any]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: FILLED.get(found[1], "1"), route.path)
+
+
+def routes(clients: dict[str, Any]) -> Iterator[tuple[str, Route[Any]]]:
+    for server, client in clients.items():
+        for route in client.app.table.routes:
+            yield server, route
+
+
+def knock(clients: dict[str, Any], server: str, route: Route[Any], **options: Any) -> Any:
+    body = b"{}" if route.method == "POST" else None
+    return clients[server].call(route.method, path_of(route), body=body, **options)
+
+
+def test_both_servers_have_routes_of_every_kind(clients: dict[str, Any]) -> None:
+    found = list(routes(clients))
+    assert len(found) > 30
+    assert {route.permission for _, route in found} >= set(Permission) - {
+        Permission.PUBLISH,
+        Permission.REGISTER,
+    }
+    assert {route.method for _, route in found} == {"GET", "POST"}
+
+
+def test_a_role_gets_in_exactly_where_its_permissions_say_so(clients: dict[str, Any]) -> None:
+    wrong: list[str] = []
+    for server, route in routes(clients):
+        for role, rights in ROLES.items():
+            answer = knock(clients, server, route, role=role)
+            may = route.permission in rights
+            if (answer.status not in TURNED_AWAY) is not may:
+                wrong.append(f"{role} {route.method} {server}{route.path}: {answer.status}")
+    assert wrong == []
+
+
+def test_without_a_token_only_public_routes_answer(clients: dict[str, Any]) -> None:
+    public = {
+        f"{server}{route.path}"
+        for server, route in routes(clients)
+        if knock(clients, server, route, role=None).status != 401
+    }
+    assert public == {"api/health", "serving/v2/health/live", "serving/v2/health/ready"}
+
+
+@pytest.mark.parametrize("token", ["trv_wrong", "x" * 5000, "trv_" + "A" * 43])
+def test_a_token_that_is_not_valid_is_none_at_all(clients: dict[str, Any], token: str) -> None:
+    for server, route in routes(clients):
+        if route.permission is not Permission.PUBLIC:
+            answer = knock(clients, server, route, token=token)
+            assert answer.status == 401, f"{server}{route.path}"
+            assert answer.data["code"] == "bad-token"
+
+
+STRANGERS = {
+    "another host": {"host": "evil.example:7878"},
+    "another port": {"host": "127.0.0.1:9999"},
+    "no host": {"host": ""},
+    "another origin": {"origin": "http://evil.example"},
+    "a page without an origin": {"origin": "null"},
+    "a cross-site fetch": {"sec-fetch-site": "cross-site"},
+}
+
+
+@pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS.keys())
+def test_an_admin_s_token_does_not_help_from_a_place_nobody_calls_from(
+    clients: dict[str, Any], headers: dict[str, str]
+) -> None:
+    for server, route in routes(clients):
+        answer = knock(clients, server, route, role="admin", headers=headers)
+        assert answer.status == 403, f"{server}{route.path}"
+        assert answer.data["code"] in {"bad-host", "bad-origin", "cross-site"}
+
+
+def test_a_cookie_alone_never_changes_anything(clients: dict[str, Any]) -> None:
+    for server, route in routes(clients):
+        if route.method == "POST":
+            cookie = {"cookie": f"trivet_session={clients[server].tokens['admin']}"}
+            answer = knock(clients, server, route, role=None, headers=cookie)
+            assert answer.status == 403, f"{server}{route.path}"
+            assert answer.data["code"] == "no-origin"
+
+
+def test_a_revoked_token_opens_nothing(api: Any, workspace: Any) -> None:
+    workspace.access.revoke("developer")
+    assert api.get("/models", role="developer").status == 401
+
+
+def test_the_workspace_s_own_token_is_an_admin_s(api: Any, workspace: Any) -> None:
+    own = (workspace.opened.folder / "token").read_text().strip()
+    assert api.get("/models", token=own).status == 200
+    assert api.post("/tokens", {"name": "shop", "role": "application"}, token=own).status == 200
+
+
+def test_every_error_has_the_same_shape(clients: dict[str, Any]) -> None:
+    for server, route in routes(clients):
+        answer = knock(clients, server, route, role=None)
+        if answer.status >= 400:
+            assert set(answer.data) == {"error", "code", "hint", "detail"}
+            assert answer.headers["content-type"] == "application/json"
+
+
+def test_a_path_that_does_not_exist_and_a_wrong_method_say_so(api: Any) -> None:
+    assert api.get("/nothing").status == 404
+    assert api.call("DELETE", "/models").status == 405
+    assert api.call("POST", "/health", body=b"").status == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/facts/../tokens", "/models/%2e%2e", "/data/..%2f..", "//models"]
+)
+def test_no_path_leads_out_of_the_table(api: Any, path: str) -> None:
+    assert api.get(path).status in {400, 404}

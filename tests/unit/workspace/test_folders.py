@@ -1,0 +1,59 @@
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from trivet.core.errors import Corrupt, Unavailable, Unsupported
+from trivet.workspace.folders import claim_folder, write_durably
+
+
+def test_a_folder_is_made_for_its_owner_alone_and_marked(tmp_path: Path) -> None:
+    folder = claim_folder(tmp_path / ".trivet", 1)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert json.loads((folder / "format.json").read_bytes()) == {"format": 1}
+    assert claim_folder(folder, 1) == folder
+
+
+def test_an_older_format_is_read_and_its_mark_left_alone(tmp_path: Path) -> None:
+    claim_folder(tmp_path, 1)
+    claim_folder(tmp_path, 2)
+    assert json.loads((tmp_path / "format.json").read_bytes()) == {"format": 1}
+
+
+def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
+    claim_folder(tmp_path, 7)
+    with pytest.raises(Unsupported, match="format 7; this Trivet reads up to 1") as caught:
+        claim_folder(tmp_path, 1)
+    assert caught.value.code == "newer-format"
+    assert "newer Trivet" in caught.value.hint
+
+
+@pytest.mark.parametrize("mark", [b"", b"{", b"[]", b'{"form": 1}', b'{"format": "one"}'])
+def test_a_mark_that_cannot_be_read_is_not_guessed(tmp_path: Path, mark: bytes) -> None:
+    (tmp_path / "format.json").write_bytes(mark)
+    with pytest.raises((Corrupt, Unsupported)):
+        claim_folder(tmp_path, 1)
+
+
+def test_stores_without_a_mark_are_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir()
+    with pytest.raises(Corrupt, match=r"no format\.json"):
+        claim_folder(tmp_path, 1)
+    assert not (tmp_path / "format.json").exists()
+
+
+def test_a_file_in_the_way_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    (tmp_path / ".trivet").write_text("in the way")
+    with pytest.raises(Unavailable, match="cannot be written") as caught:
+        claim_folder(tmp_path / ".trivet", 1)
+    assert caught.value.hint
+
+
+def test_a_file_is_written_whole_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_durably(path, b"old")
+    write_durably(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
