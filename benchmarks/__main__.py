@@ -1,54 +1,78 @@
-"""`python -m benchmarks [--only ROOM] [--quick]`: measure, print, write build/bench/ROOM.json."""
+"""`python -m benchmarks [--only ROOM] [--quick]`: measure, print a table, write JSON."""
 
 import argparse
 import json
+import os
+import platform
 import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from benchmarks import core
 from benchmarks.load import ROOT
 
-ROOMS = {"core": core.rows}
+ROOMS = ("core",)
+"""Rooms that have benchmarks; each is a module of this package with a function `rows(quick)`."""
+
+OUTPUT = ROOT / "build" / "bench"
 
 
 def main() -> int:
-    """Run the benchmarks that were asked for; the exit code says only whether they ran."""
+    """Run the benchmarks that were asked for; missing a target is no failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=tuple(ROOMS), help="one room's benchmarks")
-    parser.add_argument("--quick", action="store_true", help="small counts: a smoke test")
+    parser.add_argument("--only", metavar="ROOM", choices=ROOMS, help="|".join(ROOMS))
+    parser.add_argument("--quick", action="store_true", help="rough figures in two minutes")
     options = parser.parse_args()
+    OUTPUT.mkdir(parents=True, exist_ok=True)
     for room in [options.only] if options.only else ROOMS:
-        rows = ROOMS[room](options.quick)
-        folder = ROOT / "build" / "bench"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{room}.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-        print(table(rows))
-        print(f"\nwritten to {(folder / f'{room}.json').relative_to(ROOT)}", file=sys.stderr)
+        measure: Callable[[bool], list[dict[str, Any]]] = import_module(f"benchmarks.{room}").rows
+        found = measure(options.quick)
+        place = OUTPUT / f"{room}.json"
+        write(place, found)
+        print(f"{room}: {machine()}{', quick' if options.quick else ''}\n")
+        print(table(found))
+        print(f"\nwritten to {place.relative_to(ROOT)}")
     return 0
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Lay the rows out; figures that miss their target are marked, not hidden."""
-    marks = {True: "ok", False: "NO", None: ""}
-    cells = [("id", "what", "value", "target", "floor", "ratio", "", "mode")]
-    cells += [
-        (
-            row["id"],
-            row["what"],
-            "-" if row["value"] is None else f"{row['value']:,.4g} {row['unit']}",
-            str(row.get("target") or ""),
-            "" if row.get("floor") is None else f"{row['floor']:,.4g}",
-            "" if row.get("ratio") is None else f"{row['ratio']:.2f}",
-            marks[row["ok"]],
-            str(row.get("mode") or ""),
-        )
-        for row in rows
-    ]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
+def write(place: Path, found: list[dict[str, Any]]) -> None:
+    scratch = place.with_suffix(".new")
+    scratch.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    scratch.replace(place)
+
+
+def machine() -> str:
+    return (
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} cores"
     )
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    head = ("id", "what", "value", "target", "floor", "ok")
+    lines = [head, *(cells(row) for row in found)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if at in {2, 3, 4} else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    marks = {True: "yes", False: "NO", None: "-"}
+    ok = marks[row["ok"]]
+    if row["value"] is None:
+        ok = f"{ok}  {row['mode']}"
+    value = f"{figure(row['value'])} {row['unit']}" if row["value"] is not None else "-"
+    return (row["id"], row["what"], value, figure(row["target"]), figure(row["floor"]), ok)
+
+
+def figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:,}"
 
 
 if __name__ == "__main__":

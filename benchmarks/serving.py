@@ -38,12 +38,12 @@ TARGET_PER_S = 8_000
 TARGET_P99_MS = 3.0
 MODES = ("monitor", "audit")
 ENDPOINTS = {mode: f"late-{mode}" for mode in MODES}
-MODEL = "LightGBM, 100 trees of 31 leaves"
+SETTING = f"one worker, kept connections, {FEATURES} numbers, LightGBM of 100 trees of 31 leaves"
 
 
 def rows(quick: bool) -> list[dict[str, Any]]:
     """Measure throughput and latency in both log modes; `quick` takes fewer, shorter rounds."""
-    rounds, seconds = (2, 1.5) if quick else (5, 4.0)
+    rounds, seconds = (2, 1.0) if quick else (8, 2.0)
     with tempfile.TemporaryDirectory(prefix="trivet-bench-") as scratch, ExitStack() as running:
         folder = Path(scratch)
         port, floor_port = free_port(), free_port()
@@ -58,57 +58,75 @@ def rows(quick: bool) -> list[dict[str, Any]]:
 
 
 Place = tuple[psutil.Process, int, list[bytes]]
+Found = dict[str, dict[str, Any]]
 
 
 def measure(places: dict[str, Place], rounds: int, seconds: float) -> list[dict[str, Any]]:
-    most: dict[str, dict[str, Any]] = {}
-    for _ in range(rounds):
-        for name, place in places.items():
-            found = load(place, seconds)
-            most[name] = max(most.get(name, found), found, key=lambda taken: taken["per_s"])
-    rates = {mode: most[mode]["per_s"] / 2 for mode in MODES}
-    least: dict[str, dict[str, Any]] = {}
-    for _ in range(rounds):
-        for name, place in places.items():
-            found = load(place, seconds, rates.get(name, rates["monitor"]))
-            least[name] = min(least.get(name, found), found, key=lambda taken: taken["p99_ms"])
-    return [row for mode in MODES for row in both_rows(mode, most, least, rounds)]
-
-
-def both_rows(
-    mode: str, most: dict[str, Any], least: dict[str, Any], rounds: int
-) -> list[dict[str, Any]]:
-    fast, floor = most[mode], most["floor"]
-    calm, calm_floor = least[mode], least["floor"]
-    common = f"{mode}; one worker, {FEATURES} numbers, {MODEL}; best of {rounds} rounds"
+    most = best(places, rounds, seconds, dict.fromkeys(places), "per_s", max)
+    half: dict[str, float | None] = {name: found["per_s"] / 2 for name, found in most.items()}
+    half["floor"] = half[MODES[0]]
+    promised: dict[str, float | None] = dict.fromkeys(places, TARGET_PER_S / 2)
+    least = best(places, rounds, seconds, half, "p99_ms", min)
+    steady = best(places, rounds, seconds, promised, "p99_ms", min)
     return [
-        {
-            "id": "2.5",
-            "what": f"served request, log mode {mode}: throughput",
-            "value": round(fast["per_s"]),
-            "unit": "requests/s",
-            "target": TARGET_PER_S,
-            "floor": round(floor["per_s"]),
-            "ratio": round(fast["per_s"] / floor["per_s"], 3),
-            "ok": fast["per_s"] >= TARGET_PER_S,
-            "mode": f"{common}; closed loop, {CONNECTIONS} connections; server "
-            f"{fast['server_us']:.0f} µs of processor a request, client "
-            f"{fast['client_busy']:.0%} of a core; floor: an echo under the same server",
-        },
-        {
-            "id": "2.5",
-            "what": f"served request, log mode {mode}: p99 at half load",
-            "value": round(calm["p99_ms"], 2),
-            "unit": "ms",
-            "target": TARGET_P99_MS,
-            "floor": round(calm_floor["p99_ms"], 2),
-            "ratio": round(calm["p99_ms"] / calm_floor["p99_ms"], 2),
-            "ok": calm["p99_ms"] <= TARGET_P99_MS,
-            "mode": f"{common}; open loop, {calm['per_s']:,.0f} requests/s at random instants, "
-            f"median {calm['p50_ms']:.2f} ms, p99.9 {calm['p999_ms']:.2f} ms; floor: an echo, "
-            f"{calm_floor['per_s']:,.0f} requests/s",
-        },
+        row
+        for mode in MODES
+        for row in (
+            throughput_row(mode, most, rounds),
+            latency_row(mode, "half of that throughput", least, rounds),
+            latency_row(mode, f"half of {TARGET_PER_S:,} requests/s", steady, rounds),
+        )
     ]
+
+
+def best(
+    places: dict[str, Place],
+    rounds: int,
+    seconds: float,
+    rates: dict[str, float | None],
+    figure: str,
+    better: Any,
+) -> Found:
+    """Load the servers in turn; return each one's round with the best figure."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in places}
+    for _ in range(rounds):
+        for name, place in places.items():
+            found[name].append(load(place, seconds, rates[name]))
+    return {name: better(taken, key=lambda one: one[figure]) for name, taken in found.items()}
+
+
+def throughput_row(mode: str, found: Found, rounds: int) -> dict[str, Any]:
+    ours, floor = found[mode], found["floor"]
+    return {
+        "id": "2.5",
+        "what": f"served request, log mode {mode}: throughput",
+        "value": round(ours["per_s"]),
+        "unit": "requests/s",
+        "target": TARGET_PER_S,
+        "floor": round(floor["per_s"]),
+        "ratio": round(ours["per_s"] / floor["per_s"], 3),
+        "ok": ours["per_s"] >= TARGET_PER_S,
+        "mode": f"{mode}; {SETTING}; closed loop, {CONNECTIONS} connections, best of {rounds} "
+        f"rounds; server {ours['server_us']:.0f} µs of processor a request, client "
+        f"{ours['client_busy']:.0%} of a core; floor: an echo under the same server",
+    }
+
+
+def latency_row(mode: str, load_: str, found: Found, rounds: int) -> dict[str, Any]:
+    ours, floor = found[mode], found["floor"]
+    return {
+        "id": "2.5",
+        "what": f"served request, log mode {mode}: p99 at {load_}",
+        "value": round(ours["p99_ms"], 2),
+        "unit": "ms",
+        "target": TARGET_P99_MS,
+        "floor": round(floor["p99_ms"], 2),
+        "ratio": round(ours["p99_ms"] / floor["p99_ms"], 2),
+        "ok": ours["p99_ms"] <= TARGET_P99_MS,
+        "mode": f"{mode}; {SETTING}; open loop, {ours['per_s']:,.0f} requests/s at random "
+        f"instants, best of {rounds} rounds; median {ours['p50_ms']:.2f} ms, p99.9 "
+        f"{ours['p999_ms']:.2f} ms; floor: an echo, {floor['per_s']:,.0f} requests/s",
+    }
 
 
 def load(place: Place, seconds: float, rate: float | None = None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def back_up(opened: Opened, target: Path, on_file: Callable[[str], None] | None 
     try:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         opened.backup_ledger(target / "ledger")
-        shutil.copyfile(opened.folder / "format.json", target / "format.json")
+        _copy(opened.folder / "format.json", target / "format.json")
         # A merge would take segments away, and change the list of them, between two copies.
         with opened.hold_merges():
             for source in _files(opened.folder, _COPIED):

@@ -131,4 +131,3 @@ def serving(workspace: Workspace, tokens: dict[str, str]) -> Client:
 @pytest.fixture
 def clients(api: Client, serving: Client) -> dict[str, Client]:
     return {"api": api, "serving": serving}
-

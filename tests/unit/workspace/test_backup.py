@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import polars as pl
 import pytest
 
 from trivet.cli.main import main
@@ -49,8 +50,7 @@ def test_what_is_restored_equals_what_was_backed_up(
     with open_workspace(moved(project, tmp_path / "backup")) as workspace:
         assert content(workspace) == before
         assert check_stores(workspace.stores).is_sound
-        table = workspace.data.table("customers")
-        assert len(table.__arrow_c_stream__.__self__) == 50  # pyright: ignore  # a Polars frame
+        assert pl.DataFrame(workspace.data.table("customers")).height == 50
 
 
 def test_the_command_backs_up_and_restores(
@@ -218,8 +218,8 @@ def test_a_manifest_that_cannot_be_read_is_refused(backup: Path, empty: Path) ->
     assert isinstance(refused(backup, empty), Corrupt)
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
-def test_a_manifest_cannot_name_a_file_outside_the_backup(
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "token", "pipeline.py"])
+def test_a_manifest_cannot_name_what_is_no_part_of_a_workspace(
     backup: Path, empty: Path, name: str
 ) -> None:
     from trivet.workspace.backup import _seal
@@ -228,7 +228,7 @@ def test_a_manifest_cannot_name_a_file_outside_the_backup(
     manifest = check_backup(backup)
     forged = Manifest(format=1, made=manifest.made, files=files, seal=_seal(files))
     (backup / "backup.json").write_bytes(msgspec.json.encode(forged))
-    assert "outside the backup" in refused(backup, empty).message
+    assert isinstance(refused(backup, empty), (Corrupt, Invalid))
 
 
 def test_a_restore_that_was_cut_short_is_done_again_from_the_start(

@@ -219,8 +219,9 @@ def test_a_child_does_not_outlive_its_parent(tmp_path: Path, environment: dict[s
 def test_sigterm_closes_what_is_open(tmp_path: Path, environment: dict[str, str]) -> None:
     script = (
         "import time\nfrom trivet.workspace.ending import leave_on_sigterm\n"
-        "leave_on_sigterm()\nprint('ready', flush=True)\n"
-        "try:\n    while True: time.sleep(0.05)\nfinally:\n    print('closed', flush=True)\n"
+        "leave_on_sigterm()\n"
+        "try:\n    print('ready', flush=True)\n    while True: time.sleep(0.05)\n"
+        "finally:\n    print('closed', flush=True)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
