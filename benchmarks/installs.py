@@ -131,12 +131,13 @@ def installed(name: str, wanted: set[str]) -> tuple[int, int]:
     lock.write_text(locked(wanted), "utf-8")
     run(sys.executable, "-m", "venv", str(folder))
     python = str(folder / ("Scripts" if sys.platform == "win32" else "bin") / "python")
-    pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    # Isolated: what a developer's PYTHONPATH brings would pass for installed.
+    pip = (python, "-I", "-m", "pip", "--disable-pip-version-check", "--quiet")
     try:
         run(*pip, "install", "--require-hashes", "--no-deps", "--requirement", str(lock))
         run(*pip, "install", "--no-deps", str(wheel()))
         run(*pip, "check")
-        count, size_bytes = json.loads(run(python, "-c", _MEASURE))
+        count, size_bytes = json.loads(run(python, "-I", "-c", _MEASURE))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return count, size_bytes

@@ -57,7 +57,11 @@ def _execute(ws: Workspace, options: Namespace, show: OnEvent) -> Run:
     if options.task:
         task = ws.stores.journal.task(options.task)
         if task is None:
-            raise NotFound(f"no task {options.task!r}", code="no-task")
+            raise NotFound(
+                f"no task {options.task!r}",
+                code="no-task",
+                hint="Runs are asked for by triggers: `trivet triggers firings` lists them.",
+            )
         return ws.pipelines.execute(task.body, request=task.key, on_event=show)
     flow = options.flow or ws.settings.flow
     if not flow:

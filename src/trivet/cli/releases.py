@@ -5,7 +5,7 @@ from argparse import Namespace
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
 from trivet.releases.facts import Release
-from trivet.workspace.delivery import release_model
+from trivet.workspace.delivery import release_model, watch_note
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
@@ -13,7 +13,9 @@ from trivet.workspace.workspace import open as open_workspace
 def _release(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         release = _move(ws, options)
-    return Answer(release, describe_release(release))
+        note = watch_note(ws, release)
+    text = describe_release(release)
+    return Answer(release, f"{text}\n\n{note}" if note else text)
 
 
 def _move(ws: Workspace, options: Namespace) -> Release:

@@ -140,7 +140,8 @@ def _greet(greeting: Greeting, token: str, as_json: bool) -> None:  # noqa: FBT0
         f"project  {greeting.project}  ({greeting.folder})",
         f"API      {greeting.api}",
         f"serving  {greeting.serving}  {serves}",
-        f"token    {token}  (also in {greeting.token_file})",
+        # Into a file or a pipe it does not go: logs are read by more people than terminals.
+        f"token    {token if sys.stdout.isatty() else 'in'} {greeting.token_file}",
         "",
         "try",
         f"  {greeting.curl}",

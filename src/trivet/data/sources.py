@@ -215,7 +215,8 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         begins_well = file.read(4) == b"PAR1"
     try:
         if begins_well:
-            return pl.read_parquet(path)
+            # As in CSV: what is not a number is a missing one.
+            return pl.read_parquet(path).with_columns(pl.selectors.float().fill_nan(None))
     except pl.exceptions.PolarsError as error:
         raise _bad_parquet(path) from error
     raise _bad_parquet(path)

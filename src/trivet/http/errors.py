@@ -29,6 +29,7 @@ _BY_CODE = {
     "no-token": 401,
     "too-large": 413,
     "too-slow": 408,
+    "other-encoding": 415,
     "other-method": 405,
 }
 

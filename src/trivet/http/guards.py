@@ -67,6 +67,12 @@ def read_visitor(headers: RawHeaders) -> Visitor:
                     f"header {name.decode()} is given twice; expected once", code="bad-header"
                 )
             found[name] = value
+    if found.get(b"content-encoding", b"identity") != b"identity":
+        raise Invalid(
+            "the body is encoded in a way that is not read here; expected none",
+            code="other-encoding",
+            hint="Send it without Content-Encoding.",
+        )
     token = _bearer(found.get(b"authorization"))
     by_cookie = False
     if token is None and b"cookie" in found:
@@ -83,7 +89,15 @@ def read_visitor(headers: RawHeaders) -> Visitor:
 
 
 _GUARDED = frozenset(
-    {b"host", b"origin", b"sec-fetch-site", b"authorization", b"cookie", b"content-length"}
+    {
+        b"host",
+        b"origin",
+        b"sec-fetch-site",
+        b"authorization",
+        b"cookie",
+        b"content-length",
+        b"content-encoding",
+    }
 )
 
 

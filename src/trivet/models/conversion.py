@@ -127,9 +127,10 @@ def missing_value(item: Input) -> Invalid:
 
 
 def out_of_range(item: Input) -> Invalid:
-    """Say that a number does not fit into float32."""
+    """Say that a number does not fit into float32, or a whole number into 64 bits."""
     return Invalid(
-        f"field {item.name!r} is infinite or beyond 3.4e38; expected a finite number",
+        f"field {item.name!r} is infinite, beyond 3.4e38, or a whole number of more than 64 bits; "
+        "expected a finite number",
         code="out-of-range",
         hint="Send null where the value is not known.",
         detail={"field": item.name},
@@ -188,7 +189,7 @@ def _number(item: Input) -> Converter:
             number = float(value)
         except OverflowError:
             number = math.inf
-        is_too_long = isinstance(value, int) and not -LARGEST <= value <= LARGEST
+        is_too_long = isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST
         if is_too_long or not -HIGHEST <= number <= HIGHEST:
             raise out_of_range(item)
         return number
@@ -196,7 +197,7 @@ def _number(item: Input) -> Converter:
     def convert(value: object) -> float:
         if type(value) is float and -HIGHEST <= value <= HIGHEST:
             return value
-        if type(value) is int and -LARGEST <= value <= LARGEST:
+        if type(value) is int and -LARGEST - 1 <= value <= LARGEST:
             return value
         return uncommon(value)
 
@@ -207,7 +208,7 @@ def _integer(item: Input) -> Converter:
     number = _number(item)
 
     def convert(value: object) -> float:
-        if type(value) is int and -LARGEST <= value <= LARGEST:
+        if type(value) is int and -LARGEST - 1 <= value <= LARGEST:
             return value
         read = number(value)
         if read == read and not float(read).is_integer():  # noqa: PLR0124  # not NaN

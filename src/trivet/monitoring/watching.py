@@ -38,6 +38,10 @@ from trivet.statistics.tally import Tally, merge_tallies, tally
 
 Floats = NDArray[np.float64]
 
+NO_DAYS = (
+    "The held-out rows have no time, so nobody knows how much days differ by themselves: expect "
+    "more false alarms than promised. Name the time column in gate.toml, section [rows]."
+)
 _YEAR_S = 365 * 86_400
 _KEPT_WINDOWS = 28
 _MOST_CAUSES = 3
@@ -108,10 +112,7 @@ class Watcher:
             return None, {"silent": error.message, "hint": error.hint}
         found: dict[str, Any] = msgspec.to_builtins(card)
         if not self.reference.has_days:
-            found["assumes"] = (
-                "rows are independent: the held-out rows have no time, so how much days differ by "
-                "themselves is not known; name their time column in gate.toml, section [rows]"
-            )
+            found["assumes"] = NO_DAYS
         return detector, found
 
     def _slack(self, tallies: Sequence[Tally]) -> float:
@@ -247,7 +248,8 @@ class Watcher:
             f"({bounds.low:+.4f} to {bounds.high:+.4f}) since {since:%Y-%m-%d}, "
             f"{level:+.4f} when it was judged; {named}",
             causes=tuple(causes),
-            action="Retrain on data that includes the time since, and let the gate decide.",
+            action="Retrain on data that includes the time since, and let the gate decide."
+            + ("" if self.reference.has_days else f" {NO_DAYS}"),
         )
 
     def _causes(

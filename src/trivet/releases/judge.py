@@ -5,9 +5,10 @@ Canary: wrong answers are counted on both sides of a split whose shares are know
 anytime-valid (see `trivet.statistics.sequential`), so looking every day costs nothing.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from trivet.core.gates import Finding
 from trivet.statistics.sequential import CountTest, confidence_sequence, judge_pairs
@@ -24,12 +25,12 @@ class RolloutPolicy(msgspec.Struct, frozen=True, kw_only=True):
     when the windows are used up and the test has not decided.
     """
 
-    shadow_windows: int = 3
-    shadow_pairs: int = 100
-    canary_share: float = 0.25
-    canary_windows: int = 3
-    margin: float = 0.01
-    alpha: float = 0.05
+    shadow_windows: Annotated[int, Meta(ge=1)] = 3
+    shadow_pairs: Annotated[int, Meta(ge=1)] = 100
+    canary_share: Annotated[float, Meta(gt=0, lt=1)] = 0.25
+    canary_windows: Annotated[int, Meta(ge=1)] = 3
+    margin: Annotated[float, Meta(ge=0, lt=1)] = 0.01
+    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.05
     when_open: Literal["advance", "rollback"] = "advance"
 
 

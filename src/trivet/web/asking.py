@@ -126,7 +126,7 @@ def limit_of(request: Request, default: int = 100) -> int:
         Invalid: It is no number from 1 to 1,000.
     """
     given = request.query().get("limit", str(default))
-    if not given.isdigit() or not 1 <= int(given) <= 1000:
+    if not _is_count(given) or not 1 <= int(given) <= 1000:
         raise Invalid("query parameter limit is no number; expected 1 to 1000", code="bad-query")
     return int(given)
 
@@ -140,6 +140,11 @@ def number_of(request: Request, name: str) -> int | None:
     given = request.query().get(name)
     if given is None:
         return None
-    if not given.isdigit():
+    if not _is_count(given):
         raise Invalid(f"query parameter {name} is no whole number", code="bad-query")
     return int(given)
+
+
+def _is_count(text: str) -> bool:
+    # `isdigit` alone also holds for superscripts, which are no numbers to `int`.
+    return text.isascii() and text.isdigit() and len(text) < 19

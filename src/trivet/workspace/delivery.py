@@ -118,6 +118,17 @@ def release_model(workspace: Workspace, model: Model, *, why: str) -> Release:
     return workspace.releases.release(settings.endpoint, model, why=why, log_mode=rollout.log_mode)
 
 
+def watch_note(workspace: Workspace, release: Release) -> str:
+    """Say what people must know about the watching of a release; empty when there is nothing."""
+    reference = workspace.models.open(release.plan.variants[0].package).reference
+    if not reference.windows:
+        return (
+            "Not watched for quality: too few held-out rows to know what is natural. Windows are "
+            "measured all the same."
+        )
+    return "" if reference.has_days else wiring.no_days_note()
+
+
 def set_up_watching(workspace: Workspace) -> None:
     """Bring monitors and triggers to what `release.toml` and `monitor.toml` say.
 

@@ -68,7 +68,7 @@ class Part:
             steady = now - self._started > _STEADY_S
             self._pause_s = _FIRST_PAUSE_S if steady else min(self._pause_s * 2, _LONGEST_PAUSE_S)
             self._next = now + self._pause_s
-            tell(f"{self.name} {_how_it_ended(code)}; starting it again in {self._pause_s:.0f} s")
+            tell(f"{self.name} {_how_it_ended(code)}; starting it again in {self._pause_s:g} s")
         if now >= self._next:
             self._process = subprocess.Popen(
                 self.arguments,

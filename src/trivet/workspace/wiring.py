@@ -222,6 +222,13 @@ def serving_service(stores: Stores, scope: Scope, clock: Clock) -> "ServingServi
     return ServingService(stores, scope, clock)
 
 
+def no_days_note() -> str:
+    """Return what an alarm is worth when the held-out rows have no time."""
+    from trivet.monitoring.watching import NO_DAYS
+
+    return NO_DAYS
+
+
 def monitoring_service(stores: Stores, scope: Scope, clock: Clock) -> "MonitoringService":
     """Build the monitoring room."""
     from trivet.monitoring.service import MonitoringService
@@ -288,6 +295,7 @@ def run_server(app: Application, listener: socket) -> None:
         date_header=False,
         proxy_headers=False,  # nobody stands before a server on loopback; nobody is believed
         timeout_keep_alive=60,
+        limit_concurrency=1000,
         timeout_graceful_shutdown=10,
     )
     uvicorn.Server(config).run(sockets=[listener])

@@ -65,7 +65,9 @@ def repeats(keys: list[Any]) -> list[int]:
 
 
 def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(str(row[name]) if name == "x" else row[name] for name in ("x", "n", "w"))
+    # NaN repeats NaN, and -0.0 is 0.0.
+    is_nan = row["x"] is not None and math.isnan(row["x"])
+    return ("nan" if is_nan else row["x"], row["n"], row["w"])
 
 
 @given(tables)
