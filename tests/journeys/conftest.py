@@ -113,7 +113,7 @@ class Daemon:
 
     @property
     def token(self) -> str:
-        return self.line("token").split()[0]
+        return Path(self.line("token").removeprefix("in ")).read_text("utf-8").strip()
 
     def call(self, server: str, method: str, path: str, body: Any = None) -> Answered:
         """Call `API` or `serving` with the workspace's token."""

@@ -253,7 +253,7 @@ def test_before_the_first_release_it_is_up_and_says_what_is_missing(
         assert tools.paste(daemon.curl).data == []
 
 
-def table(rows: int = 240) -> pl.DataFrame:
+def table(rows: int = 1200) -> pl.DataFrame:
     random = np.random.default_rng(5)
     x = random.normal(size=rows)
     kind = random.choice(["north", "south", "east"], rows)
@@ -277,13 +277,21 @@ def table(rows: int = 240) -> pl.DataFrame:
     )
 
 
+def with_numbers(frame: pl.DataFrame, path: Path) -> None:
+    frame.with_columns(pl.col("yes").cast(pl.Int8)).write_csv(path)
+
+
+def with_semicolons(frame: pl.DataFrame, path: Path) -> None:
+    frame.write_csv(path, separator=";")
+
+
 KINDS: dict[str, tuple[str, str, Callable[[pl.DataFrame, Path], object]]] = {
-    "two numbers": ("yes", ".csv", lambda t, p: t.with_columns(pl.col("yes").cast(pl.Int8)).write_csv(p)),
+    "two numbers": ("yes", ".csv", with_numbers),
     "two words, Parquet": ("word", ".parquet", pl.DataFrame.write_parquet),
     "several classes": ("level", ".csv", pl.DataFrame.write_csv),
     "a number, Parquet": ("amount", ".parquet", pl.DataFrame.write_parquet),
-    "semicolons": ("yes", ".csv", lambda t, p: t.write_csv(p, separator=";")),
-}  # fmt: skip
+    "semicolons": ("yes", ".csv", with_semicolons),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
