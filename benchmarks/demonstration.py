@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.load import environment
+
 TARGET_S = 180
 TARGET_MB = 3_000
 
@@ -20,7 +22,12 @@ def rows(quick: bool) -> list[dict[str, Any]]:
         place = str(Path(scratch) / "demo")
         command = [sys.executable, "-m", "trivet", "demo", "--json", str(evidence)]
         done = subprocess.run(
-            [*command, "--folder", place], capture_output=True, text=True, check=False, cwd=scratch
+            [*command, "--folder", place],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=scratch,
+            env=environment(),
         )
         if not evidence.is_file():
             lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]

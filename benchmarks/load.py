@@ -10,6 +10,7 @@ a server that stalls cannot hide behind a client that waited (coordinated omissi
 
 import itertools
 import json
+import os
 import random
 import select
 import socket
@@ -22,6 +23,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a child that shall import what this process can import."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
 
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length: "

@@ -8,7 +8,6 @@ of a few rounds, in which the servers take turns.
 """
 
 import http.client
-import os
 import signal
 import socket
 import subprocess
@@ -27,7 +26,7 @@ import polars as pl
 import psutil
 
 import trivet as tv
-from benchmarks.load import ROOT, generate
+from benchmarks.load import ROOT, environment, generate
 from trivet.models.candidate import Candidate
 from trivet.models.encoding import Encoder
 from trivet.models.signatures import fit_signature
@@ -199,9 +198,8 @@ def free_port() -> int:
 @contextmanager
 def process(*arguments: str, port: int) -> Generator[psutil.Process]:
     """Run a Python process that answers on a port, and end it."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command: Sequence[str] = (sys.executable, *arguments)
-    with subprocess.Popen(command, cwd=ROOT, env=environment) as running:
+    with subprocess.Popen(command, cwd=ROOT, env=environment()) as running:
         try:
             wait_until_ready(running, port)
             yield psutil.Process(running.pid)

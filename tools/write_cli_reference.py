@@ -14,8 +14,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
 HEAD = """\
 # Command line
 
-Every command has `--help` with an example, and `--json`. Exit codes stand in [errors](errors.md). This page is written
-by `python tools/write_cli_reference.py` from the commands themselves.
+Every command has `--help` with an example, and `--json`. Exit codes stand in [errors](errors.md).
+This page is written by `python tools/write_cli_reference.py` from the commands themselves.
 
 ## Commands of the whole
 """
