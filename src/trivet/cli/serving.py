@@ -6,9 +6,10 @@ from collections import deque
 from pathlib import Path
 
 from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.errors import EXIT_CODES
 from trivet.cli.output import fields, table
 from trivet.core.clock import from_micros
-from trivet.core.errors import Invalid
+from trivet.core.errors import Invalid, NotFound
 from trivet.serving.exchange import LabelIn
 from trivet.serving.lineage import DataLink, Why
 from trivet.serving.records import output_values
@@ -151,8 +152,10 @@ def _predictions(options: Namespace) -> Answer:
 
 def _label(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        count = ws.serving.label(_read_labels(options), source="command line")
-    return Answer({"accepted": count}, f"{count} labels stored")
+        stored = ws.serving.label(_read_labels(options), source="command line")
+    lines = [f"{stored.accepted} label{'' if stored.accepted == 1 else 's'} stored"]
+    lines += [f"no log holds the prediction {identifier}" for identifier in stored.unknown]
+    return Answer(stored, "\n".join(lines), EXIT_CODES[NotFound] if stored.unknown else 0)
 
 
 def _read_labels(options: Namespace) -> list[LabelIn]:
@@ -164,7 +167,7 @@ def _read_labels(options: Namespace) -> list[LabelIn]:
             code="bad-arguments",
             hint="For example `trivet serving label PREDICTION 1`.",
         )
-    return [LabelIn(prediction=options.prediction, value=_value(options.value))]
+    return [LabelIn(prediction=options.prediction, value=options.value)]
 
 
 def _read_label_file(path: Path) -> list[LabelIn]:
@@ -193,14 +196,8 @@ def _read_label_file(path: Path) -> list[LabelIn]:
             code="broken-csv",
             hint="Leave rows whose truth is not known out; nothing was stored.",
         )
-    return [LabelIn(prediction=str(one), value=_value(str(two))) for one, two in rows]
-
-
-def _value(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    # As text: a class called 3 is not the class number 3.
+    return [LabelIn(prediction=str(one), value=str(two)) for one, two in rows]
 
 
 _PREDICTION = Argument("prediction", "the prediction's identifier, as it was answered")

@@ -170,18 +170,21 @@ class ServingService:
 def label_value(signature: Signature, value: float | bool | str) -> float:  # noqa: FBT001  # a label
     """Return a true value as records hold it: a class's number, or the target's value.
 
+    A number that names a class means that class: where classes are called 3 to 8, a 5 is the
+    class called 5. Only where no class is called so, it counts the classes from 0.
+
     Raises:
         Invalid: It is no class of the model (`binary`, `multiclass`), or no finite number
             (`regression`).
     """
     classes = signature.classes
-    if isinstance(value, str):
-        if value in classes:
-            return float(classes.index(value))
-    elif signature.task == "regression":
-        if math.isfinite(value):
-            return float(value)
-    elif value in range(len(classes)):
+    if signature.task == "regression":
+        number = _number(value)
+        if math.isfinite(number):
+            return number
+    elif _class_name(value) in classes:
+        return float(classes.index(_class_name(value)))
+    elif not isinstance(value, str) and value in range(len(classes)):
         return float(value)
     expected = "a finite number"
     if classes:
@@ -192,3 +195,19 @@ def label_value(signature: Signature, value: float | bool | str) -> float:  # no
         code="bad-label",
         hint="Send the class as the model names it.",
     )
+
+
+def _number(value: float | bool | str) -> float:  # noqa: FBT001  # a label
+    try:
+        return float(value)  # a file of labels holds text
+    except ValueError:
+        return math.nan
+
+
+def _class_name(value: float | bool | str) -> str:  # noqa: FBT001  # a label
+    """Write a value as classes are named: true, 3, 2.5."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -414,8 +414,8 @@ def test_releases_change_under_flying_requests_without_a_failure_or_a_wrong_name
     async def fly() -> list[Any]:
         async with served.running() as call:
             plans[served.releases.current("late").id] = served.releases.current("late").plan
+            answers = [await call("POST", PREDICT, {"rows": rows(1)})]
             changing = asyncio.create_task(asyncio.to_thread(change))
-            answers: list[Any] = []
             turn = 0
             while not changing.done() or turn < 40:
                 turn += 1
