@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,3 +97,15 @@ def test_a_query_parameter_that_is_declared_is_taken_and_another_is_refused(
         assert api.get(f"{path}?{query}" if query else path).status == 200, path
         refused = api.get(f"{path}?bogus=1")
         assert (refused.status, refused.data["code"]) == (400, "bad-query"), path
+
+
+def test_every_route_of_both_servers_stands_in_the_reference(clients: dict[str, Any]) -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "http-api.md"
+    parts = page.read_text("utf-8").split("\n## ")
+    for server, heading in (("serving", "serving"), ("api", "API")):
+        part = next(part for part in parts if part.startswith(f"{heading}\n"))
+        written = {line for line in part.splitlines() if line.startswith(("| GET", "| POST"))}
+        routes = clients[server].app.table.routes
+        assert written == {
+            f"| {r.method} | `{r.path}` | `{r.permission.value}` | {r.summary} |" for r in routes
+        }
