@@ -12,7 +12,7 @@ import pytest
 # A distribution's import name, where the two differ.
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
 # Small enough to be imported at the top of the room that needs them.
-LIGHT = {"apsw", "blake3", "httptools", "msgspec", "psutil", "starlette", "uvicorn", "uvloop"}
+LIGHT = {"apsw", "blake3", "httptools", "msgspec", "psutil", "uvicorn", "uvloop"}
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")
 
 
