@@ -17,7 +17,7 @@ from trivet.core.errors import Invalid, TrivetError
 from trivet.core.ids import check_name
 from trivet.core.ports import Damage
 
-_FLUSH_S = 0.2
+_FLUSH_S = 0.05  # short, since writing a batch holds the lock of the interpreter
 _SEPARATOR = "+"  # stands for the slash in a folder's name; no stream's name contains it
 _MAX_STREAM = 200
 
