@@ -2,9 +2,10 @@
 
 import tomllib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.ids import check_name
@@ -12,17 +13,21 @@ from trivet.core.ids import check_name
 FILE: Final = "trivet.toml"
 FOLDER: Final = ".trivet"
 
+Port = Annotated[int, Meta(ge=0, le=65535)]
+"""0 takes any port that is free."""
+Mebibytes = Annotated[int, Meta(ge=1, le=4096)]
+
 
 class UpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[up]`: what `trivet up` starts. All of it listens on loopback alone."""
 
-    port: int = 7878
+    port: Port = 7878
     """Port of the API and the web pages."""
-    serving_port: int = 7879
+    serving_port: Port = 7879
     """Port that answers predictions."""
-    runners: int = 1
+    runners: Annotated[int, Meta(ge=0, le=64)] = 1
     """How many runner processes execute asked-for runs."""
-    tick_s: float = 5.0
+    tick_s: Annotated[float, Meta(ge=0.1, le=3600.0)] = 5.0
     """Seconds between two looks of monitoring and triggers."""
 
 
@@ -32,9 +37,9 @@ class ServingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     log_mode: Literal["audit", "monitor"] = "audit"
     """`audit`: a prediction is on disk before it is answered. `monitor`: it never waits; what
     does not fit into the buffer is dropped and counted."""
-    buffer_mib: int = 16
+    buffer_mib: Mebibytes = 16
     """Size of the buffer of mode `monitor`, in MiB."""
-    max_body_mib: int = 16
+    max_body_mib: Mebibytes = 16
     """Largest request body, in MiB."""
 
 
@@ -90,14 +95,12 @@ def read_settings(folder: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise unreadable(FILE, error, Settings) from error
     check_name(settings.project, "project")
-    for name, port in (
-        ("up.port", settings.up.port),
-        ("up.serving_port", settings.up.serving_port),
-    ):
-        if not 0 <= port < 65536:
-            raise Invalid(
-                f"setting {name} is an int out of range; expected 0 to 65535", code="bad-settings"
-            )
+    if settings.up.port and settings.up.port == settings.up.serving_port:
+        raise Invalid(
+            f"up.port and up.serving_port are both {settings.up.port}; expected two ports",
+            code="bad-settings",
+            hint="Give the API and serving a port each in trivet.toml.",
+        )
     return msgspec.structs.replace(
         settings,
         model=settings.model or settings.project,

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from trivet.core.ports import Task
 from trivet.pipelines.requests import QUEUE, RunRequest, new_task
 from trivet.workspace import parts
 from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
 
 PIPELINE = """
 import os, signal, time
@@ -112,28 +112,57 @@ def test_when_the_lease_is_lost_nothing_is_recorded(workspace: Workspace) -> Non
     assert (after.state, after.owner, after.result) == ("running", "other", None)
 
 
+def start_a_long_run(
+    workspace: Workspace, project: Path, environment: dict[str, str]
+) -> tuple["subprocess.Popen[bytes]", int]:
+    """Let a runner of its own begin a run that lasts; return the runner and the run's process."""
+    task = new_task(RunRequest(flow="pipeline:lasts"), key="left/lasts", max_attempts=3)
+    workspace.stores.ledger.commit(workspace.scope.batch("ask", tasks=[task]))
+    arguments = [sys.executable, "-m", "trivet", "up", "--part", "runner"]
+    runner = subprocess.Popen(arguments, cwd=project, env=environment)
+    begun = project / "begun"
+    wait_until(lambda: begun.exists() and begun.read_text())
+    return runner, int(begun.read_text())
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.05)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
+
+
 def test_a_runner_that_is_told_to_stop_ends_its_run_and_gives_the_task_back(
-    project: Path, environment: dict[str, str]
+    workspace: Workspace, project: Path, environment: dict[str, str]
 ) -> None:
-    with open_workspace(project) as workspace:
-        request = RunRequest(flow="pipeline:lasts")
-        task = new_task(request, key="left/lasts", max_attempts=3)
-        workspace.stores.ledger.commit(workspace.scope.batch("ask", tasks=[task]))
-        arguments = [sys.executable, "-m", "trivet", "up", "--part", "runner"]
-        runner = subprocess.Popen(arguments, cwd=project, env=environment)
-        begun = project / "begun"
-        end = time.monotonic() + PATIENCE_S
-        while not (begun.exists() and begun.read_text()) and time.monotonic() < end:
-            time.sleep(0.05)
-        pid = int(begun.read_text())
-        runner.send_signal(signal.SIGTERM)
-        assert runner.wait(PATIENCE_S) == 0
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-        after = workspace.stores.journal.task("left/lasts")
-        assert after is not None
-        assert (after.state, after.attempts) == ("ready", 1)
-        assert workspace.tracking.runs()[0].status == "cancelled"
+    runner, pid = start_a_long_run(workspace, project, environment)
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(PATIENCE_S) == 0
+    assert is_gone(pid)
+    after = workspace.stores.journal.task("left/lasts")
+    assert after is not None
+    assert (after.state, after.attempts) == ("ready", 1)
+    assert workspace.tracking.runs()[0].status == "cancelled"
+
+
+def test_the_run_of_a_runner_that_is_killed_does_not_go_on_alone(
+    workspace: Workspace, project: Path, environment: dict[str, str]
+) -> None:
+    runner, pid = start_a_long_run(workspace, project, environment)
+    runner.kill()
+    runner.wait()
+    wait_until(lambda: is_gone(pid))
+    after = workspace.stores.journal.task("left/lasts")
+    assert after is not None
+    assert after.state == "running"  # until its lease runs out, and another runner takes it over
 
 
 class Broken:
