@@ -113,7 +113,8 @@ class Daemon:
 
     @property
     def token(self) -> str:
-        return Path(self.line("token").removeprefix("in ")).read_text("utf-8").strip()
+        place = self.line("token").removeprefix("(in ").removesuffix(")")
+        return Path(place).read_text("utf-8").strip()
 
     def call(self, server: str, method: str, path: str, body: Any = None) -> Answered:
         """Call `API` or `serving` with the workspace's token."""

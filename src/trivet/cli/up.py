@@ -136,12 +136,13 @@ def _greet(greeting: Greeting, token: str, as_json: bool) -> None:  # noqa: FBT0
         print(to_json(greeting), flush=True)
         return
     serves = greeting.model or "nothing yet: `trivet run`, then `trivet release`"
+    # Into a file or a pipe it does not go: logs are read by more people than terminals.
+    shown = f"{token}  (also in" if sys.stdout.isatty() else "(in"
     lines = [
         f"project  {greeting.project}  ({greeting.folder})",
         f"API      {greeting.api}",
         f"serving  {greeting.serving}  {serves}",
-        # Into a file or a pipe it does not go: logs are read by more people than terminals.
-        f"token    {token if sys.stdout.isatty() else 'in'} {greeting.token_file}",
+        f"token    {shown} {greeting.token_file})",
         "",
         "try",
         f"  {greeting.curl}",
