@@ -176,8 +176,9 @@ def _check_exists(path: Path) -> None:
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         tables = {".csv", ".tsv", *_PARQUET}
         known = sorted(item.name for item in beside if item.suffix.lower() in tables)
+        folder = path.parent.name or str(path.parent)
         raise NotFound(
-            f"there is no file {path.name!r} in the folder {path.parent.name or '.'!r}",
+            f"there is no file {path.name!r} in the folder {folder!r}",
             code="no-file",
             hint=suggest(path.name, known) if known else "Check the path.",
         )
