@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trivet.core.disk import sync_file
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.ports import Blobs
 from trivet.data.sources import read_table
@@ -139,8 +140,7 @@ def _write_whole(table: pl.DataFrame, target: Path, write: _Writer) -> None:
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         write(table, scratch)
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(scratch)
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from trivet.core.disk import put_file, sync_file, sync_folder
 from trivet.core.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from trivet.core.ids import sha256_hex
 from trivet.core.trees import split_path
-from trivet.workspace.folders import sync_folder, write_durably
 from trivet.workspace.wiring import FORMAT, Opened, digest_file
 
 _MANIFEST = "backup.json"
@@ -77,11 +77,11 @@ def back_up(opened: Opened, target: Path, on_file: Callable[[str], None] | None 
             for path in _files(target, (".",))
         }
         for path in _files(target, (".",)):
-            _sync(path)
+            sync_file(path)
         for folder in _folders(target):
             sync_folder(folder)
         manifest = Manifest(format=FORMAT, made=datetime.now(UTC), files=files, seal=_seal(files))
-        write_durably(target / _MANIFEST, msgspec.json.encode(manifest))
+        put_file(target / _MANIFEST, msgspec.json.encode(manifest))
     except OSError as error:
         raise Unavailable(
             f"the backup could not be written: {error}",
@@ -118,7 +118,7 @@ def restore(source: Path, folder: Path, on_file: Callable[[str], None] | None = 
     for name in manifest.files:
         tell(name)
         _copy(source / name, scratch / name)
-        _sync(scratch / name)
+        sync_file(scratch / name)
     for part in _folders(scratch):
         sync_folder(part)
     scratch.rename(folder)
@@ -201,14 +201,6 @@ def _make_private(folder: Path) -> None:
     if not folder.exists():
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _seal(files: dict[str, BackupFile]) -> str:

@@ -1,9 +1,9 @@
 """The workspace's own folder: owner-only, and marked with the version of its format."""
 
 import json
-import os
 from pathlib import Path
 
+from trivet.core.disk import put_file
 from trivet.core.errors import Corrupt, Unavailable, Unsupported
 
 _MARK = "format.json"
@@ -27,10 +27,10 @@ def claim_folder(folder: Path, version: int) -> Path:
                     code="no-format",
                     hint="Restore the folder from a backup: `trivet restore`.",
                 )
-            write_durably(mark, json.dumps({"format": version}).encode())
+            put_file(mark, json.dumps({"format": version}).encode())
     except OSError as error:
         raise Unavailable(
-            f"the workspace folder {folder} cannot be written: {error.strerror}",
+            f"the workspace folder {folder} cannot be written: {error.strerror or error}",
             code="no-folder",
             hint="Make the folder writable by its owner.",
         ) from error
@@ -49,25 +49,3 @@ def _check(mark: Path, version: int) -> None:
             code="newer-format",
             hint="Install the newer Trivet that wrote it.",
         )
-
-
-def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a file so that after a crash it is there whole, or not at all."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    scratch.rename(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

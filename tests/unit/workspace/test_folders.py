@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trivet.core.errors import Corrupt, Unavailable, Unsupported
-from trivet.workspace.folders import claim_folder, write_durably
+from trivet.workspace.folders import claim_folder
 
 
 def test_a_folder_is_made_for_its_owner_alone_and_marked(tmp_path: Path) -> None:
@@ -48,12 +48,3 @@ def test_a_file_in_the_way_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be written") as caught:
         claim_folder(tmp_path / ".trivet", 1)
     assert caught.value.hint
-
-
-def test_a_file_is_written_whole_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_durably(path, b"old")
-    write_durably(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [item.name for item in tmp_path.iterdir()] == ["file"]

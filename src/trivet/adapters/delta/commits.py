@@ -1,7 +1,7 @@
 """Delta's own log: committing to it, taking back what was cut short, making it durable."""
 
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -15,6 +15,7 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from trivet.adapters.delta import types, versions
 from trivet.adapters.delta.versions import CHAIN, LOG
+from trivet.core import disk
 from trivet.core.errors import Conflict, Corrupt
 
 _NUMBERED: Final = re.compile(r"(\d{20})\.(?:json|checkpoint\..*)")
@@ -38,7 +39,7 @@ def prepare(folder: Path, version: int) -> None:
     Raises:
         Conflict: Another engine wrote it.
     """
-    with versions.translated(f"tidying the log of table {folder.name}"):
+    with disk.translated(f"tidying the log of table {folder.name}"):
         _take_back(folder, version)
 
 
@@ -58,7 +59,7 @@ def commit(
         Conflict: Another engine has written to the table.
         Corrupt: The log cannot be read.
     """
-    with versions.translated(f"writing table {folder.name}"), _explained(folder):
+    with disk.translated(f"writing table {folder.name}"), _explained(folder):
         _commit(folder, version, added, kept, mode)
         if newest(folder) != version:
             raise _foreign(folder, newest(folder))
@@ -131,7 +132,7 @@ def _take_back(folder: Path, version: int) -> None:
     for place in gone:
         place.unlink()
     if gone:
-        versions.sync(log)
+        disk.sync_folder(log)
 
 
 def _is_ours(content: bytes) -> bool:
@@ -156,13 +157,11 @@ def _confirm(folder: Path, version: int) -> dict[str, str]:
     places = [place for place in log.iterdir() if _number(place.name) == version]
     if len(places) > 1:
         places.append(log / _LAST_CHECKPOINT)
-    _sync_all([*places, log, folder])
-    return {f"{LOG}/{place.name}": versions.digest_of(place) for place in places}
-
-
-def _sync_all(places: Iterable[Path]) -> None:
     for place in places:
-        versions.sync(place)
+        disk.sync_file(place)
+    for names in (log, folder):
+        disk.sync_folder(names)
+    return {f"{LOG}/{place.name}": versions.digest_of(place) for place in places}
 
 
 @contextmanager

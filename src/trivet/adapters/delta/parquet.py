@@ -21,6 +21,7 @@ from polars.selectors import by_name
 
 from trivet.adapters.delta import types, versions
 from trivet.adapters.delta.versions import DataFile
+from trivet.core import disk
 from trivet.core.errors import Corrupt, Invalid, Unavailable
 from trivet.core.ids import new_id
 from trivet.core.ports import ArrowStream
@@ -69,11 +70,11 @@ def write(
     try:
         for frame in _parts(frames, kept):
             place = folder / f"part-{prefix}-{len(written):05d}.parquet"
-            with versions.translated(f"writing table {folder.name}"):
+            with disk.translated(f"writing table {folder.name}"):
                 _write_file(frame, place)
             written.append(_described(frame, place))
         if written:
-            versions.sync(folder)
+            disk.sync_folder(folder)
     except BaseException:
         with suppress(Unavailable):
             remove(folder, [f"part-{prefix}-{i:05d}.parquet" for i in range(len(written) + 1)])
@@ -83,7 +84,7 @@ def write(
 
 def remove(folder: Path, names: Sequence[str]) -> None:
     """Remove files that no version names."""
-    with versions.translated("removing files"):
+    with disk.translated("removing files"):
         for name in names:
             (folder / name).unlink(missing_ok=True)
 
@@ -117,7 +118,7 @@ def _write_file(frame: pl.DataFrame, place: Path) -> None:
             hint="Free space on the disk or repair it, then try again.",
         ) from error
     place.chmod(0o600)
-    versions.sync(place)
+    disk.sync_file(place)
 
 
 def _described(frame: pl.DataFrame, place: Path) -> tuple[DataFile, AddAction]:
@@ -185,13 +186,13 @@ class Reader:
         for file in files:
             self._check(folder, file)
         places = [folder / file.path for file in files]
-        with versions.translated(f"reading table {folder.name}"):
+        with disk.translated(f"reading table {folder.name}"):
             # Exact names: a plain string that looks like a pattern would be taken for one.
             return pl.scan_parquet(places, glob=False).select(by_name(*columns)).collect()
 
     def _check(self, folder: Path, file: DataFile) -> None:
         place = folder / file.path
-        with versions.translated(f"reading table {folder.name}"):
+        with disk.translated(f"reading table {folder.name}"):
             try:
                 state = place.stat()
                 seen = (state.st_size, state.st_mtime_ns, state.st_ino, file.digest)

@@ -16,6 +16,7 @@ from deltalake.transaction import AddAction
 
 from trivet.adapters.delta import commits, parquet, types, versions
 from trivet.adapters.delta.versions import CHAIN, DataFile, Record
+from trivet.core import disk
 from trivet.core.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from trivet.core.ids import check_name
 from trivet.core.ports import ArrowStream, Damage, TableVersion
@@ -37,7 +38,7 @@ class DeltaTables:
         self._folder = Path(folder).absolute()
         self._reader = parquet.Reader()
         self._failure: Unavailable | None = None
-        versions.make_folder(self._folder)
+        disk.make_folder(self._folder)
 
     def write(
         self, name: str, data: ArrowStream, *, mode: Literal["append", "overwrite"] = "overwrite"
@@ -113,7 +114,7 @@ class DeltaTables:
         kept: dict[str, pl.DataType],
         mode: Literal["append", "overwrite"],
     ) -> TableVersion:
-        versions.make_folder(folder / versions.FOLDER)
+        disk.make_folder(folder / versions.FOLDER)
         written = parquet.write(folder, frames, kept)
         is_named = False
         try:

@@ -6,18 +6,17 @@ only the files it added; every 64th names all, so that no reader follows a long 
 """
 
 import os
-import sys
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import blake3
 import msgspec
 
-from trivet.core.errors import Conflict, Corrupt, TrivetError, Unavailable, Unsupported
-from trivet.core.ids import new_id
+from trivet.core import disk
+from trivet.core.errors import Conflict, Corrupt
 from trivet.core.ports import TableVersion
 
 FOLDER: Final = "_trivet"
@@ -111,18 +110,7 @@ def write(folder: Path, record: Record) -> None:
     """Write a record durably: with this the version exists."""
     body = msgspec.json.encode(record)
     place = place_of(folder, record.described.version)
-    staged = place.with_name(f".{new_id()}")
-    with translated(f"recording a version of table {folder.name}"):
-        try:
-            staged.touch(0o600)
-            staged.write_bytes(body + b"\n" + _check(body) + b"\n")
-            sync(staged)
-            staged.replace(place)
-        except BaseException:
-            with suppress(OSError):
-                staged.unlink()
-            raise
-        sync(place.parent)
+    disk.put_file(place, body + b"\n" + _check(body) + b"\n")
 
 
 def _check(body: bytes) -> bytes:
@@ -146,55 +134,6 @@ def digest_over(held: Sequence[DataFile]) -> str:
     return f"b3:{state.hexdigest()}"
 
 
-def sync(place: Path) -> None:
-    """Make a file's content, or a folder's names, durable.
-
-    Raises:
-        Unavailable: The disk did not confirm (code `sync-failed`). It is not asked twice, for it
-            may have dropped what it could not write.
-    """
-    fd = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        raise Unavailable(
-            f"the disk did not confirm a write: {error.strerror}",
-            code="sync-failed",
-            hint="Check the disk and its log, then restart the process.",
-            detail={"errno": error.errno},
-        ) from error
-    finally:
-        os.close(fd)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents exist durably, readable by their owner alone."""
-    with translated("making a folder"):
-        missing: list[Path] = []
-        while not folder.is_dir():
-            missing.append(folder)
-            folder = folder.parent
-        for path in reversed(missing):
-            path.mkdir(0o700, exist_ok=True)
-            sync(path.parent)
-
-
-@contextmanager
-def translated(what: str) -> Generator[None]:
-    """Turn the file system's refusals into `Unavailable`."""
-    try:
-        yield
-    except TrivetError:
-        raise  # some of ours are OSErrors, too, and have been explained already
-    except OSError as error:
-        raise Unavailable(
-            f"{what} failed: {error.strerror or type(error).__name__}",
-            code="disk",
-            hint="Free space on the disk or repair it, then try again.",
-            detail={"errno": error.errno},
-        ) from error
-
-
 @contextmanager
 def locked(folder: Path) -> Generator[None]:
     """Be the only writer of a table, among all processes and threads.
@@ -202,11 +141,11 @@ def locked(folder: Path) -> Generator[None]:
     Raises:
         Conflict: Others held it for a minute.
     """
-    with translated(f"locking table {folder.name}"):
+    with disk.translated(f"locking table {folder.name}"):
         fd = os.open(folder / FOLDER / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         give_up = time.monotonic() + _PATIENCE_S
-        while not _try_lock(fd):
+        while not disk.try_lock(fd):
             if time.monotonic() > give_up:
                 raise Conflict(
                     f"table {folder.name} was being written by others all the time",
@@ -217,18 +156,3 @@ def locked(folder: Path) -> Generator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def _try_lock(fd: int) -> bool:
-    if sys.platform == "win32":
-        raise Unsupported(
-            "tables need file locks that Windows does not have",
-            hint="Keep the workspace on Linux or macOS, and reach it over HTTP.",
-        )
-    import fcntl
-
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import blake3
 
-from trivet.adapters.files import disk
+from trivet.core import disk
 from trivet.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from trivet.core.ids import new_id
 from trivet.core.ports import Damage

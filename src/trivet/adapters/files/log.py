@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from trivet.adapters.files import disk, layout, segments
+from trivet.adapters.files import layout, segments
 from trivet.adapters.files.groups import INTERRUPTED, Done, Group
 from trivet.adapters.files.lifetimes import look_after
 from trivet.adapters.files.positions import Position
 from trivet.adapters.files.segments import SUFFIX, SegmentWriter
+from trivet.core import disk
 from trivet.core.errors import Invalid, TrivetError
 from trivet.core.ids import check_name
 from trivet.core.ports import Damage

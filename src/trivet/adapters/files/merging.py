@@ -11,8 +11,9 @@ from pathlib import Path
 import blake3
 import msgspec
 
-from trivet.adapters.files import chunks, disk, segments
+from trivet.adapters.files import chunks, segments
 from trivet.adapters.files.segments import SUFFIX, SegmentWriter
+from trivet.core import disk
 from trivet.core.errors import Corrupt
 from trivet.core.ports import Points, SeriesKey
 

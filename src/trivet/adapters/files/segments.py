@@ -13,7 +13,8 @@ from typing import NamedTuple, Self
 
 import blake3
 
-from trivet.adapters.files import disk, layout
+from trivet.adapters.files import layout
+from trivet.core import disk
 from trivet.core.errors import Corrupt, TrivetError
 from trivet.core.ids import new_id
 

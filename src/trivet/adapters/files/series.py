@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from trivet.adapters.files import chunks, disk, layout, merging, segments
+from trivet.adapters.files import chunks, layout, merging, segments
 from trivet.adapters.files.chunks import Columns, Encoded, Index, Row
 from trivet.adapters.files.groups import Group
 from trivet.adapters.files.lifetimes import look_after
 from trivet.adapters.files.segments import Segment, SegmentWriter
+from trivet.core import disk
 from trivet.core.errors import Invalid, TrivetError, Unavailable
 from trivet.core.ports import Damage, Points, SeriesKey
 

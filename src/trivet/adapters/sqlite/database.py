@@ -18,6 +18,7 @@ from trivet.adapters.sqlite.readers import Readers
 from trivet.adapters.sqlite.session import Session
 from trivet.adapters.sqlite.views import SqliteViews
 from trivet.adapters.sqlite.writer import Writer
+from trivet.core.disk import sync_folder
 from trivet.core.errors import Conflict, Invalid, Unsupported
 from trivet.core.ids import new_id
 
@@ -113,7 +114,7 @@ def _create(path: Path) -> None:
             os.link(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _open_empty(path: Path) -> apsw.Connection:
@@ -186,16 +187,5 @@ def _backup(source: Path, folder: Path) -> Path:
         ) from None
     finally:
         fresh.unlink(missing_ok=True)
-    _sync_folder(folder)
+    sync_folder(folder)
     return target
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make new names durable. Windows has no way to ask for it, and needs none."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

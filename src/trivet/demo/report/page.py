@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from trivet.core.disk import put_file
 from trivet.demo.evidence import Evidence, Gain, Stage
 from trivet.demo.report.decisions import draw_card, draw_events, draw_verdicts
 from trivet.demo.report.drawing import bar, interval_figure
@@ -20,7 +21,6 @@ from trivet.demo.report.months import draw_months
 from trivet.demo.report.origin import draw_origin
 from trivet.demo.words import commands_to_try, differences, finding, headline, number, signed
 from trivet.serving.lineage import Why
-from trivet.workspace.folders import write_durably
 
 Section = tuple[str, str, Markup]
 
@@ -29,9 +29,9 @@ def write_report(evidence: Evidence, path: Path) -> None:
     """Write the whole evidence as one HTML file, readable by its owner alone.
 
     Raises:
-        OSError: The file cannot be written; nothing is left of it then.
+        Unavailable: The file cannot be written; nothing is left of it then.
     """
-    write_durably(path, render_report(evidence).encode())
+    put_file(path, render_report(evidence).encode())
 
 
 def render_report(evidence: Evidence) -> str:

@@ -52,6 +52,19 @@ def sync_data(fd: int) -> None:
         raise _sync_failed(error) from error
 
 
+def sync_file(path: Path) -> None:
+    """Make the content of a file durable that somebody else has written and closed.
+
+    Raises:
+        Unavailable: The disk refused (code `sync-failed`); what was written may be lost.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        sync_data(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable.
 
