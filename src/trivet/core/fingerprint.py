@@ -10,27 +10,54 @@ object (a logger, a connection) counts by the statement that made it.
 In a process that lives on after its sources were edited, each function is compared with what
 really runs; statements and the bodies of classes are read from the file as it is now.
 
-What it cannot see, and never claims to: names that are computed (`getattr(module, text)`,
-`import_module(text)`), methods of objects that arrive as arguments, code that is changed in
-memory, native code behind an unchanged version, and files that are read without being arguments.
-For these there are `depends=` and `version=`.
+What it cannot follow and can recognise is listed as `limits`: modules imported by a name that is
+computed, text and files that are run as code, what is replaced while it runs, values that nothing
+but their type tells apart. What it cannot even recognise: methods of objects that arrive as
+arguments, native code behind an unchanged version, and files that are read without being
+arguments. For all of these there are `depends=` and `version=`.
 """
 
+import ast
+import builtins
 import enum
-import functools
+import hashlib
 import inspect
 import os
 import re
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, cast
 
 import msgspec
 
+from trivet.core.anatomy import (
+    AMBIENT,
+    DESCRIPTORS,
+    EXACT,
+    FURNITURE,
+    SPOKEN,
+    callables_held,
+    cells_of,
+    inside,
+    is_code,
+    is_data,
+    state_of,
+    subclasses_of,
+    type_name,
+)
 from trivet.core.ids import sha256_hex
+from trivet.core.limits import (
+    READS_ANNOTATIONS,
+    SUSPICIOUS,
+    UNREADABLE,
+    WATCHED,
+    Limit,
+    look,
+    patches_of,
+)
 from trivet.core.modules import (
     Origin,
     distribution_of,
@@ -41,26 +68,12 @@ from trivet.core.modules import (
     origin_of_module,
     real_path,
 )
-from trivet.core.syntax import Reach, Source, bytecode, reach_of, read_statement, source_of
+from trivet.core.reach import Reach, bytecode, reach_of
+from trivet.core.syntax import Source, read_statement, source_of
 
 Digester = Callable[[object], str | None]
 """Asked for the content digest of a value of an installed library's type; None: not known."""
 
-_EXACT = (type(None), bool, int, float, complex, str, bytes, range, slice, types.EllipsisType)
-_SPOKEN = ("datetime", "decimal", "fractions", "ipaddress", "typing", "uuid", "zoneinfo")
-"""Modules of the standard library whose values say everything in their repr."""
-_AMBIENT = (
-    *("_contextvars", "_io", "_thread", "_weakref", "asyncio", "concurrent", "contextvars", "io"),
-    *("logging", "multiprocessing", "queue", "random", "select", "socket", "subprocess"),
-    *("tempfile", "threading", "weakref"),
-)
-"""Modules whose objects have a life of their own: their state is no part of the code."""
-_FURNITURE = {
-    *("__abstractmethods__", "__annotations_cache__", "__dataclass_fields__", "__dict__"),
-    *("__doc__", "__firstlineno__", "__module__", "__qualname__", "__static_attributes__"),
-    *("__struct_config__", "__weakref__", "_abc_impl"),
-}
-_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType)
 _DEEPEST = 100
 
 
@@ -71,8 +84,8 @@ class Fingerprint(msgspec.Struct, frozen=True):
     """SHA-256 over the parts."""
     parts: dict[str, str]
     """`module.name` of a function, class or constant to its digest; `package name` to a version."""
-    opaque: tuple[str, ...]
-    """Types of values that could be told apart by nothing but their type."""
+    limits: tuple[Limit, ...] = ()
+    """What could not be followed."""
 
 
 def fingerprint(
@@ -88,7 +101,7 @@ def fingerprint(
         function: The function. One that a decorator wrapped is followed to the original, and to
             the `__depends__` that the decorator left on it.
         depends: What it depends on without naming it: functions, classes, modules, plain values,
-            or paths of files (by content).
+            or paths of files and folders (by content).
         version: Any text; another text is another fingerprint.
         digester: Lets frames and arrays that are reached as constants count by their content.
     """
@@ -101,7 +114,7 @@ def fingerprint(
     walk.finish()
     parts = dict(sorted(walk.parts.items()))
     digest = sha256_hex(*(f"{name}\0{value}".encode() for name, value in parts.items()))
-    return Fingerprint(digest, parts, tuple(sorted(walk.opaque)))
+    return Fingerprint(digest, parts, tuple(sorted(walk.limits)))
 
 
 class _Walk:
@@ -114,30 +127,37 @@ class _Walk:
 
     def __init__(self, home: str, digester: Digester | None) -> None:
         self.parts: dict[str, str] = {}
-        self.opaque: set[str] = set()
+        self.limits: set[Limit] = set()
         self._home = home
         self._digester = digester
         self._tokens: dict[int, str] = {}
         self._kept: list[object] = []  # what was seen stays alive, or its id() could be reused
         self._waiting: deque[tuple[str, Callable[[], Iterable[str]]]] = deque()
         self._depth = 0
+        self._here = "root"  # the part that is being described
+        self._annotations: dict[str, str] = {}
+        self._reads_annotations = False
+        self._entered: set[str] = set()  # modules whose statements were looked at
 
     def finish(self) -> None:
         """Compute the digests of all parts, also of those found on the way."""
         while self._waiting:
-            label, describe = self._waiting.popleft()
-            self.parts[label] = _short(*describe())
+            self._here, describe = self._waiting.popleft()
+            self.parts[self._here] = _short(*describe())
+        if self._reads_annotations:
+            noted = (f"{label}:{text}" for label, text in sorted(self._annotations.items()))
+            self.parts["annotations"] = _short(*noted)
 
     def token(self, value: object) -> str:
         """Describe a value in one text: equal texts, equal behaviour."""
-        if type(value) in _EXACT:
+        if type(value) in EXACT:
             return f"{type(value).__name__}:{value!r}"
         known = self._tokens.get(id(value))
         if known is not None:
             return known
         if self._depth >= _DEEPEST:
-            self.opaque.add(_type_name(value))
-            return f"deep:{_type_name(value)}"
+            self._limit(f"holds a {type_name(value)} too deep inside for its content to count")
+            return f"deep:{type_name(value)}"
         self._depth += 1
         try:
             return self._code_token(value) or self._data_token(value)
@@ -146,15 +166,18 @@ class _Walk:
 
     def dependency(self, item: object) -> str:
         """Describe what a user named as a dependency: a file counts by its content."""
-        if isinstance(item, Path) and item.is_file():
-            return sha256_hex(item.read_bytes())
-        return self.token(item)
+        if not isinstance(item, Path):
+            return self.token(item)
+        if item.is_dir():
+            inner = sorted(one for one in item.rglob("*") if one.is_file())
+            return str([(one.relative_to(item).as_posix(), _digest_file(one)) for one in inner])
+        return _digest_file(item) if item.is_file() else self.token(item)
 
     # -------------------------------------------------------------------- data
 
     def _data_token(self, value: object) -> str:
         # A container that holds itself is named by its type from the second time on.
-        self._know(value, f"again:{_type_name(value)}")
+        self._know(value, f"again:{type_name(value)}")
         try:
             return self._items(value) or self._instance(value)
         finally:
@@ -185,17 +208,17 @@ class _Walk:
     def _instance(self, value: object) -> str:
         kind = type(value)
         top = kind.__module__.partition(".")[0]
-        if top in _SPOKEN or isinstance(value, types.GenericAlias | types.UnionType):
-            return f"{_type_name(value)}:{value!r}"
-        if top in _AMBIENT:
-            return f"instance:{_type_name(value)}"
+        if top in SPOKEN or isinstance(value, types.GenericAlias | types.UnionType):
+            return f"{type_name(value)}:{value!r}"
+        if top in AMBIENT:
+            return f"instance:{type_name(value)}"
         digest = self._digester(value) if self._digester else None
         if digest is not None:
-            return f"content:{_type_name(value)}:{digest}"
-        state = _state_of(value)
+            return f"content:{type_name(value)}:{digest}"
+        state = state_of(value)
         if state is None:
             said = "" if self._origin(kind.__module__) == "project" else repr(value)
-            self.opaque.add(_type_name(value))
+            self._limit(f"holds a {type_name(value)}, told apart by nothing but its type")
             return f"instance:{self.token(kind)}:{'' if ' at 0x' in said else said}"
         return f"instance:{self.token(kind)}:{self.token(state)}"
 
@@ -211,7 +234,7 @@ class _Walk:
         if isinstance(value, types.BuiltinFunctionType):
             self._touch(str(value.__module__ or "builtins"))
             return f"builtin:{value.__module__}.{value.__qualname__}"
-        inner = _inside(value)
+        inner = inside(value)
         if inner is None:
             return None
         return f"{type(value).__name__}:{[self.token(item) for item in inner]}"
@@ -220,23 +243,33 @@ class _Walk:
         if self._origin_of_code(function) == "project":
             label = f"{label_of_module(function.__module__)}.{function.__qualname__}"
             return self._part(function, label, lambda: self._function_parts(function))
+        self._know(function, f"again:{function.__qualname__}")
         wrapped = cast("object", getattr(function, "__wrapped__", None))
         if not callable(wrapped):
             self._touch(str(function.__globals__.get("__name__", "")))
-            return f"function:{function.__module__}.{function.__qualname__}"
+            held = [self.token(item) for item in callables_held(function)]
+            return f"function:{function.__module__}.{function.__qualname__}{held or ''}"
         # A library's decorator around the user's function, with what it was given.
-        self._know(function, f"again:{function.__qualname__}")
-        left = (*_cells(function), cast("object", getattr(function, "__depends__", ())))
-        return f"wrapper:{[self.token(item) for item in (wrapped, *filter(_is_data, left))]}"
+        given = filter(is_data, cells_of(function))
+        held = [self.token(item) for item in (wrapped, *given, *callables_held(function))]
+        declared = cast("Iterable[object]", getattr(function, "__depends__", ()))
+        return f"wrapper:{held}{[self.dependency(item) for item in declared]}"
 
     def _function_parts(self, function: types.FunctionType) -> Iterator[str]:
-        code = function.__code__
+        code, names = function.__code__, function.__globals__
         source = source_of(code.co_filename)
         yield (source.function(code) if source else None) or bytecode(code)
         yield self.token(function.__defaults__)
         yield self.token(function.__kwdefaults__)
-        yield from (self.token(item) for item in _cells(function))
-        yield from self._follow(reach_of(code), function.__globals__)
+        yield from (self.token(item) for item in cells_of(function))
+        yield from self._follow(reach_of(code), names)
+        noted = source.annotations(code) if source else ""
+        if noted:
+            self._annotations[self._here] = noted
+        nodes = source.nodes(code) if source else []
+        yield from self._look(nodes, reach_of(code), names, function.__module__)
+        if source:
+            self._enter(source, function.__module__, names)
 
     def _class(self, kind: type) -> str:
         if self._origin(kind.__module__) == "project":
@@ -250,8 +283,8 @@ class _Walk:
         yield (source.class_(kind.__qualname__) if source else None) or ""
         yield from (self.token(base) for base in (*kind.__bases__, type(kind)))
         for name, member in sorted(vars(kind).items()):
-            is_told_by_text = isinstance(member, _DESCRIPTORS) or not _is_data(member)
-            if name not in _FURNITURE and not is_told_by_text:
+            is_told_by_text = isinstance(member, DESCRIPTORS) or not is_data(member)
+            if name not in FURNITURE and not is_told_by_text:
                 yield f"{name}={self.token(member)}"
 
     def _module(self, name: str) -> str:
@@ -270,11 +303,14 @@ class _Walk:
         if source:
             names = vars(sys.modules[name]) if name in sys.modules else {}
             yield from self._follow(source.reach(), names, place=name)
+            yield from self._look([source.tree], source.reach(), names, name)
+            self._enter(source, name, names)
 
     # --------------------------------------------------------------- references
 
     def _follow(self, reach: Reach, names: Mapping[str, object], place: str = "") -> Iterator[str]:
         """Yield what each reference is bound to, and meet it on the way."""
+        self._reads_annotations |= not READS_ANNOTATIONS.isdisjoint(reach.names)
         for chain in reach.chains:
             if chain[0] in names:
                 yield f"{'.'.join(chain)}={self._resolve(chain, names)}"
@@ -286,32 +322,93 @@ class _Walk:
     def _resolve(self, chain: tuple[str, ...], names: Mapping[str, object]) -> str:
         name, value = chain[0], names[chain[0]]
         for below in chain[1:]:
-            if not isinstance(value, types.ModuleType) or self._origin(value.__name__) != "project":
+            if not isinstance(value, types.ModuleType):
                 break
+            if self._origin(value.__name__) != "project":
+                return self.token(value) + self._replaced(value, chain)
             path = f"{value.__name__}.{below}"
             name, names = below, vars(value)
             value = names[below] if below in names else sys.modules.get(path)
             if value is None and below not in names:
-                return f"missing:{path}"
-        if _is_code(value):
-            return self.token(value)
+                # `__dict__`, or a name that the module's own `__getattr__` knows.
+                module = cast("str", names["__name__"])
+                is_told = below == "__dict__" or "__getattr__" in names
+                return self._module(module) if is_told else f"missing:{path}"
+        if is_code(value):
+            below = subclasses_of(value) if isinstance(value, type) else ()
+            found = [self.token(one) for one in below] if "__subclasses__" in chain else ""
+            return f"{self.token(value)}{found}"
         owner = str(names.get("__name__", ""))
         label = f"{label_of_module(owner)}.{name}"
         if label not in self.parts:
             self._wait(label, lambda: self._constant_parts(owner, name, value))
         return f"part:{label}"
 
+    def _replaced(self, module: types.ModuleType, chain: tuple[str, ...]) -> str:
+        """Return the token of the user's own function that stands in a library's module."""
+        value: object = module
+        for name in chain[1:]:
+            if not isinstance(value, types.ModuleType):
+                break
+            value = vars(value).get(name)
+        if isinstance(value, types.FunctionType) and self._origin_of_code(value) == "project":
+            return self.token(value)
+        return ""
+
     def _constant_parts(self, owner: str, name: str, value: object) -> Iterator[str]:
         digest = self._digester(value) if self._digester else None
         if digest is not None:
-            yield f"content:{_type_name(value)}:{digest}"
+            yield f"content:{type_name(value)}:{digest}"
             return
-        statements = () if _is_data(value) else _statements_of(owner, name)
+        statements = () if is_data(value) else _statements_of(owner, name)
         if not statements:
             yield self.token(value)
         for text, reach in statements:
             yield text
             yield from self._follow(reach, vars(sys.modules[owner]), place=owner)
+
+    # ------------------------------------------------------------------- limits
+
+    def _look(
+        self, nodes: Sequence[ast.AST], reach: Reach, names: Mapping[str, object], module: str
+    ) -> Iterator[str]:
+        """Note computed names, and follow those that turn out to be written down."""
+        is_suspicious = reach.may_patch or not SUSPICIOUS.isdisjoint(reach.names)
+        aliased = any(id(names.get(chain[0])) in WATCHED for chain in reach.chains)
+        if not is_suspicious and not aliased:
+            return
+        if not nodes:
+            for name in sorted(UNREADABLE & reach.names):
+                self._limit(f"uses {name}, and its source cannot be read")
+        looked = look(nodes, lambda chain: self._mean(chain, names))
+        for what, line in looked.found:
+            self._limit(what, line)
+        for name in looked.imports:
+            place = str(names.get("__package__") or module)
+            for found in meant_by_import(name, (), place):
+                yield f"import {found}={self._module(found)}"
+        if looked.uses_globals:
+            yield f"globals={self._module(module)}"
+
+    def _enter(self, source: Source, module: str, names: Mapping[str, object]) -> None:
+        """Look once at what a module's own statements replace in libraries."""
+        if module in self._entered:
+            return
+        self._entered.add(module)
+        for name, line, owner in patches_of(source.patches, lambda chain: self._mean(chain, names)):
+            place = str(getattr(owner, "__module__", getattr(owner, "__name__", "")))
+            if self._origin(place) != "project":
+                part = label_of_module(module)
+                self.limits.add(Limit(part, f"replaces {name} in a library", line))
+
+    def _mean(self, chain: tuple[str, ...], names: Mapping[str, object]) -> object:
+        value = names.get(chain[0], vars(builtins).get(chain[0]))
+        for below in chain[1:]:
+            value = vars(value).get(below) if isinstance(value, types.ModuleType) else None
+        return value
+
+    def _limit(self, what: str, line: int = 0) -> None:
+        self.limits.add(Limit(self._here, what, line))
 
     # -------------------------------------------------------------------- names
 
@@ -378,70 +475,9 @@ def _statements_of(module: str, name: str) -> tuple[tuple[str, Reach], ...]:
     return tuple(map(read_statement, source.binding(name)))
 
 
-def _cells(function: types.FunctionType) -> Iterator[object]:
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not filled yet
-            yield None
-
-
-def _inside(value: object) -> tuple[object, ...] | None:
-    """Return what a callable is made of, when it is made of other callables."""
-    match value:
-        case types.MethodType():
-            return (value.__func__, value.__self__)
-        case functools.partial():
-            return (value.func, value.args, value.keywords)
-        case property():
-            return (value.fget, value.fset, value.fdel)
-        case staticmethod() | classmethod():
-            return (cast("Any", value).__func__,)
-        case _:  # lru_cache, and whoever else follows functools.wraps
-            wrapped = cast("object", inspect.getattr_static(value, "__wrapped__", None))
-            return (wrapped,) if callable(wrapped) else None
-
-
-def _is_code(value: object) -> bool:
-    """Say whether a value is code: it becomes parts under its own name, not a constant."""
-    kinds = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
-    return isinstance(value, kinds) or _inside(value) is not None
-
-
-def _is_data(value: object) -> bool:
-    """Say whether a value's token tells all about it: code, plain data, the user's own objects."""
-    kind = type(value)
-    if kind in _EXACT or _is_code(value):
-        return True
-    plain = (enum.Enum, str, int, float, bytearray, tuple, list, set, frozenset, dict, deque)
-    if isinstance(value, (*plain, types.MappingProxyType, re.Pattern, PurePath)):
-        return True
-    top = kind.__module__.partition(".")[0]
-    return top in _SPOKEN or origin_of_module(kind.__module__) == "project"
-
-
-def _state_of(value: object) -> dict[str, object] | None:
-    """Return an object's attributes, None when it has none that can be listed."""
-    slots = [
-        name
-        for kind in type(value).__mro__
-        for name in _names(vars(kind).get("__slots__", ()))
-        if name not in {"__dict__", "__weakref__"}
-    ]
-    slots += _names(getattr(type(value), "__struct_fields__", ()))
-    own: object = getattr(value, "__dict__", None)
-    if not slots and not isinstance(own, dict):
-        return None
-    state = {name: cast("object", getattr(value, name, None)) for name in slots}
-    return state | (cast("dict[str, object]", own) if isinstance(own, dict) else {})
-
-
-def _names(slots: object) -> tuple[str, ...]:
-    return (slots,) if isinstance(slots, str) else tuple(cast("Iterable[str]", slots))
-
-
-def _type_name(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _short(*texts: str) -> str:
