@@ -22,6 +22,12 @@ class StepDone(Fact, frozen=True, kw_only=True):
     status: Literal["run", "remembered"]
     seconds: float
     output: Output | None = None
+    arguments: dict[str, str] = {}
+    """Content digests by parameter."""
+    shown: dict[str, str] = {}
+    """The arguments in at most 200 characters each, for people."""
+    warnings: tuple[str, ...] = ()
+    """What its key does not cover: code that could not be followed, files that were read."""
 
 
 class EffectBegun(Fact, frozen=True, kw_only=True):

@@ -164,15 +164,19 @@ class Memo:
         """Return the last call of a step in a flow, None when there was none."""
         where = {"project": self._scope.project, "flow": flow, "step": step}
         for row in self._stores.views.find(_LAST.name, where=where, limit=1):
-            code = {"project": self._scope.project, "code": row["code"]}
-            found = self._stores.views.find(_CODES.name, where=code, limit=1)
-            parts = next((item["parts"] for item in found), "{}")
             return LastCall(
                 row["key"],
-                msgspec.json.decode(parts, type=dict[str, str]),
+                self.parts(row["code"]),
                 msgspec.json.decode(row["arguments"], type=dict[str, str]),
             )
         return None
+
+    def parts(self, code: str) -> dict[str, str]:
+        """Return the parts of some code by its digest; empty when nobody recorded them."""
+        where = {"project": self._scope.project, "code": code}
+        found = self._stores.views.find(_CODES.name, where=where, limit=1)
+        parts = next((item["parts"] for item in found), "{}")
+        return msgspec.json.decode(parts, type=dict[str, str])
 
 
 def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:

@@ -7,9 +7,11 @@ that remembers sees exactly what the run that made it saw.
 """
 
 import inspect
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from time import monotonic
 from typing import Literal
 
@@ -22,19 +24,25 @@ from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
 from trivet.pipelines.facts import EffectBegun, StepDone
 from trivet.pipelines.memo import CallRecord, Known, Memo
+from trivet.pipelines.reads import describe_reads, watch_reads
+from trivet.pipelines.showing import show_arguments
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Run
+
+_log = logging.getLogger("trivet.pipelines")
 
 
 class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a run, for whoever shows its progress."""
 
-    kind: Literal["started", "done", "remembered", "retried", "failed"]
+    kind: Literal["started", "done", "remembered", "retried", "failed", "warned"]
+    """`warned`: something that the step's key does not cover, in `text`; told once a run."""
     run: str
     step: str
     seconds: float = 0.0
     """Since the call began."""
     error: str = ""
+    text: str = ""
 
 
 OnEvent = Callable[[StepEvent], None]
@@ -48,6 +56,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     code: Fingerprint
     arguments: dict[str, str]
     """Content digests by parameter."""
+    shown: dict[str, str]
+    """The arguments in a few words each."""
+    depends_on: tuple[object, ...]
+    """The arguments and what was declared beside them: whatever the key covers."""
 
 
 class Keys:
@@ -65,14 +77,22 @@ class Keys:
         Raises:
             Invalid: An argument has no content that could be known, or does not fit the function.
         """
+        bound = bind(definition, args, kwargs)
         arguments = {
             name: self._values.digest(value, f"argument {name!r} of step {definition.name!r}")
-            for name, value in bind(definition, args, kwargs).items()
+            for name, value in bound.items()
         }
         code = self.code(definition)
         parts = [code.digest, definition.name, *(f"{n}={d}" for n, d in arguments.items())]
         key = sha256_hex(*(part.encode() for part in parts))
-        return Ask(definition=definition, key=key, code=code, arguments=arguments)
+        return Ask(
+            definition=definition,
+            key=key,
+            code=code,
+            arguments=arguments,
+            shown=show_arguments(bound),
+            depends_on=(*bound.values(), *definition.depends),
+        )
 
     def code(self, definition: Definition) -> Fingerprint:
         """Return the fingerprint of a step's reachable code."""
@@ -123,6 +143,7 @@ class RunUnderWay:
         memo: What is known.
         values: How values are kept.
         log: Appends points to the run's series.
+        folder: The project's folder.
         on_event: Told of each step's progress.
     """
 
@@ -134,8 +155,11 @@ class RunUnderWay:
         memo: Memo,
         values: Values,
         log: Callable[[Mapping[str, float], int], None],
+        folder: Path,
         on_event: OnEvent | None = None,
     ) -> None:
+        self._folder = folder
+        self._warned: set[str] = set()
         self._failure: tuple[BaseException | None, str] = (None, "")
         self._run = run
         self._request = request
@@ -160,10 +184,12 @@ class RunUnderWay:
         ask = self._keys.ask(definition, args, kwargs)
         if definition.kind == "effect":
             ask = self._effect(ask)
+        warnings = tuple(limit.text for limit in ask.code.limits)
+        self._warn(definition.name, warnings)
         found = recall(self._memo, self._values, ask.key)
         if found is None:
             return self._make(ask, args, kwargs, began)
-        self._record(ask, "remembered", known=found.known, began=began)
+        self._record(ask, "remembered", known=found.known, began=began, warnings=warnings)
         return found.value
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -196,7 +222,7 @@ class RunUnderWay:
             caller=self,
         )
         try:
-            with entered(inside):
+            with entered(inside), watch_reads(self._folder) as reads:
                 value = call_with_retries(
                     ask.definition,
                     args,
@@ -207,8 +233,13 @@ class RunUnderWay:
         except BaseException as error:
             self._note_failure(error, name, began)
             raise
+        warnings = tuple(limit.text for limit in ask.code.limits)
+        undeclared = () if is_effect else reads.undeclared(ask.depends_on)
+        if undeclared:
+            warnings += (describe_reads(name, undeclared),)
+            self._warn(name, warnings)
         output = self._memo.keep(name, form)
-        self._record(ask, "run", known=Known("", output), began=began)
+        self._record(ask, "run", known=Known("", output), began=began, warnings=warnings)
         return self._values.load(form)
 
     def _effect(self, ask: Ask) -> Ask:
@@ -235,6 +266,7 @@ class RunUnderWay:
         *,
         known: Known,
         began: float,
+        warnings: tuple[str, ...],
     ) -> None:
         seconds = monotonic() - began
         done = StepDone(
@@ -246,12 +278,26 @@ class RunUnderWay:
             status=status,
             seconds=seconds,
             output=known.output,
+            arguments=ask.arguments,
+            shown=ask.shown,
+            warnings=warnings,
         )
         parents = (self._run.id, known.step) if known.step else (self._run.id,)
         self._memo.record(
             CallRecord(done=done, parents=parents, parts=ask.code.parts, arguments=ask.arguments)
         )
         self._tell("done" if status == "run" else "remembered", done.step, began)
+
+    def _warn(self, step: str, texts: tuple[str, ...]) -> None:
+        """Tell of what a key does not cover, each once a run."""
+        for text in texts:
+            with self._lock:
+                is_new = text not in self._warned
+                self._warned.add(text)
+            if is_new and self._on_event is not None:
+                self._on_event(StepEvent(kind="warned", run=self._run.id, step=step, text=text))
+            elif is_new:
+                _log.warning("%s", text)
 
     def _note_failure(self, error: BaseException, name: str, began: float) -> None:
         if self._failure[0] is not error:  # the innermost step is where it happened

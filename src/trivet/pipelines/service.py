@@ -107,6 +107,7 @@ class PipelinesService:
                 memo=self._memo,
                 values=self._values,
                 log=lambda metrics, step: self._tracking.log(run.id, metrics, step=step),
+                folder=self._folder,
                 on_event=on_event,
             )
             return self._run(definition, inputs, caller, run)
