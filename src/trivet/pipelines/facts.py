@@ -27,7 +27,7 @@ class StepDone(Fact, frozen=True, kw_only=True):
     shown: dict[str, str] = {}
     """The arguments in at most 200 characters each, for people."""
     warnings: tuple[str, ...] = ()
-    """What its key does not cover: code that could not be followed, files that were read."""
+    """What its key does not cover, as it was noticed when it was made: files that were read."""
 
 
 class EffectBegun(Fact, frozen=True, kw_only=True):

@@ -4,18 +4,19 @@ Bytes are stored first; then one commit holds the step's fact and the rows that 
 result whose row was lost is found by the fact, one whose bytes are gone counts as not known.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from trivet.core.errors import NotFound
-from trivet.core.facts import Scope, ViewPut, draft, read
+from trivet.core.facts import Entry, Scope, ViewPut, draft, read
 from trivet.core.ports import Stores, View
 from trivet.core.trees import load_tree, store_tree
 from trivet.pipelines.facts import EffectBegun, StepDone
 from trivet.pipelines.values import Form
 from trivet.tracking.facts import Output
 
+_decode_warnings = msgspec.json.Decoder(tuple[str, ...]).decode
 _RESULTS = View(
     name="step_results",
     columns={
@@ -26,6 +27,7 @@ _RESULTS = View(
         "format": "text",
         "digest": "text",
         "size_bytes": "integer",
+        "warnings": "text",
     },
     key=("project", "key"),
 )
@@ -53,6 +55,8 @@ class Known(msgspec.Struct, frozen=True):
 
     step: str
     output: Output
+    warnings: tuple[str, ...] = ()
+    """What its key does not cover, as it was noticed when it was made."""
 
 
 class LastCall(msgspec.Struct, frozen=True):
@@ -103,14 +107,14 @@ class Memo:
                 digest=row["digest"],
                 size_bytes=row["size_bytes"],
             )
-            return Known(row["step"], output)
+            return Known(row["step"], output, _decode_warnings(row["warnings"]))
         page = self._stores.ledger.find(
             StepDone.KIND, where={"key": key}, project=self._scope.project, limit=1
         )
         for entry in page.entries:
             done = read(entry, StepDone) if entry.payload is not None else None
             if done is not None and done.output is not None:
-                return Known(entry.id, done.output)
+                return Known(entry.id, done.output, done.warnings)
         return None
 
     def load(self, output: Output) -> Form | None:
@@ -148,7 +152,14 @@ class Memo:
             rows.append(ViewPut(view=_CODES.name, row=row))
         if done.status == "run" and done.output is not None:
             output = msgspec.structs.asdict(done.output)
-            row = {"project": project, "key": done.key, "step": fact.id, **output}
+            warnings = msgspec.json.encode(done.warnings).decode()
+            row = {
+                "project": project,
+                "key": done.key,
+                "step": fact.id,
+                "warnings": warnings,
+                **output,
+            }
             rows.append(ViewPut(view=_RESULTS.name, row=row))
         reason = f"step {done.step} of {done.flow} {done.status}"
         self._stores.ledger.commit(self._scope.batch(reason, [fact], rows=rows))
@@ -181,6 +192,11 @@ class Memo:
 
 def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:
     """Yield the steps of a run in the order they ended."""
+    return (done for _, done in step_entries_of(stores, project, run))
+
+
+def step_entries_of(stores: Stores, project: str, run: str) -> Iterator[tuple[Entry, StepDone]]:
+    """Yield the steps of a run in the order they ended, with their place in the ledger."""
     after: int | None = None
     while True:
         page = stores.ledger.find(
@@ -191,7 +207,9 @@ def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:
             limit=1000,
             newest_first=False,
         )
-        yield from (read(entry, StepDone) for entry in page.entries if entry.payload is not None)
+        for entry in page.entries:
+            if entry.payload is not None:
+                yield entry, read(entry, StepDone)
         after = page.after
         if after is None:
             return

@@ -184,12 +184,13 @@ class RunUnderWay:
         ask = self._keys.ask(definition, args, kwargs)
         if definition.kind == "effect":
             ask = self._effect(ask)
-        warnings = tuple(limit.text for limit in ask.code.limits)
-        self._warn(definition.name, warnings)
+        self._warn(definition.name, tuple(limit.text for limit in ask.code.limits))
         found = recall(self._memo, self._values, ask.key)
         if found is None:
             return self._make(ask, args, kwargs, began)
-        self._record(ask, "remembered", known=found.known, began=began, warnings=warnings)
+        # What it read when it was made may have changed since: say so again.
+        self._warn(definition.name, found.known.warnings)
+        self._record(ask, "remembered", known=found.known, began=began)
         return found.value
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -233,13 +234,11 @@ class RunUnderWay:
         except BaseException as error:
             self._note_failure(error, name, began)
             raise
-        warnings = tuple(limit.text for limit in ask.code.limits)
         undeclared = () if is_effect else reads.undeclared(ask.depends_on)
-        if undeclared:
-            warnings += (describe_reads(name, undeclared),)
-            self._warn(name, warnings)
+        warnings = (describe_reads(name, undeclared),) if undeclared else ()
+        self._warn(name, warnings)
         output = self._memo.keep(name, form)
-        self._record(ask, "run", known=Known("", output), began=began, warnings=warnings)
+        self._record(ask, "run", known=Known("", output, warnings), began=began)
         return self._values.load(form)
 
     def _effect(self, ask: Ask) -> Ask:
@@ -266,7 +265,6 @@ class RunUnderWay:
         *,
         known: Known,
         began: float,
-        warnings: tuple[str, ...],
     ) -> None:
         seconds = monotonic() - began
         done = StepDone(
@@ -280,7 +278,7 @@ class RunUnderWay:
             output=known.output,
             arguments=ask.arguments,
             shown=ask.shown,
-            warnings=warnings,
+            warnings=known.warnings,
         )
         parents = (self._run.id, known.step) if known.step else (self._run.id,)
         self._memo.record(

@@ -14,13 +14,15 @@ from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.facts import StepDone
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
+from trivet.pipelines.inquiry import Inquiry
 from trivet.pipelines.loading import flow_of, load_flow, name_of
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
 from trivet.pipelines.requests import read_request
-from trivet.pipelines.running import OnEvent, RunUnderWay
+from trivet.pipelines.running import Keys, OnEvent, RunUnderWay
 from trivet.pipelines.values import Values
+from trivet.pipelines.why import StepWhy
 from trivet.tracking.facts import Output, Run, RunStatus
 from trivet.tracking.service import TrackingService
 
@@ -128,6 +130,37 @@ class PipelinesService:
             inputs = resolver.resolve(definition.function, parameters)
             planner = Planner(_run_name(definition), self._memo, self._values)
             return planner.plan(definition.function, inputs.arguments)
+
+    def why(self, step: str) -> StepWhy:
+        """Say why a step was run, or will be: what changed since or before its last call.
+
+        When its code as it is now is not that of its last call, the two are compared; otherwise
+        its last call and the nearest call before, in the run before if that called it. What is
+        compared is code, packages, declared dependencies, and, between calls, arguments.
+
+        The flow's module is imported, no step is run.
+
+        Args:
+            step: `flow.step`, such as `main.fit`; `module:flow.step` works too.
+
+        Raises:
+            Invalid: The name has another form.
+            NotFound: No run of this flow finished such a step.
+
+        Example:
+            >>> ws.pipelines.why("main.fit").changes  # doctest: +SKIP
+            (Change(kind='constant', name='pipeline.RATE', ...),)
+        """
+        self._memo.prepare()
+        inquiry = Inquiry(
+            self._stores,
+            self._scope,
+            self._tracking,
+            memo=self._memo,
+            code_of=Keys(self._values).code,
+            folder=self._folder,
+        )
+        return inquiry.why(step)
 
     def execute(self, body: bytes, *, request: str, on_event: OnEvent | None = None) -> Run:
         """Run what a task of queue `runs` asks for.

@@ -226,6 +226,14 @@ def test_the_warning_stays_with_the_step_and_without_a_listener_it_is_logged(
     assert "data.csv" in step.warnings[0]
 
 
+def test_a_result_that_is_remembered_is_told_of_again(told: Told) -> None:
+    told.file("data.csv")
+    text = STEP.format(body="return (HERE / 'data.csv').read_text()")
+    first = told.by(text)
+    told.file("data.csv", "2\n")
+    assert told.by(text) == first != []
+
+
 def test_code_that_cannot_be_followed_is_told_of_in_every_run_and_in_the_plan(told: Told) -> None:
     text = STEP.format(body="return eval('1 + 1')")
     said = "pipeline.load runs text as code (eval) (line 6)"
