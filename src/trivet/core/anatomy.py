@@ -6,7 +6,7 @@ import inspect
 import re
 import types
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, cast
 
@@ -106,6 +106,35 @@ def state_of(value: object) -> dict[str, object] | None:
         return None
     state = {name: cast("object", getattr(value, name, None)) for name in slots}
     return state | (cast("dict[str, object]", own) if isinstance(own, dict) else {})
+
+
+def describe_items(value: object, token: Callable[[object], str]) -> str | None:
+    """Describe plain data by what is in it; None when it is none.
+
+    Args:
+        value: The value.
+        token: Describes what is inside.
+    """
+    kind = type(value)
+    match value:
+        case enum.Enum():
+            said = f"{value.name}={token(value.value)}"
+        case bytearray() | str() | int() | float() | PurePath():
+            said = repr(value)
+        case tuple() | list() | deque():
+            items = cast("Iterable[object]", value)
+            said = str([token(item) for item in items])
+        case set() | frozenset():
+            members = cast("Iterable[object]", value)
+            said = str(sorted(token(item) for item in members))
+        case dict() | types.MappingProxyType():
+            pairs = cast("Mapping[object, object]", value).items()
+            said = str([(token(k), token(v)) for k, v in pairs])
+        case re.Pattern():
+            said = repr((cast("re.Pattern[str]", value).pattern, value.flags))
+        case _:
+            return None
+    return f"{token(kind)}:{said}"
 
 
 def type_name(value: object) -> str:
