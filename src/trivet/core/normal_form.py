@@ -5,6 +5,7 @@ import copy
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DOCUMENTED = (*FUNCTIONS, ast.ClassDef, ast.Module)
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _INERT = {
     *("abstractmethod", "cache", "cached_property", "classmethod", "contextmanager", "dataclass"),
     *("effect", "flow", "lru_cache", "override", "property", "setter", "staticmethod", "step"),
@@ -27,54 +28,52 @@ def dump(node: ast.AST) -> str:
 def normalise(tree: ast.Module) -> dict[ast.AST, str]:
     """Bring a file's syntax into its normal form, in place.
 
+    Annotations go wherever nothing but a type checker reads them. Those of local variables are
+    never evaluated. Those of a function stay below a decorator that is not known to leave them
+    alone, and in a class that inherits or is decorated so.
+
     Returns:
         The annotations that were taken away, by function.
     """
-    _forget_docstrings(tree)
-    taken: dict[ast.AST, str] = {}
-    _ForgetAnnotations(taken).visit(tree)
-    return taken
+    normaliser = _Normaliser()
+    normaliser.enter(tree, in_function=False, reader=False)
+    return normaliser.taken
 
 
-class _ForgetAnnotations(ast.NodeTransformer):
-    """Takes annotations away wherever nothing but a type checker reads them.
+class _Normaliser:
+    """Walks over statements alone: expressions hold neither docstrings nor annotations."""
 
-    Those of local variables are never evaluated. Those of a function stay below a decorator that
-    is not known to leave them alone, and in a class that inherits or is decorated so.
-    """
+    def __init__(self) -> None:
+        self.taken: dict[ast.AST, str] = {}
 
-    def __init__(self, taken: dict[ast.AST, str]) -> None:
-        self._taken = taken
-        self._in_function = False
-        self._read_by_class = False
+    def enter(self, node: ast.AST, *, in_function: bool, reader: bool) -> None:
+        """Normalise what is inside a node.
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # ast's own
-        before = self._in_function, self._read_by_class
-        self._in_function = False
-        self._read_by_class = bool(node.bases or node.keywords) or not _is_inert(node)
-        self.generic_visit(node)
-        self._in_function, self._read_by_class = before
-        return node
+        Args:
+            node: Something with statements in it.
+            in_function: Whether these are statements of a function.
+            reader: Whether it is a class that may read the annotations of its methods.
+        """
+        if isinstance(node, _DOCUMENTED):
+            _forget_docstring(node)
+        for field in _BLOCKS:
+            inner: list[ast.AST] | None = getattr(node, field, None)
+            if isinstance(inner, list):
+                inner[:] = [self._visit(one, in_function, reader) for one in inner]
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # ast's own
-        return self._function(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # ast's own
-        return self._function(node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:  # ast's own
-        self.generic_visit(node)
-        if not self._in_function or node.value is None:
-            return node
-        return ast.copy_location(ast.Assign([node.target], node.value), node)
-
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
-        before = self._in_function, self._read_by_class
-        if not self._read_by_class and _is_inert(node):
-            self._take(node)
-        self._in_function, self._read_by_class = True, False
-        self.generic_visit(node)
-        self._in_function, self._read_by_class = before
+    def _visit(self, node: ast.AST, in_function: bool, reader: bool) -> ast.AST:  # noqa: FBT001  # where it is
+        if isinstance(node, FUNCTIONS):
+            if not reader and _is_inert(node):
+                self._take(node)
+            self.enter(node, in_function=True, reader=False)
+        elif isinstance(node, ast.ClassDef):
+            reads = bool(node.bases or node.keywords) or not _is_inert(node)
+            self.enter(node, in_function=False, reader=reads)
+        elif isinstance(node, ast.AnnAssign):
+            if in_function and node.value is not None:
+                return ast.copy_location(ast.Assign([node.target], node.value), node)
+        else:
+            self.enter(node, in_function=in_function, reader=reader)
         return node
 
     def _take(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -85,7 +84,7 @@ class _ForgetAnnotations(ast.NodeTransformer):
         if node.returns:
             notes.append(("return", node.returns))
         if notes:
-            self._taken[node] = repr([(name, ast.dump(note)) for name, note in notes])
+            self.taken[node] = repr([(name, ast.dump(note)) for name, note in notes])
         for one in named:
             one.annotation = None
         node.returns = None
@@ -100,9 +99,13 @@ def _is_inert(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bo
     return True
 
 
-def _forget_docstrings(tree: ast.AST) -> None:
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body[:1] = (
-                [] if len(node.body) > 1 else [ast.copy_location(ast.Pass(), node.body[0])]
-            )
+def _forget_docstring(
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module,
+) -> None:
+    match node.body:
+        case [ast.Expr(value=ast.Constant(value=str())) as said]:
+            node.body[:] = [ast.copy_location(ast.Pass(), said)]
+        case [ast.Expr(value=ast.Constant(value=str())), *_]:
+            del node.body[0]
+        case _:
+            pass
