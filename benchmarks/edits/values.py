@@ -152,6 +152,38 @@ ARGUMENTS = (
         imports="from pathlib import Path",
     ),
     edit(
+        "a method of an argument's class",
+        """
+        import msgspec
+        class Options(msgspec.Struct):
+            by: int
+            def times(self, x):
+                return x * self.by
+        from trivet.pipelines.materialisers import records, register
+        register(records(Options))
+        def compute(options):
+            return options.times(3)
+        """,
+        ("x * self.by", "x + self.by"),
+        argument="work.Options(by=2)",
+    ),
+    edit(
+        "a method of the class of a constant that is known by content",
+        """
+        import msgspec
+        class Options(msgspec.Struct):
+            by: int
+            def times(self, x):
+                return x * self.by
+        from trivet.pipelines.materialisers import records, register
+        register(records(Options))
+        OPTIONS = Options(by=2)
+        def compute(x):
+            return OPTIONS.times(x)
+        """,
+        ("x * self.by", "x + self.by"),
+    ),
+    edit(
         "a value of the user's own class",
         """
         import msgspec

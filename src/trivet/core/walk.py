@@ -132,15 +132,23 @@ class Walk:
             return f"{type_name(value)}:{value!r}"
         if top in AMBIENT:
             return f"instance:{type_name(value)}"
-        digest = self._digester(value) if self._digester else None
-        if digest is not None:
-            return f"content:{type_name(value)}:{digest}"
+        content = self._content(value)
+        if content is not None:
+            return content
         state = state_of(value)
         if state is None:
             said = "" if self._origin(kind.__module__) == "project" else repr(value)
             self._limit(f"holds a {type_name(value)}, told apart by nothing but its type")
             return f"instance:{self.token(kind)}:{'' if ' at 0x' in said else said}"
         return f"instance:{self.token(kind)}:{self.token(state)}"
+
+    def _content(self, value: object) -> str | None:
+        """Describe a value that somebody knows by its content, with its class if that is code."""
+        digest = self._digester(value) if self._digester else None
+        if digest is None:
+            return None
+        is_own = self._origin(type(value).__module__) == "project"
+        return f"content:{self.token(type(value)) if is_own else type_name(value)}:{digest}"
 
     # -------------------------------------------------------------------- code
 
@@ -276,9 +284,9 @@ class Walk:
         return ""
 
     def _constant_parts(self, owner: str, name: str, value: object) -> Iterator[str]:
-        digest = self._digester(value) if self._digester else None
-        if digest is not None:
-            yield f"content:{type_name(value)}:{digest}"
+        content = self._content(value)
+        if content is not None:
+            yield content
             return
         statements = () if is_data(value) else _statements_of(owner, name)
         if not statements:

@@ -2,8 +2,9 @@
 
 Python reports every file that it opens to an audit hook (PEP 578). The hook is installed once, with
 the first step of a process, and returns at once while no step runs. It sees what is opened through
-Python: `open`, `pathlib`, `csv`, `json`, NumPy, pandas. It does *not* see files that native code
-opens by itself (the readers of Polars, PyArrow, DuckDB and HDF5), nor what another process reads.
+Python: `open`, `pathlib`, `csv`, `json`, `sqlite3`, NumPy, the CSV reader of pandas. It does *not*
+see files that native code opens by itself (the readers of Polars, PyArrow, DuckDB and HDF5), nor
+what another process reads.
 
 Not told of: the installation of Python and its packages, imports, the system's folders, hidden
 folders (caches and settings of libraries, Trivet's own), what a library reads while it is
@@ -30,6 +31,7 @@ _SOURCES = (".py", ".pyc", ".pyi", ".pyd", ".so", ".dll", ".dylib")
 _SYSTEM = ("/proc/", "/dev/", "/sys/", "/etc/", "/usr/", "/lib/", "/lib64/", "/run/", "/System/")
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _OWN = str(Path(__file__).resolve().parent.parent) + os.sep
+_EVENTS = frozenset({"open", "sqlite3.connect"})
 _MOST_FILES = 1000
 _MOST_NAMED = 5
 _DEEPEST = 5
@@ -149,9 +151,9 @@ def _places(folder: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
-    if not _active or event != "open":
+    if not _active or event not in _EVENTS:
         return
-    path, mode, flags = arguments
+    path, mode, flags = arguments if event == "open" else (arguments[0], "r", 0)
     if not isinstance(path, str | bytes | os.PathLike) or not _is_reading(mode, flags):
         return
     reads = _current.get() or (_active[0] if len(_active) == 1 else None)

@@ -49,6 +49,7 @@ STEP = "@step\ndef load(x=1):\n    {body}\n@flow\ndef main():\n    return {{'a':
         "return (HERE / 'data.csv').read_text()",
         "with open(str(HERE / 'data.csv')) as f: return f.read()",
         "with open(str(HERE / 'data.csv').encode(), 'rb') as f: return f.read()",
+        "import sqlite3; sqlite3.connect(HERE / 'data.csv').close()",
         "import os; f = os.open(HERE / 'data.csv', os.O_RDONLY); os.close(f)",
         "import numpy as np; return float(np.loadtxt(HERE / 'data.csv'))",
         "import pandas as pd; return int(pd.read_csv(HERE / 'data.csv', header=None).size)",
