@@ -28,6 +28,7 @@ _WORDS = {
     "remembered": "remembered",
     "retried": "again",
     "failed": "FAILED",
+    "warned": "warning",
 }
 
 
@@ -81,6 +82,9 @@ def _plan(ws: Workspace, options: Namespace) -> Answer:
     text = table(("step", "would", "because"), rows)
     if not plan.complete:
         text += "\nfurther steps depend on values that nobody has yet"
+    if plan.limits:
+        text += "\n\nnot covered by the steps' keys (remedy: depends= or version=):"
+        text += "".join(f"\n  {limit}" for limit in plan.limits)
     return Answer(plan, text)
 
 
@@ -148,6 +152,8 @@ def _show_event(event: StepEvent) -> None:
     if event.kind == "started":
         return
     seconds = f"{event.seconds:7.2f} s" if event.kind != "remembered" else ""
+    if event.kind == "warned":
+        seconds = event.text
     line = f"{time.strftime('%H:%M:%S')}  {event.step:<20} {_WORDS[event.kind]:<11} {seconds}"
     print(line.rstrip(), file=sys.stderr, flush=True)
 

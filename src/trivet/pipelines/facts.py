@@ -38,7 +38,9 @@ class StepDone(Fact, frozen=True, kw_only=True):
     arguments: dict[str, str] = {}
     """Content digests by parameter."""
     shown: dict[str, str] = {}
-    """Arguments as a person reads them, where they are short and plain."""
+    """The arguments in at most 200 characters each, for people."""
+    warnings: tuple[str, ...] = ()
+    """What its key does not cover, as it was noticed when it was made: files that were read."""
 
 
 class StepCode(Fact, frozen=True, kw_only=True):

@@ -11,10 +11,8 @@ from trivet.core.fingerprint import Fingerprint, fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.context import Definition
 from trivet.pipelines.memo import Known, Memo
+from trivet.pipelines.showing import show_arguments
 from trivet.pipelines.values import Values
-
-_SHOWN_CHARACTERS = 200
-_PLAIN = (type(None), bool, int, float, str)
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +24,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, str]
     """Content digests by parameter."""
     shown: dict[str, str]
-    """Short plain arguments as a person reads them."""
+    """The arguments in a few words each."""
+    depends_on: tuple[object, ...]
+    """The arguments and what was declared beside them: whatever the key covers."""
 
 
 class Keys:
@@ -52,8 +52,14 @@ class Keys:
         code = self.code(definition)
         parts = [code.digest, definition.name, *(f"{n}={d}" for n, d in arguments.items())]
         key = sha256_hex(*(part.encode() for part in parts))
-        shown = {name: text for name, value in bound.items() if (text := _show(value)) is not None}
-        return Ask(definition=definition, key=key, code=code, arguments=arguments, shown=shown)
+        return Ask(
+            definition=definition,
+            key=key,
+            code=code,
+            arguments=arguments,
+            shown=show_arguments(bound),
+            depends_on=(*bound.values(), *definition.depends),
+        )
 
     def code(self, definition: Definition) -> Fingerprint:
         """Return the fingerprint of a step's reachable code."""
@@ -123,11 +129,3 @@ def _signature(function: Callable[..., object]) -> inspect.Signature | None:
         return inspect.signature(function)
     except (ValueError, TypeError):  # some built-in functions have none
         return None
-
-
-def _show(value: object) -> str | None:
-    """Return a short plain value as text, None when it is long or of another kind."""
-    if type(value) not in _PLAIN or (type(value) is str and len(value) > _SHOWN_CHARACTERS):
-        return None
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else None

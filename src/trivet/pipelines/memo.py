@@ -5,12 +5,12 @@ the fact that names them. A result whose bytes are gone counts as not known. Fac
 wait for the disk (`Ledger.commit`, `synced=False`): what a power cut takes is made again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from trivet.core.errors import Conflict, NotFound
-from trivet.core.facts import Draft, Scope, TaskMove, draft, read
+from trivet.core.facts import Draft, Entry, Scope, TaskMove, draft, read
 from trivet.core.ids import sha256_hex
 from trivet.core.ports import Stores
 from trivet.core.trees import load_tree, store_tree
@@ -210,6 +210,11 @@ class Memo:
 
 def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:
     """Yield the steps of a run in the order they ended."""
+    return (done for _, done in step_entries_of(stores, project, run))
+
+
+def step_entries_of(stores: Stores, project: str, run: str) -> Iterator[tuple[Entry, StepDone]]:
+    """Yield the steps of a run in the order they ended, with their entries."""
     after: int | None = None
     while True:
         page = stores.ledger.find(
@@ -220,7 +225,8 @@ def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:
             limit=1000,
             newest_first=False,
         )
-        yield from (read(entry, StepDone) for entry in page.entries if entry.payload is not None)
+        known = (entry for entry in page.entries if entry.payload is not None)
+        yield from ((entry, read(entry, StepDone)) for entry in known)
         after = page.after
         if after is None:
             return

@@ -6,10 +6,12 @@ value is recorded before it is handed on, and what the flow gets is always the *
 run that remembers sees exactly what the run that made it saw.
 """
 
+import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import Literal
 
@@ -24,8 +26,11 @@ from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.keys import Ask, Keys, Recalled, recall
 from trivet.pipelines.limits import Limits
 from trivet.pipelines.memo import Gathered, Kept, Known, Memo, is_made_elsewhere
+from trivet.pipelines.reads import describe_reads, watch_reads
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Run
+
+_log = logging.getLogger("trivet.pipelines")
 
 _GATHERED = 200
 _GATHERED_S = 0.2
@@ -35,12 +40,14 @@ _ERROR_CHARACTERS = 2000
 class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a run, for whoever shows its progress."""
 
-    kind: Literal["started", "done", "remembered", "retried", "failed"]
+    kind: Literal["started", "done", "remembered", "retried", "failed", "warned"]
+    """`warned`: something that the step's key does not cover, in `text`; told once a run."""
     run: str
     step: str
     seconds: float = 0.0
     """Since the call began; of one that was remembered, how long making it took."""
     error: str = ""
+    text: str = ""
 
 
 OnEvent = Callable[[StepEvent], None]
@@ -57,7 +64,9 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Means(msgspec.Struct, frozen=True):
-    """What runs of a project work with: what is known, how values are kept, limits by name."""
+    """What runs of a project work with: its folder, what is known, how values are kept, limits."""
+
+    folder: Path
 
     memo: Memo
     values: Values
@@ -89,6 +98,7 @@ class RunUnderWay:
         self._failure: tuple[BaseException | None, str] = (None, "")
         self._run = run
         self._right = right
+        self._folder = means.folder
         self._memo = means.memo
         self._values = means.values
         self._limits = means.limits
@@ -97,6 +107,7 @@ class RunUnderWay:
         self._on_event = on_event
         self._again = frozenset(again)
         self._effects: Counter[str] = Counter()
+        self._warned: set[str] = set()
         self._makers: dict[str, str] = {}
         self._gathered: list[Gathered] = []
         self._gathered_since = 0.0
@@ -116,6 +127,7 @@ class RunUnderWay:
         ask = self._keys.ask(definition, args, kwargs)
         if definition.kind == "effect":
             ask = self._effect(ask)
+        self._warn(definition.name, (limit.text for limit in ask.code.limits))
         known = self._memo.find(ask.key)
         if definition.name not in self._again:
             found = recall(self._memo, self._values, known)
@@ -144,7 +156,11 @@ class RunUnderWay:
     # ------------------------------------------------------------ remembering
 
     def _remember(self, ask: Ask, found: Recalled, began: float) -> object:
-        done = self._done(ask, "remembered", Kept(found.known.done.output, None), began)
+        # What it read when it was made may have changed since: say so again.
+        warnings = found.known.done.warnings
+        self._warn(ask.definition.name, warnings)
+        kept = Kept(found.known.done.output, None)
+        done = self._done(ask, "remembered", kept, began, warnings=warnings)
         self._gather(done, (self._run.id, found.known.step))
         if found.known.done.content:
             self._makers[found.known.done.content] = found.known.step
@@ -191,7 +207,11 @@ class RunUnderWay:
             caller=self,
         )
         try:
-            with entered(inside), self._limits.within(definition.limits):
+            with (
+                entered(inside),
+                self._limits.within(definition.limits),
+                watch_reads(self._folder) as reads,
+            ):
                 value = call_with_retries(
                     definition,
                     args,
@@ -204,8 +224,11 @@ class RunUnderWay:
         except BaseException as error:
             self._note_failure(error, ask, began)
             raise
+        undeclared = () if definition.kind == "effect" else reads.undeclared(ask.depends_on)
+        warnings = (describe_reads(name, undeclared),) if undeclared else ()
+        self._warn(name, warnings)
         kept = self._memo.keep(name, form)
-        done = self._done(ask, "run", kept, began, content)
+        done = self._done(ask, "run", kept, began, content=content, warnings=warnings)
         try:
             self._record(ask, done, known)
         except Conflict as conflict:
@@ -274,7 +297,9 @@ class RunUnderWay:
         status: Literal["run", "remembered"],
         kept: Kept,
         began: float,
+        *,
         content: str = "",
+        warnings: tuple[str, ...] = (),
     ) -> StepDone:
         flow, step = self._run.started.name, ask.definition.name
         return StepDone(
@@ -292,7 +317,19 @@ class RunUnderWay:
             content=content,
             arguments=ask.arguments,
             shown=ask.shown,
+            warnings=warnings,
         )
+
+    def _warn(self, step: str, texts: Iterable[str]) -> None:
+        """Tell of what a key does not cover, each once a run."""
+        for text in texts:
+            with self._lock:
+                is_new = text not in self._warned
+                self._warned.add(text)
+            if is_new and self._on_event is not None:
+                self._on_event(StepEvent(kind="warned", run=self._run.id, step=step, text=text))
+            elif is_new:
+                _log.warning("%s", text)
 
     def _note_failure(self, error: BaseException, ask: Ask, began: float) -> None:
         name = ask.definition.name

@@ -13,6 +13,8 @@ from trivet.data.naming import suggest
 from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.facts import StepDone
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
+from trivet.pipelines.inquiry import Inquiry
+from trivet.pipelines.keys import Keys
 from trivet.pipelines.lifecycle import Lifecycle, Order, UnderWay, run_name
 from trivet.pipelines.limits import Limits
 from trivet.pipelines.loading import flow_of, load_flow
@@ -23,6 +25,7 @@ from trivet.pipelines.requests import FOREGROUND, QUEUE, read_request
 from trivet.pipelines.running import Means, OnEvent, Right, RunUnderWay
 from trivet.pipelines.tenure import Tenure
 from trivet.pipelines.values import Values
+from trivet.pipelines.why import StepWhy
 from trivet.tracking.facts import Output, Run
 from trivet.tracking.service import TrackingService
 
@@ -57,7 +60,10 @@ class PipelinesService:
         self._data = data
         self._folder = folder.resolve()
         self._means = Means(
-            Memo(stores, scope), Values(materialisers), Limits(stores.journal, scope.project)
+            self._folder,
+            Memo(stores, scope),
+            Values(materialisers),
+            Limits(stores.journal, scope.project),
         )
         self._lifecycle = Lifecycle(stores, scope, tracking, self._folder)
 
@@ -118,6 +124,36 @@ class PipelinesService:
             inputs = resolver.resolve(definition.function, parameters)
             planner = Planner(run_name(definition), self._means.memo, self._means.values)
             return planner.plan(definition.function, inputs.arguments)
+
+    def why(self, step: str) -> StepWhy:
+        """Say why a step was run, or will be: what changed since or before its last call.
+
+        When its code as it is now is not that of its last call, the two are compared; otherwise
+        its last call and the nearest call before, in the run before if that called it. What is
+        compared is code, packages, declared dependencies, and, between calls, arguments.
+
+        The flow's module is imported, no step is run.
+
+        Args:
+            step: `flow.step`, such as `main.fit`; `module:flow.step` works too.
+
+        Raises:
+            Invalid: The name has another form.
+            NotFound: No run of this flow finished such a step.
+
+        Example:
+            >>> ws.pipelines.why("main.fit").changes  # doctest: +SKIP
+            (Change(kind='constant', name='pipeline.RATE', ...),)
+        """
+        inquiry = Inquiry(
+            self._stores,
+            self._scope,
+            self._tracking,
+            memo=self._means.memo,
+            code_of=Keys(self._means.values).code,
+            folder=self._folder,
+        )
+        return inquiry.why(step)
 
     def execute(self, task: Task, *, on_event: OnEvent | None = None) -> Run:
         """Run what a claimed task of queue `runs` asks for; its holder prolongs the lease.
