@@ -230,6 +230,11 @@ class Registry:
         return True
 
 
+def verdict_head(name: str) -> str:
+    """Return the head that every verdict about a name moves, so that no look is priced twice."""
+    return f"verdict/{name}"
+
+
 def _head(name: str, alias: str = "") -> str:
     return f"model/{name}@{alias}" if alias else f"model/{name}"
 
