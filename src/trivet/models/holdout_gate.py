@@ -6,17 +6,15 @@ imports NumPy.
 """
 
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 import numpy.typing as npt
 
 from trivet.core.clock import as_utc, to_micros
 from trivet.core.errors import Conflict
-from trivet.core.facts import HeadMove, Scope, draft
+from trivet.core.facts import HeadMove, draft
 from trivet.core.gates import Verdict
 from trivet.core.ids import check_name, sha256_hex
-from trivet.core.ports import Stores
 from trivet.models.contest import decide_contest, withheld
 from trivet.models.evaluation import check_answers, compare
 from trivet.models.facts import GateVerdict, Task
@@ -24,22 +22,9 @@ from trivet.models.looks import next_look
 from trivet.models.metrics import Groups, default_metric, metric_named
 from trivet.models.registry import ATTEMPTS, Registry, too_busy, verdict_head
 from trivet.models.rules import Champion
+from trivet.pipelines.place import Place
 
 _GATE = "better-than-the-champion"
-
-
-class Place(Protocol):
-    """Where facts are kept, and in whose name: a `Workspace` is one."""
-
-    @property
-    def stores(self) -> Stores:
-        """The stores."""
-        ...
-
-    @property
-    def scope(self) -> Scope:
-        """Project and actor."""
-        ...
 
 
 class HoldoutGate:
