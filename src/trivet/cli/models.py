@@ -2,10 +2,12 @@
 
 from argparse import Namespace
 
+import msgspec
+
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table
 from trivet.core.gates import Finding
-from trivet.models.facts import Model
+from trivet.models.facts import GateOverride, GateVerdict, Model
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -19,7 +21,9 @@ def _show(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         model = ws.models.get(options.model)
         verdict = ws.models.verdict(model.version.verdict)
+        overrides = dict(ws.models.overrides(model.version.name))
     version = model.version
+    override = overrides.get(version.override or "")
     pairs: list[tuple[str, object]] = [
         ("model", model.label),
         ("identifier", model.id),
@@ -30,6 +34,9 @@ def _show(options: Namespace) -> Answer:
         ("run", version.run),
         ("data", ", ".join(version.data)),
     ]
+    if override is not None:
+        overruled = ", ".join(override.overruled)
+        pairs.append(("gate overruled", f"by {override.by} against {overruled}: {override.reason}"))
     pairs += [
         (name, f"{m.value:.4f} ({m.low:.4f} to {m.high:.4f}, {m.rows} rows)")
         for name, m in version.metrics.items()
@@ -47,7 +54,7 @@ def _show(options: Namespace) -> Answer:
             findings(verdict.findings),
         ]
     )
-    return Answer({"model": model, "verdict": verdict}, text)
+    return Answer({"model": model, "verdict": verdict, "override": override}, text)
 
 
 def _alias(options: Namespace) -> Answer:
@@ -55,6 +62,51 @@ def _alias(options: Namespace) -> Answer:
         model = ws.models.get(options.model)
         ws.models.set_alias(model.version.name, options.alias, model, options.reason)
     return Answer(model, f"{model.version.name}@{options.alias} is {model.label} now")
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    id: str
+    verdict: GateVerdict
+    overrides: tuple[GateOverride, ...]
+
+
+def _verdicts(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        name = options.name or ws.settings.model
+        overrides = [item for _, item in ws.models.overrides(name)]
+        found = [
+            _Judged(id_, verdict, tuple(o for o in overrides if o.verdict == id_))
+            for id_, verdict in ws.models.verdicts(name)
+        ]
+    heads = ("verdict", "look", "level", "smallest gain it finds", "answer")
+    rows = [_verdict_row(item) for item in found]
+    return Answer(found, table(heads, rows, empty="nothing was judged yet"))
+
+
+def _verdict_row(item: _Judged) -> tuple[object, ...]:
+    verdict = item.verdict
+    contest = next((f for f in verdict.findings if f.check == "champion"), None)
+    said = "passed" if verdict.passed else "refused"
+    said += "".join(f"; overruled by {o.by}: {o.reason}" for o in item.overrides)
+    detectable = contest.evidence.get("detectable") if contest else None
+    return item.id, verdict.look, verdict.alpha, detectable, said
+
+
+def _override(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        verdict = ws.models.verdict(options.verdict)
+        id_, override = ws.models.override(options.verdict, options.reason)
+        model = None
+        if verdict.run is not None:
+            package = ws.models.open(verdict.subject)
+            model = ws.models.register(
+                verdict.model, package, run=verdict.run, verdict_id=options.verdict
+            )
+    overruled = ", ".join(override.overruled)
+    text = f"{override.by} overruled {overruled} of {override.gate}: {override.reason}"
+    if model is not None:
+        text += f"\nregistered as {model.label}; the refusal stays on record beside it"
+    return Answer({"id": id_, "override": override, "model": model}, text)
 
 
 def findings(items: tuple[Finding, ...]) -> str:
@@ -95,6 +147,21 @@ VERBS: Group = {
             _MODEL,
             Argument("alias", "the alias"),
             Argument("--reason", "why", {"required": True}),
+        ),
+    ),
+    "verdicts": Command(
+        "List what was judged for a name: looks, levels, what each could have seen.",
+        "trivet models verdicts churn",
+        _verdicts,
+        (Argument("name", "the model's name (default: the project's)", {"nargs": "?"}),),
+    ),
+    "override": Command(
+        "Overrule a gate's refusal in your own name, and register the model all the same.",
+        'trivet models override VERDICT --reason "the old model is down; agreed with Ada"',
+        _override,
+        (
+            Argument("verdict", "the verdict's identifier, see `trivet models verdicts`"),
+            Argument("--reason", "why it shall be used all the same", {"required": True}),
         ),
     ),
 }

@@ -123,7 +123,7 @@ def search(  # noqa: PLR0913  # what is searched, by what, how long, and who wor
     called = name or str(getattr(objective, "__name__", type(objective).__name__))
     begun = SearchBegun(
         name=called,
-        key=_key(objective, called, figure, direction, sampler, seed, space),
+        key=_key((objective, cost), called, figure, direction, sampler, seed, space),
         figure=figure,
         direction=direction,
         seed=seed,
@@ -200,7 +200,7 @@ def _direction(minimize: str | None, maximize: str | None) -> tuple[str, Directi
     )
 
 
-def _key(objective: Objective, *parts: object) -> str:
+def _key(functions: Sequence[Callable[..., Any] | None], *parts: object) -> str:
     """Digest what makes a search this one and no other."""
-    code = fingerprint(objective).digest
-    return sha256_hex(code.encode(), msgspec.json.encode(parts, order="deterministic"))
+    code = [fingerprint(function).digest for function in functions if function is not None]
+    return sha256_hex(msgspec.json.encode((code, parts), order="deterministic"))
