@@ -1,14 +1,22 @@
 """`trivet models`: packages, verdicts, the registry."""
 
 from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table
+from trivet.core.errors import Invalid, NotFound
 from trivet.core.gates import Finding
 from trivet.models.facts import GateOverride, GateVerdict, Model
+from trivet.workspace import wiring
+from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
+
+if TYPE_CHECKING:
+    from trivet.models.proof.result import Proof
 
 
 def _list(options: Namespace) -> Answer:
@@ -109,6 +117,61 @@ def _override(options: Namespace) -> Answer:
     return Answer({"id": id_, "override": override, "model": model}, text)
 
 
+def _compare(options: Namespace) -> Answer:
+    from trivet.models.proof.page import standing_headings, standing_rows, write_proof
+
+    with open_workspace(options.project) as ws:
+        proof, run = _proof(ws, options)
+    if options.report:
+        write_proof(proof, Path(options.report))
+    lines = [proof.conclusion, "", table(standing_headings(proof), standing_rows(proof)), ""]
+    lines += [f"- {text}" for text in proof.limits]
+    lines += ["", f"run {run}"]
+    if options.report:
+        lines.append(f"report {options.report}")
+    return Answer({"run": run, "proof": proof, "conclusion": proof.conclusion}, "\n".join(lines))
+
+
+def _proof(ws: Workspace, options: Namespace) -> "tuple[Proof, str]":
+    """Run what was asked for, and find the proof among its results."""
+    from trivet.models.proof.flows import Question, proof_flow
+    from trivet.models.proof.result import Proof
+
+    if bool(options.flow) == bool(options.data):
+        raise Invalid(
+            "expected either data with --target, or --flow",
+            code="bad-arguments",
+            hint="`trivet models compare customers --target churned`, or your own algorithms: "
+            "`trivet models compare --flow poc:main`.",
+        )
+    if options.flow:
+        run = ws.pipelines.run(options.flow)
+    else:
+        if not options.target:
+            raise Invalid("--target is not given", code="bad-arguments", hint="Name the column.")
+        question = Question(
+            target=options.target,
+            metric=options.metric,
+            baseline=options.baseline,
+            test_share=options.test_share,
+            time=options.time,
+            group=options.group,
+            drop=tuple(options.drop or ()),
+            seed=options.seed,
+        )
+        run = ws.pipelines.run(proof_flow(question, wiring.flavours()), table=options.data)
+    outputs = run.finished.outputs if run.finished else ()
+    for output in outputs:
+        value = ws.pipelines.value(run.id, output.name)
+        if isinstance(value, Proof):
+            return value, run.id
+    raise NotFound(
+        f"flow {options.flow!r} returned no proof",
+        code="no-proof",
+        hint='Return {"proof": compare(...)} from it; see docs/how-to/until.md.',
+    )
+
+
 def findings(items: tuple[Finding, ...]) -> str:
     """Lay out findings, one a line."""
     marks = {True: "ok", False: "NO", None: "??"}
@@ -154,6 +217,30 @@ VERBS: Group = {
         "trivet models verdicts churn",
         _verdicts,
         (Argument("name", "the model's name (default: the project's)", {"nargs": "?"}),),
+    ),
+    "compare": Command(
+        "Compare algorithms with a baseline on the same rows: gains, curves, costs, limits.",
+        "trivet models compare customers --target churned --report poc.html",
+        _compare,
+        (
+            Argument("data", "a data set, or a CSV or Parquet file", {"nargs": "?"}),
+            Argument("--target", "the column to predict"),
+            Argument("--flow", "your own flow that returns `compare(...)`, as module:function"),
+            Argument("--metric", "by what (default: the task's own)"),
+            Argument("--baseline", "linear, forest or boosted trees (default: a constant answer)"),
+            Argument("--time", "column of time: the last rows are the test rows"),
+            Argument("--group", "column of rows that belong together"),
+            Argument(
+                "--drop", "a column that is no input; may be given again", {"action": "append"}
+            ),
+            Argument(
+                "--test-share", "share of rows to compare on", {"type": float, "default": 0.25}
+            ),
+            Argument(
+                "--seed", "orders the rows, and seeds the algorithms", {"type": int, "default": 0}
+            ),
+            Argument("--report", "write a page to this HTML file"),
+        ),
     ),
     "override": Command(
         "Overrule a gate's refusal in your own name, and register the model all the same.",

@@ -5,12 +5,22 @@ depends on colour. Lengths are in SVG units, y grows downwards.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from trivet.drawing.markup import Markup, element
+from trivet.drawing.words import number
 
-_POINT = 4.5
+_POINT: Final = 4.5
+_WIDTH: Final = 900.0
+_LEFT: Final = 92.0
+_RIGHT: Final = 14.0
+_TOP: Final = 14.0
+_PLOT: Final = 230.0
+_FOOT: Final = 44.0
+_COLOURS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -84,3 +94,118 @@ def bar(share: float) -> Markup:
         class_="share",
         aria_hidden="true",
     )
+
+
+class CurveDot(NamedTuple):
+    """A figure with its interval, at a place on the lower axis."""
+
+    at: float
+    value: float
+    low: float
+    high: float
+
+
+class Curve(NamedTuple):
+    """Dots that belong together."""
+
+    name: str
+    dots: Sequence[CurveDot]
+
+
+def curve_chart(
+    title: str, description: str, *, curves: Sequence[Curve], axis: str, name: str
+) -> Markup:
+    """Draw figures with intervals over a number, one curve per name.
+
+    Args:
+        title: For those who hear the chart, as is the description.
+        description: What the chart says, in a sentence or two.
+        curves: At least one, each with at least one dot; colours follow their order.
+        axis: What the lower axis counts.
+        name: Unique on the page.
+    """
+    places = sorted({dot.at for curve in curves for dot in curve.dots})
+    across = spanning(places, _LEFT + 10, _WIDTH - _RIGHT - 10)
+    values = [value for curve in curves for dot in curve.dots for value in dot[1:]]
+    upward = spanning(values, _TOP + _PLOT, _TOP)
+    bottom = _TOP + _PLOT
+    lower = [
+        element("text", number(at), x=across.place(at), y=bottom + 17, class_="tick middle")
+        for at in places
+    ]
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    return element(
+        "svg",
+        element("title", title, id=f"{name}-title"),
+        element("desc", description, id=f"{name}-desc"),
+        *_levels(upward),
+        element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=bottom, y2=bottom, class_="axis"),
+        *lower,
+        element("text", axis, x=middle, y=bottom + 37, class_="tick middle"),
+        *(_curve(at, curve, across, upward, len(curves)) for at, curve in enumerate(curves)),
+        viewBox=f"0 0 {_WIDTH:.0f} {bottom + _FOOT:.0f}",
+        role="img",
+        aria_labelledby=f"{name}-title {name}-desc",
+        class_="chart",
+    )
+
+
+def curve_key(position: int) -> Markup:
+    """Draw the shape of a curve, by its position among the curves."""
+    return element(
+        "svg",
+        _dot(position, 9.0, 8.0),
+        viewBox="0 0 18 16",
+        class_=f"key curve s{position % _COLOURS}",
+        aria_hidden="true",
+    )
+
+
+def _levels(upward: Scale) -> list[Markup]:
+    values = ticks(upward.low, upward.high)
+    digits = max((len(f"{value:g}".partition(".")[2]) for value in values), default=2)
+    drawn: list[Markup] = []
+    for value in values:
+        y = upward.place(value)
+        drawn += [
+            element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="grid"),
+            element("text", number(value, digits), x=_LEFT - 10, y=y + 4, class_="tick end"),
+        ]
+    return drawn
+
+
+def _curve(position: int, curve: Curve, across: Scale, upward: Scale, count: int) -> Markup:
+    shift = (position - (count - 1) / 2) * 8
+    dots = [dot for dot in curve.dots if all(math.isfinite(value) for value in dot[1:])]
+    places = [(across.place(dot.at) + shift, upward.place(dot.value)) for dot in dots]
+    links = [
+        element("line", x1=a[0], y1=a[1], x2=b[0], y2=b[1], class_="link")
+        for a, b in pairwise(places)
+    ]
+    drawn: list[Markup] = []
+    for dot, (x, y) in zip(dots, places, strict=True):
+        said = (
+            f"{curve.name}, {number(dot.at)}: {number(dot.value, 4)} "
+            f"({number(dot.low, 4)} to {number(dot.high, 4)})"
+        )
+        low, high = upward.place(dot.low), upward.place(dot.high)
+        drawn += [
+            element("title", said),
+            element("line", x1=x, x2=x, y1=low, y2=high, class_="whisker"),
+            _dot(position, x, y),
+        ]
+    return element("g", *links, *drawn, class_=f"curve s{position % _COLOURS}")
+
+
+def _dot(position: int, x: float, y: float) -> Markup:
+    """Draw a circle, a square, a diamond or a triangle."""
+    corners = (
+        (),
+        ((-4, -4), (4, -4), (4, 4), (-4, 4)),
+        ((0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0)),
+        ((0, -5.5), (5.5, 4.5), (-5.5, 4.5)),
+    )[position % 4]
+    if not corners:
+        return element("circle", cx=x, cy=y, r=_POINT, class_="point")
+    points = " ".join(f"{x + a:.2f},{y + b:.2f}" for a, b in corners)
+    return element("polygon", points=points, class_="point")
