@@ -1,7 +1,12 @@
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +21,7 @@ from trivet.models.holdout_gate import HoldoutGate
 from trivet.models.rules import Champion
 from trivet.models.service import ModelsService
 from trivet.pipelines.looping import until
+from trivet.workspace.workspace import open as open_workspace
 
 Answers = npt.NDArray[np.float64]
 REPETITIONS = 60
@@ -168,6 +174,65 @@ def test_four_threads_never_get_the_same_look(place: Place) -> None:
     for thread in threads:
         thread.join()
     assert sorted(looks) == list(range(1, 13))
+
+
+FLOW = """
+import time
+from pathlib import Path
+
+import numpy as np
+
+import trivet as tv
+from trivet import flow, until
+from trivet.models.holdout_gate import HoldoutGate
+
+def candidate(number):
+    with Path("made.txt").open("a") as file:
+        file.write(f"{number} ")
+    return np.random.default_rng(number).random(500)
+
+@flow
+def main():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 500)
+    with tv.open() as ws:
+        gate = HoldoutGate(ws, "churn", labels, np.clip(labels + random.normal(size=500), 0, 1))
+
+        def judged(answers):
+            verdict = gate(answers)
+            if Path("slow").exists() and len(ws.models.verdicts("churn")) == 3:
+                print("reached", flush=True)
+                time.sleep(600)
+            return verdict
+
+        found = until(candidate, judged, rounds=6)
+    return {"rounds": len(found.rounds), "ended": found.ended}
+"""
+
+
+@pytest.mark.crash
+def test_a_loop_killed_after_a_verdict_makes_and_judges_nothing_twice(tmp_path: Path) -> None:
+    (tmp_path / "trivet.toml").write_text('project = "page"\ngate = ""\n')
+    (tmp_path / "slow").touch()
+    (tmp_path / "looping.py").write_text(FLOW)
+    command = [sys.executable, "-m", "trivet", "run", "looping:main"]
+    places = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": places}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert any(line.strip() == "reached" for line in child.stdout)
+        child.send_signal(signal.SIGKILL)
+    (tmp_path / "slow").unlink()
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made.txt").read_text().split() == list("123456")
+    with open_workspace(tmp_path) as ws:
+        looks = [verdict.look for _, verdict in ws.models.verdicts("churn")]
+    assert looks == [1, 2, 3, 4, 5, 6]
 
 
 # -- the promises, on the shipped gate; benchmarks/until.py has them with 1,000 repetitions -----
