@@ -61,9 +61,14 @@ def ticks(low: float, high: float, *, about: int = 5) -> list[float]:
     return [round(at * step, digits) for at in range(first, last + 1)]
 
 
-def interval_figure(value: float, low: float, high: float) -> Markup:
-    """Draw one interval beside the line of no difference. The numbers stand next to it."""
-    across = spanning((0.0, low, high), 4.0, 196.0)
+def interval_figure(
+    value: float, low: float, high: float, *, others: Iterable[float] = ()
+) -> Markup:
+    """Draw one interval beside the line of no difference. The numbers stand next to it.
+
+    `others` are the ends of intervals that are drawn in the rows around it, on the same scale.
+    """
+    across = spanning((0.0, low, high, *others), 4.0, 196.0)
     zero, middle = across.place(0.0), 13.0
     return element(
         "svg",

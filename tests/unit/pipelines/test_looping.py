@@ -175,6 +175,23 @@ def test_another_way_of_making_candidates_makes_them_again(
     assert project.run().finished.metrics["rounds"] == 3.0
 
 
+def test_the_time_on_record_is_part_of_the_budget(project: Any) -> None:
+    project.write(
+        "import time\n"
+        "from trivet.core.gates import Verdict\n"
+        "from trivet.pipelines.looping import until\n"
+        "def train(number):\n    time.sleep(0.05)\n    return number\n"
+        "def never(made):\n    return Verdict(gate='never', passed=False, findings=())\n"
+        "@flow\ndef main():\n"
+        "    found = until(train, never, rounds=3)\n"
+        "    return {'seconds': found.seconds}\n"
+    )
+    project.run()
+    again = project.run()
+    assert {status for _, status in project.statuses(again)} == {"remembered"}
+    assert again.finished.metrics["seconds"] >= 0.15
+
+
 @pytest.mark.crash
 def test_a_killed_loop_goes_on_where_it_stood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,6 @@
 """A proof of concept as one HTML file, and as a table for a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from trivet.core.disk import put_file
@@ -32,8 +32,9 @@ def render_proof(proof: Proof) -> str:
         element(
             "header",
             element("p", "Proof of concept", class_="eyebrow"),
-            element("h1", proof.conclusion),
-            element("p", _basis(proof), class_="lead"),
+            element("h1", proof.headline),
+            element("p", proof.conclusion, class_="lead"),
+            element("p", _basis(proof)),
             element("nav", element("ul", *links), aria_label="Contents"),
         ),
         element("main", *(page_section(*section) for section in sections)),
@@ -85,13 +86,15 @@ def _standings(proof: Proof) -> Markup:
     heads = ("Algorithm", proof.metric, "95 % interval", "Gain", "", "Interval", "p", "Better?")
     if proof.level != 0.95:
         heads = (heads[0], heads[1], f"{proof.level:.0%} interval", *heads[3:])
+    gains = [item.gain for item in proof.standings if item.gain is not None]
+    ends = [end for gain in gains for end in (gain.low, gain.high)]
     rows = (
         element(
             "tr",
             element("th", item.name, scope="row"),
             element("td", number(item.figure.value, digits), class_="number"),
             element("td", _between(item.figure.low, item.figure.high, digits), class_="number"),
-            *_gain_cells(item, digits),
+            *_gain_cells(item, digits, ends),
         )
         for item in proof.standings
     )
@@ -102,13 +105,13 @@ def _standings(proof: Proof) -> Markup:
     return scrolling(_table(caption, heads, rows), label="Table of algorithms")
 
 
-def _gain_cells(item: Standing, digits: int) -> list[Markup]:
+def _gain_cells(item: Standing, digits: int, ends: Sequence[float]) -> list[Markup]:
     gain = item.gain
     if gain is None:
         return [element("td", "the baseline", class_="muted", colspan=5)]
     return [
         element("td", signed(gain.value, digits), class_="number"),
-        element("td", interval_figure(gain.value, gain.low, gain.high)),
+        element("td", interval_figure(gain.value, gain.low, gain.high, others=ends)),
         element("td", f"{signed(gain.low, digits)} to {signed(gain.high, digits)}"),
         element("td", f"{gain.p_value:.2g}", class_="number"),
         element("td", _decision(item), class_="good" if item.is_better else "muted"),

@@ -93,8 +93,17 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(item for item in self.standings if item.is_better)
 
     @property
+    def headline(self) -> str:
+        """What was shown, without figures."""
+        if not self.better:
+            return f"Nothing beats {self.baseline}."
+        *others, last = (item.name for item in self.better)
+        names = f"{', '.join(others)} and {last}" if others else last
+        return f"{names} {'beat' if others else 'beats'} {self.baseline}."
+
+    @property
     def conclusion(self) -> str:
-        """What was shown, in one sentence."""
+        """What was shown, in one sentence with its figures."""
         if self.better:
             shown = ", ".join(
                 f"{item.name} by {gain.value:.3g} ({gain.low:.3g} to {gain.high:.3g})"

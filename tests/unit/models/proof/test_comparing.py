@@ -77,7 +77,8 @@ def test_it_says_plainly_when_nothing_beats_the_baseline() -> None:
     assert proof.better == ()
     assert proof.standings[0].name == "sign"
     assert proof.conclusion.startswith("Nothing beats sign in auc on these 700 rows")
-    assert "<h1>Nothing beats sign" in render_proof(proof)
+    assert "<h1>Nothing beats sign.</h1>" in render_proof(proof)
+    assert "would have been found in four of five cases" in render_proof(proof)
 
 
 def test_ten_blind_algorithms_are_seldom_taken_for_good() -> None:
