@@ -228,9 +228,23 @@ def _baseline(
             )
         forecast = held.rows.get_column(wanted).cast(pl.Float64).to_numpy()
         return check_answers(held.labels, forecast, signature.task)[1]
+    return constant_answers(labels, held.size, metric, signature)
+
+
+def constant_answers(labels: Values, rows: int, metric: Metric, signature: Signature) -> Values:
+    """Answer every row alike: class shares, or the value that the metric is kindest to.
+
+    Args:
+        labels: Of the training rows: class numbers, or values.
+        rows: How many rows to answer, n.
+        metric: By which answers will be judged.
+        signature: For the task and the classes.
+
+    Returns:
+        Shape (n, m).
+    """
     if signature.task == "multiclass":
         counts = np.bincount(labels.astype(np.intp), minlength=len(signature.classes))
-        return np.tile(counts / counts.sum(), (held.size, 1))
-    # The value that the metric is kindest to.
+        return np.tile(counts / counts.sum(), (rows, 1))
     value = np.median(labels) if metric.name == "mean-absolute-error" else labels.mean()
-    return np.full((held.size, 1), float(value))
+    return np.full((rows, 1), float(value))

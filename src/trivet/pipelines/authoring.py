@@ -1,4 +1,4 @@
-"""The words a pipeline is written in: step, flow, map, effect, until, File, Data.
+"""The words a pipeline is written in: step, flow, map, effect, File, Data; `until` is in `looping`.
 
 They leave functions what they are. Called outside a run, a step is its function; inside a run
 (`ws.pipelines.run`, `trivet run`) each call of a step is looked up by the content of its code and
@@ -8,12 +8,9 @@ its arguments, and is run only when it is not known.
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
-
-import msgspec
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from trivet.core.errors import Invalid
-from trivet.core.gates import Evidence, Gate, Verdict
 from trivet.pipelines.context import Definition, current, definition_of
 from trivet.pipelines.inputs import DataMark, FileMark
 
@@ -34,31 +31,6 @@ run it gets whatever was passed: in a test, a frame."""
 
 RESERVED = frozenset({"again", "asked_by", "on_event", "request"})
 """Names that no parameter of a flow may have: the run itself takes them."""
-
-
-class Round(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One turn of a loop: what was made, and how it was judged."""
-
-    number: int
-    """Counts from 1."""
-    candidate: T
-    verdict: Verdict
-
-
-class Rounds(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """What a loop came to: every round, the last one first to pass, or none."""
-
-    rounds: tuple[Round[T], ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether the last round passed."""
-        return self.last.verdict.passed
-
-    @property
-    def last(self) -> Round[T]:
-        """The round the loop ended with."""
-        return self.rounds[-1]
 
 
 @overload
@@ -176,53 +148,6 @@ def map(
     """
     called = function if definition_of(function) else step(function)
     return [called(item, *args, **kwargs) for item in items]
-
-
-def until(
-    candidate: Callable[[int], T],
-    gate: Gate | Callable[[T], Verdict],
-    *,
-    rounds: int = 5,
-    evidence: Callable[[T], Evidence] | None = None,
-) -> Rounds[T]:
-    """Make candidates until one passes its gate, or the rounds are spent.
-
-    Judging many candidates on the same held-out rows finds one that is good by luck: let the gate
-    spend its error rate over the rounds (`statistics.budget.LookBudget`).
-
-    Args:
-        candidate: Makes a candidate, given the number of the round (from 1).
-        gate: Judges it: a function of the candidate, or a `Gate` over its evidence.
-        rounds: At most so many, at least 1.
-        evidence: Turns a candidate into the gate's evidence; needed unless the candidate is a
-            mapping.
-
-    Raises:
-        Invalid: `rounds` is below 1, or a `Gate` gets no evidence.
-    """
-    if rounds < 1:
-        raise Invalid(f"rounds is {rounds}; expected at least 1", code="bad-rounds")
-    done: list[Round[T]] = []
-    for number in range(1, rounds + 1):
-        made = candidate(number)
-        verdict = gate.judge(_evidence(made, evidence)) if isinstance(gate, Gate) else gate(made)
-        done.append(Round(number=number, candidate=made, verdict=verdict))
-        current().log({f"until/{verdict.gate}": float(verdict.passed)}, step=number)
-        if verdict.passed:
-            break
-    return Rounds(rounds=tuple(done))
-
-
-def _evidence(made: T, evidence: Callable[[T], Evidence] | None) -> Evidence:
-    if evidence is not None:
-        return evidence(made)
-    if isinstance(made, Mapping):
-        return cast("Evidence", made)
-    raise Invalid(
-        f"a candidate is a {type(made).__name__}; expected a mapping, for the gate to judge",
-        code="no-evidence",
-        hint="Pass evidence=, a function that turns a candidate into the gate's evidence.",
-    )
 
 
 def _declare(

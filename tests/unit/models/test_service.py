@@ -349,3 +349,57 @@ def test_a_head_that_moved_meanwhile_is_read_again(
     with pytest.raises(Conflict):
         stores.ledger.commit(scope.batch("too late", heads=[stale]))
     assert service.get("parcels") == model
+
+
+def test_a_refusal_can_be_overruled_in_ones_own_name_and_stays_on_record(
+    service: ModelsService, stores: Stores, a_run: MakeRun, trained: Any
+) -> None:
+    run = a_run()
+    package = service.package(trained.candidate, run=run)
+    spec = read_checklist("[quality]\nthreshold = 0.999\n")
+    id_, verdict = examine(service, package, run, trained, spec)
+    assert not verdict.passed
+
+    def register() -> Model:
+        return service.register("parcels", package, run=run, verdict_id=id_)
+
+    assert code_of(register) == "gate-refused"
+    assert code_of(lambda: service.override(id_, "  "), Invalid) == "no-reason"
+    bob = ModelsService(stores, Scope(project="parcels", actor="bob"), ())
+    override, found = bob.override(id_, "the old model is down")
+    assert (found.by, found.reason) == ("bob", "the old model is down")
+    assert found.overruled == ("quality",)
+    model = register()
+    assert model.version.override == override
+    assert register() == model
+    assert service.verdict(id_) == verdict
+    entry = stores.ledger.get(override)
+    assert entry is not None
+    assert (entry.actor, entry.parents) == ("bob", (id_,))
+    kinds = [item.kind for item in ancestors(stores.ledger, model.id).entries]
+    assert {"gate.override", "gate.verdict"} <= set(kinds)
+    assert service.overrides("parcels") == ((override, found),)
+
+
+def test_a_yes_needs_no_override(service: ModelsService, passed: tuple[Run, Package, str]) -> None:
+    *_, verdict = passed
+    assert code_of(lambda: service.override(verdict, "to be sure"), Invalid) == "passed"
+
+
+def test_a_refusal_may_hide_its_figures(
+    service: ModelsService, passed: tuple[Run, Package, str], a_run: MakeRun, weak: Any
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    service.set_alias("parcels", "champion", model, "first")
+    spec = read_checklist('[champion]\nfigures = "hidden"\n')
+    other = service.package(weak.candidate, run=run)
+    _, refused = examine(service, other, run, weak, spec)
+    assert not refused.passed
+    by_name = {finding.check: finding for finding in refused.findings}
+    for name in ("quality", "champion"):
+        assert by_name[name].value is None
+        assert "metrics" not in by_name[name].evidence
+        assert "p_value" not in by_name[name].evidence
+    assert by_name["champion"].evidence["detectable"] > 0
+    assert by_name["latency"].value is not None
