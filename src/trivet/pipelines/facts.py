@@ -22,6 +22,19 @@ class StepDone(Fact, frozen=True, kw_only=True):
     status: Literal["run", "remembered"]
     seconds: float
     output: Output | None = None
+    arguments: dict[str, str] = {}
+    """Content digests by parameter."""
+    content: str = ""
+    """Digest of what it returned, as it would be that of an argument: by it one sees what step
+    gave its value to what step. Empty where nobody recorded it."""
+    items: tuple[str, ...] = ()
+    """Digests of the first items of what it returned, when that is a list, tuple or mapping."""
+    takes: tuple[str, ...] = ()
+    """Digests of the first items of arguments that are lists, tuples or mappings."""
+    saved_s: float = 0.0
+    """Of one that was remembered: the seconds it took when it was run."""
+    memory_bytes: int | None = None
+    """Of one that was run: the memory its process had at its peak, beyond what it began with."""
 
 
 class EffectBegun(Fact, frozen=True, kw_only=True):

@@ -26,6 +26,9 @@ _RESULTS = View(
         "format": "text",
         "digest": "text",
         "size_bytes": "integer",
+        "seconds": "real",
+        "content": "text",
+        "items": "text",
     },
     key=("project", "key"),
 )
@@ -53,6 +56,10 @@ class Known(msgspec.Struct, frozen=True):
 
     step: str
     output: Output
+    seconds: float = 0.0
+    """How long it took to make."""
+    content: str = ""
+    items: tuple[str, ...] = ()
 
 
 class LastCall(msgspec.Struct, frozen=True):
@@ -103,14 +110,15 @@ class Memo:
                 digest=row["digest"],
                 size_bytes=row["size_bytes"],
             )
-            return Known(row["step"], output)
+            items = tuple(row["items"].split())
+            return Known(row["step"], output, row["seconds"], row["content"], items)
         page = self._stores.ledger.find(
             StepDone.KIND, where={"key": key}, project=self._scope.project, limit=1
         )
         for entry in page.entries:
             done = read(entry, StepDone) if entry.payload is not None else None
             if done is not None and done.output is not None:
-                return Known(entry.id, done.output)
+                return Known(entry.id, done.output, done.seconds, done.content, done.items)
         return None
 
     def load(self, output: Output) -> Form | None:
@@ -149,6 +157,8 @@ class Memo:
         if done.status == "run" and done.output is not None:
             output = msgspec.structs.asdict(done.output)
             row = {"project": project, "key": done.key, "step": fact.id, **output}
+            row |= {"seconds": done.seconds, "content": done.content}
+            row["items"] = " ".join(done.items)
             rows.append(ViewPut(view=_RESULTS.name, row=row))
         reason = f"step {done.step} of {done.flow} {done.status}"
         self._stores.ledger.commit(self._scope.batch(reason, [fact], rows=rows))

@@ -22,6 +22,7 @@ from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
 from trivet.pipelines.facts import EffectBegun, StepDone
 from trivet.pipelines.memo import CallRecord, Known, Memo
+from trivet.pipelines.memory import MemoryUse
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Run
 
@@ -29,12 +30,19 @@ from trivet.tracking.facts import Run
 class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a run, for whoever shows its progress."""
 
-    kind: Literal["started", "done", "remembered", "retried", "failed"]
+    kind: Literal["started", "done", "remembered", "retried", "failed", "map", "line"]
+    """`map`: as many calls as `total` says will follow. `line`: it wrote the line `text`."""
     run: str
     step: str
+    """Empty for a line that the flow's own code wrote."""
     seconds: float = 0.0
     """Since the call began."""
     error: str = ""
+    text: str = ""
+    total: int = 0
+    saved_s: float = 0.0
+    """Of one remembered: the seconds it took when it was run."""
+    memory_bytes: int | None = None
 
 
 OnEvent = Callable[[StepEvent], None]
@@ -48,6 +56,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     code: Fingerprint
     arguments: dict[str, str]
     """Content digests by parameter."""
+    takes: tuple[str, ...] = ()
+    """Content digests of the first items of arguments that hold several values."""
 
 
 class Keys:
@@ -65,14 +75,18 @@ class Keys:
         Raises:
             Invalid: An argument has no content that could be known, or does not fit the function.
         """
-        arguments = {
-            name: self._values.digest(value, f"argument {name!r} of step {definition.name!r}")
+        contents = {
+            name: self._values.content(value, f"argument {name!r} of step {definition.name!r}")
             for name, value in bind(definition, args, kwargs).items()
         }
+        arguments = {name: content.digest for name, content in contents.items()}
+        takes = [item for content in contents.values() for item in content.items]
         code = self.code(definition)
         parts = [code.digest, definition.name, *(f"{n}={d}" for n, d in arguments.items())]
         key = sha256_hex(*(part.encode() for part in parts))
-        return Ask(definition=definition, key=key, code=code, arguments=arguments)
+        return Ask(
+            definition=definition, key=key, code=code, arguments=arguments, takes=tuple(takes)
+        )
 
     def code(self, definition: Definition) -> Fingerprint:
         """Return the fingerprint of a step's reachable code."""
@@ -170,6 +184,12 @@ class RunUnderWay:
         """Append one point to each series of the run."""
         self._log(metrics, step)
 
+    def expect(self, definition: Definition, total: int) -> None:
+        """Hear that so many calls of a step will follow."""
+        if self._on_event is not None:
+            name = definition.name
+            self._on_event(StepEvent(kind="map", run=self._run.id, step=name, total=total))
+
     def step_that_failed(self, error: BaseException) -> str | None:
         """Return the step an error came from, None when it came from the flow's own lines."""
         return self._failure[1] if self._failure[0] is error else None
@@ -188,6 +208,7 @@ class RunUnderWay:
                 EffectBegun(run=self._run.id, flow=self._run.started.name, effect=name, key=ask.key)
             )
         self._tell("started", name)
+        memory = MemoryUse()
         inside = Context(
             run=self._run.id,
             flow=self._run.started.name,
@@ -208,7 +229,9 @@ class RunUnderWay:
             self._note_failure(error, name, began)
             raise
         output = self._memo.keep(name, form)
-        self._record(ask, "run", known=Known("", output), began=began)
+        content = self._values.content(value, f"what {ask.definition.kind} {name!r} returned")
+        made = Known("", output, content=content.digest, items=content.items)
+        self._record(ask, "run", known=made, began=began, memory_bytes=memory.grown_bytes())
         return self._values.load(form)
 
     def _effect(self, ask: Ask) -> Ask:
@@ -235,6 +258,7 @@ class RunUnderWay:
         *,
         known: Known,
         began: float,
+        memory_bytes: int | None = None,
     ) -> None:
         seconds = monotonic() - began
         done = StepDone(
@@ -246,12 +270,18 @@ class RunUnderWay:
             status=status,
             seconds=seconds,
             output=known.output,
+            arguments=ask.arguments,
+            content=known.content,
+            items=known.items,
+            takes=ask.takes,
+            saved_s=known.seconds,
+            memory_bytes=memory_bytes,
         )
         parents = (self._run.id, known.step) if known.step else (self._run.id,)
         self._memo.record(
             CallRecord(done=done, parents=parents, parts=ask.code.parts, arguments=ask.arguments)
         )
-        self._tell("done" if status == "run" else "remembered", done.step, began)
+        self._tell("done" if status == "run" else "remembered", done.step, began, done=done)
 
     def _note_failure(self, error: BaseException, name: str, began: float) -> None:
         if self._failure[0] is not error:  # the innermost step is where it happened
@@ -265,6 +295,7 @@ class RunUnderWay:
         step: str,
         began: float | None = None,
         error: BaseException | None = None,
+        done: StepDone | None = None,
     ) -> None:
         if self._on_event is not None:
             self._on_event(
@@ -274,6 +305,8 @@ class RunUnderWay:
                     step=step,
                     seconds=monotonic() - began if began is not None else 0.0,
                     error=f"{type(error).__name__}: {error}" if error else "",
+                    saved_s=done.saved_s if done else 0.0,
+                    memory_bytes=done.memory_bytes if done else None,
                 )
             )
 

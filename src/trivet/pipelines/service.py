@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,11 +15,13 @@ from trivet.pipelines.facts import StepDone
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
 from trivet.pipelines.loading import flow_of, load_flow, name_of
+from trivet.pipelines.logs.capture import captured
+from trivet.pipelines.logs.lines import LINES, Line, LineWriter, Place, read_lines
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
 from trivet.pipelines.requests import read_request
-from trivet.pipelines.running import OnEvent, RunUnderWay
+from trivet.pipelines.running import OnEvent, RunUnderWay, StepEvent
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Output, Run, RunStatus
 from trivet.tracking.service import TrackingService
@@ -101,15 +103,17 @@ class PipelinesService:
                 data=inputs.data,
                 asked_by=asked_by,
             )
+            writer = self._writer(run.id, on_event)
             caller = RunUnderWay(
                 run,
                 request or run.id,
                 memo=self._memo,
                 values=self._values,
                 log=lambda metrics, step: self._tracking.log(run.id, metrics, step=step),
-                on_event=on_event,
+                on_event=lambda event: _tell(event, writer, on_event),
             )
-            return self._run(definition, inputs, caller, run)
+            with captured(run.id, writer):
+                return self._run(definition, inputs, caller, run)
 
     def plan(self, flow: Flow, /, **parameters: object) -> Plan:
         """Say what a run would remember and what it would do again, and why; change no fact.
@@ -152,6 +156,16 @@ class PipelinesService:
         """Return the steps of a run in the order they ended."""
         return tuple(steps_of(self._stores, self._scope.project, run_id))
 
+    def lines(self, run_id: str, after: Place | None = None) -> Iterator[tuple[Place, Line]]:
+        """Yield what the steps of a run printed and logged, and the place behind each line.
+
+        Args:
+            run_id: The run; lines of one that is under way are there within a second.
+            after: A place as yielded before: only what came later.
+        """
+        self._stores.views.declare(LINES)
+        return read_lines(self._stores, self._scope.project, run_id, after)
+
     def value(self, run_id: str, name: str) -> object:
         """Return a named result of a run: an output's value, or a metric.
 
@@ -189,6 +203,15 @@ class PipelinesService:
         """
         return load_flow(name, self._folder).function
 
+    def _writer(self, run_id: str, on_event: OnEvent | None) -> LineWriter:
+        self._stores.views.declare(LINES)
+
+        def tell(line: Line) -> None:
+            if on_event is not None:
+                on_event(StepEvent(kind="line", run=run_id, step=line.step, text=line.text))
+
+        return LineWriter(self._stores, self._scope.project, run_id, tell)
+
     def _run(self, flow: Definition, inputs: Inputs, caller: RunUnderWay, run: Run) -> Run:
         inside = Context(run=run.id, flow=run.started.name, caller=caller)
         try:
@@ -224,6 +247,15 @@ class PipelinesService:
             error.add_note(f"the end of run {run.id} could not be recorded: {trouble}")
         if step is None:
             error.add_note(f"in flow {run.started.name!r} of run {run.id}")
+
+
+def _tell(event: StepEvent, writer: LineWriter, on_event: OnEvent | None) -> None:
+    if event.kind == "started":
+        writer.began(event.step)
+    elif event.kind in {"done", "failed"}:
+        writer.ended(event.step)
+    if on_event is not None:
+        on_event(event)
 
 
 def _run_name(flow: Definition) -> str:

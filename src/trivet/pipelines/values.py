@@ -4,8 +4,9 @@ A value is kept as a file tree: plain values as one JSON file, everything else b
 containers of both as JSON with the parts beside it. Nothing is pickled, ever.
 """
 
+import itertools
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -28,6 +29,7 @@ from trivet.pipelines.structure import NoForm, put_together, take_apart
 _PLAIN = "json"
 _COMPOSITE = "composite"
 _TEXT = "value.json"
+_ITEMS = 8
 
 _ADVICE = {
     ("polars", "LazyFrame"): "Collect it: return frame.collect().",
@@ -49,6 +51,13 @@ class Form(msgspec.Struct, frozen=True):
 
     format: str
     files: Mapping[str, bytes]
+
+
+class Content(msgspec.Struct, frozen=True):
+    """By what a value is known, and its first items when it holds several."""
+
+    digest: str
+    items: tuple[str, ...] = ()
 
 
 class Values:
@@ -120,8 +129,30 @@ class Values:
             Invalid: It has no content that could be known (code `no-materialiser`).
             NotFound: A path points at nothing.
         """
+        return self.content(value, place).digest
+
+    def content(self, value: object, place: str) -> Content:
+        """Digest a value as `digest` does, and the first items of a list, tuple or mapping.
+
+        A leaf, such as a frame, is read once for both. Truth values and None say nothing about
+        where they come from, and are left out of the items.
+
+        Raises:
+            Invalid: As `digest`.
+            NotFound: As `digest`.
+        """
+        known: dict[int, object | None] = {}
+
+        def leaf_digest(leaf: object) -> object | None:
+            if id(leaf) not in known:
+                known[id(leaf)] = self._leaf_digest(leaf)
+            return known[id(leaf)]
+
+        def digest(part: object) -> str:
+            return sha256_hex(take_apart(part, leaf_digest).encode())
+
         try:
-            return sha256_hex(take_apart(value, self._leaf_digest).encode())
+            return Content(digest(value), tuple(digest(item) for item in _first_items(value)))
         except NoForm as error:
             raise _unstorable(error.value, place) from error
 
@@ -158,6 +189,14 @@ class Values:
             code="no-materialiser",
             hint="Import the module that registers its materialiser, or install what it needs.",
         )
+
+
+def _first_items(value: object) -> Iterable[object]:
+    if type(value) not in {list, tuple, dict}:
+        return ()
+    several = cast("Mapping[object, object] | Sequence[object]", value)
+    items = several.values() if isinstance(several, Mapping) else several
+    return itertools.islice((i for i in items if not isinstance(i, bool | None)), _ITEMS)
 
 
 def _digest_path(path: Path) -> str:
