@@ -1,8 +1,6 @@
 """`trivet run` and `trivet pipelines`: flows and steps."""
 
 import argparse
-import sys
-import time
 from argparse import Namespace
 from pathlib import Path
 from typing import NoReturn
@@ -11,24 +9,17 @@ from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.errors import EXIT_CODES
 from trivet.cli.models import findings
 from trivet.cli.output import table
+from trivet.cli.progress import shown
 from trivet.cli.tracking import describe_run
 from trivet.core.errors import Invalid, NotFound, Refused, TrivetError
 from trivet.core.ids import new_id
 from trivet.pipelines.failures import describe_failure
-from trivet.pipelines.running import OnEvent, StepEvent
+from trivet.pipelines.running import OnEvent
 from trivet.tracking.facts import Run
 from trivet.workspace.delivery import Delivered, check_delivery, deliver
 from trivet.workspace.ending import end_with_parent, leave_on_sigterm
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
-
-_WORDS = {
-    "started": "…",
-    "done": "run",
-    "remembered": "remembered",
-    "retried": "again",
-    "failed": "FAILED",
-}
 
 
 def _run(options: Namespace) -> Answer:
@@ -40,9 +31,9 @@ def _run(options: Namespace) -> Answer:
             return _plan(ws, options)
         if not options.no_delivery:
             check_delivery(ws)
-        show = _silent if options.json else _show_event
         try:
-            run = _execute(ws, options, show)
+            with shown(is_silent=options.json) as show:
+                run = _execute(ws, options, show)
         except TrivetError:
             raise
         except (Exception, SystemExit) as error:  # the edge where a user's own code fails
@@ -140,18 +131,6 @@ def _steps(options: Namespace) -> Answer:
         steps = ws.pipelines.steps(options.run)
     rows = [(s.step, s.status, s.seconds, s.key[:12]) for s in steps]
     return Answer(steps, table(("step", "status", "seconds", "key"), rows, empty="no steps"))
-
-
-def _show_event(event: StepEvent) -> None:
-    if event.kind == "started":
-        return
-    seconds = f"{event.seconds:7.2f} s" if event.kind != "remembered" else ""
-    line = f"{time.strftime('%H:%M:%S')}  {event.step:<20} {_WORDS[event.kind]:<11} {seconds}"
-    print(line.rstrip(), file=sys.stderr, flush=True)
-
-
-def _silent(event: StepEvent) -> None:
-    del event
 
 
 run = Command(

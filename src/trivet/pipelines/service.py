@@ -15,7 +15,7 @@ from trivet.pipelines.facts import StepDone
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
 from trivet.pipelines.loading import flow_of, load_flow, name_of
-from trivet.pipelines.logs.capture import captured
+from trivet.pipelines.logs.capture import captured, not_captured
 from trivet.pipelines.logs.lines import LINES, Line, LineWriter, Place, read_lines
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.memo import Memo, steps_of
@@ -207,7 +207,9 @@ class PipelinesService:
         self._stores.views.declare(LINES)
 
         def tell(line: Line) -> None:
-            if on_event is not None:
+            if on_event is None:
+                return
+            with not_captured():
                 on_event(StepEvent(kind="line", run=run_id, step=line.step, text=line.text))
 
         return LineWriter(self._stores, self._scope.project, run_id, tell)
@@ -255,7 +257,8 @@ def _tell(event: StepEvent, writer: LineWriter, on_event: OnEvent | None) -> Non
     elif event.kind in {"done", "failed"}:
         writer.ended(event.step)
     if on_event is not None:
-        on_event(event)
+        with not_captured():
+            on_event(event)
 
 
 def _run_name(flow: Definition) -> str:

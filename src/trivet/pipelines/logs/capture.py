@@ -25,7 +25,7 @@ from trivet.pipelines.logs.lines import LineWriter, Source
 
 _LONGEST_PIECE = 64 << 10
 _formatter = logging.Formatter("%(levelname)s %(name)s: %(message)s")
-_is_logging: ContextVar[bool] = ContextVar("trivet.pipelines.logging", default=False)
+_is_passing: ContextVar[bool] = ContextVar("trivet.pipelines.passing", default=False)
 _lock = threading.Lock()
 _writers: dict[str, LineWriter] = {}
 """Of the runs under way in this process."""
@@ -50,6 +50,16 @@ def captured(run: str, writer: LineWriter) -> Generator[None]:
         writer.close()
 
 
+@contextmanager
+def not_captured() -> Generator[None]:
+    """Let what is printed in a `with` block pass: whoever shows a run's progress is not the run."""
+    token = _is_passing.set(True)
+    try:
+        yield
+    finally:
+        _is_passing.reset(token)
+
+
 class _Piece(msgspec.Struct):
     """The beginning of a line that has no end yet."""
 
@@ -70,7 +80,7 @@ class _Tee:
 
     def write(self, text: str) -> int:
         written = self.stream.write(text)
-        if text and not _is_logging.get():
+        if text and not _is_passing.get():
             self._take(text)
         return written
 
@@ -149,16 +159,13 @@ class _Installed:
 def _call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
     run, step = _where()
     writer = _writers.get(run)
-    if writer is None:
+    if writer is None or _is_passing.get():
         _Installed.hand_out(logger, record)
         return
     for line in _formatter.format(record).splitlines() or [""]:
         writer.add(step, "log", line, int(record.created * 1e6))
-    token = _is_logging.set(True)
-    try:
+    with not_captured():
         _Installed.hand_out(logger, record)
-    finally:
-        _is_logging.reset(token)
 
 
 def _where() -> tuple[str, str]:

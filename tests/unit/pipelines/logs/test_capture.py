@@ -158,3 +158,12 @@ def test_a_child_that_was_forked_off_writes_nothing_for_its_parent(run_flow: Any
         "    os.waitpid(pid, 0)\n"
     )
     assert [text for _, _, text in lines] == ["parent"]
+
+
+def test_what_whoever_watches_the_run_prints_is_no_line_of_the_run(run_flow: Any) -> None:
+    def tell(event: Any) -> None:
+        print("watching", event.kind, file=sys.stderr)
+        logging.getLogger("watcher").warning("seen")
+
+    text = "@step\ndef load():\n    print('mine')\n    return 1\n@flow\ndef main():\n    load()\n"
+    assert run_flow(text, on_event=tell) == [("load", "out", "mine")]
