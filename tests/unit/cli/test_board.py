@@ -76,8 +76,8 @@ def test_whatever_happens_the_board_fits_the_terminal(
     events: list[tuple[str, str, str]], width: int, height: int, has_colour: bool
 ) -> None:
     board = Board(0.0)
-    for number, (kind, step, text) in enumerate(events):
-        text = " ".join(text.split())
+    for number, (kind, step, raw) in enumerate(events):
+        text = " ".join(raw.split())
         board.apply(
             event(kind, step, text=text, error=text, seconds=1.0, total=7, saved_s=2.0), number / 7
         )
