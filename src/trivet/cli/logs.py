@@ -54,7 +54,8 @@ def _follow(ws: Workspace, run_id: str, step: str | None, since: int) -> Answer:
     while True:
         # Asked before the lines are read: what was printed until the end is read once more.
         run = ws.tracking.get(run_id)
-        for place, line in ws.pipelines.lines(run_id, place):  # noqa: B020  # the place moves on
+        for behind, line in ws.pipelines.lines(run_id, place):
+            place = behind
             if line.micros >= since and step in {None, line.step}:
                 named = max(named, width_of(line.step))
                 print(shown_line(line, named), flush=True)

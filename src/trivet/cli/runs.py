@@ -69,7 +69,7 @@ def _data_name(entry: object) -> str:
 
 
 def steps_table(steps: Sequence[StepDone]) -> str:
-    """Lay out the steps of a run; many calls of one step are one line, and so are all beyond 200."""
+    """Lay out the steps of a run; more than ten calls of one step are one line."""
     counts = Counter(step.step for step in steps)
     rows: list[tuple[object, ...]] = []
     for name in counts:
@@ -111,10 +111,8 @@ def _together(calls: Sequence[StepDone]) -> tuple[object, ...]:
 def _cancel(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         run = run_of(ws, options.run)
-        ws.pipelines.cancel(run.id)
-    return Answer(
-        {"run": run.id}, fields([("run", run.id), ("asked", "to stop at its next step")])
-    )
+        ws.pipelines.cancel(run.id)  # pyright: ignore
+    return Answer({"run": run.id}, fields([("run", run.id), ("asked", "to stop at its next step")]))
 
 
 _RUN = Argument("run", "the run: its identifier, an end of it, or `last`")

@@ -229,7 +229,9 @@ class RunUnderWay:
             self._note_failure(error, name, began)
             raise
         output = self._memo.keep(name, form)
-        content = self._values.content(value, f"what {ask.definition.kind} {name!r} returned")
+        content = self._values.content(
+            value, f"what {ask.definition.kind} {name!r} returned", of_result=True
+        )
         made = Known("", output, content=content.digest, items=content.items)
         self._record(ask, "run", known=made, began=began, memory_bytes=memory.grown_bytes())
         return self._values.load(form)

@@ -131,11 +131,16 @@ class Values:
         """
         return self.content(value, place).digest
 
-    def content(self, value: object, place: str) -> Content:
+    def content(self, value: object, place: str, *, of_result: bool = False) -> Content:
         """Digest a value as `digest` does, and the first items of a list, tuple or mapping.
 
-        A leaf, such as a frame, is read once for both. Truth values and None say nothing about
-        where they come from, and are left out of the items.
+        A leaf, such as a frame, is read once for both.
+
+        Args:
+            value: The value.
+            place: What it is, for the error.
+            of_result: Leave out items by which nobody can tell where a value comes from: whole
+                numbers and texts, which other values hold as well.
 
         Raises:
             Invalid: As `digest`.
@@ -151,8 +156,10 @@ class Values:
         def digest(part: object) -> str:
             return sha256_hex(take_apart(part, leaf_digest).encode())
 
+        common = _COMMON | {int, str} if of_result else _COMMON
         try:
-            return Content(digest(value), tuple(digest(item) for item in _first_items(value)))
+            items = tuple(digest(item) for item in _first_items(value, common))
+            return Content(digest(value), items)
         except NoForm as error:
             raise _unstorable(error.value, place) from error
 
@@ -191,12 +198,15 @@ class Values:
         )
 
 
-def _first_items(value: object) -> Iterable[object]:
+_COMMON: frozenset[type] = frozenset({bool, type(None)})
+
+
+def _first_items(value: object, common: frozenset[type]) -> Iterable[object]:
     if type(value) not in {list, tuple, dict}:
         return ()
     several = cast("Mapping[object, object] | Sequence[object]", value)
     items = several.values() if isinstance(several, Mapping) else several
-    return itertools.islice((i for i in items if not isinstance(i, bool | None)), _ITEMS)
+    return itertools.islice((item for item in items if type(item) not in common), _ITEMS)
 
 
 def _digest_path(path: Path) -> str:

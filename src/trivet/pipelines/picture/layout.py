@@ -56,6 +56,59 @@ def lay_out(
         spacing: Least distances.
     """
     wanted = [arrow for arrow in dict.fromkeys(arrows) if arrow.source != arrow.target]
+    parts = [
+        _lay_out_part(
+            {name: sizes[name] for name in part}, [a for a in wanted if a.source in part], spacing
+        )
+        for part in _parts(list(sizes), wanted)
+    ]
+    return _side_by_side(parts, spacing.across)
+
+
+def _parts(names: Sequence[str], arrows: Sequence[Arrow]) -> list[dict[str, None]]:
+    """Return the boxes that hang together, in their order; the greatest part first."""
+    near: dict[str, set[str]] = {name: set() for name in names}
+    for arrow in arrows:
+        near[arrow.source].add(arrow.target)
+        near[arrow.target].add(arrow.source)
+    part_of: dict[str, int] = {}
+    for number, root in enumerate(names):
+        reached = [] if root in part_of else [root]
+        while reached:
+            name = reached.pop()
+            part_of[name] = number
+            reached += [other for other in near[name] if other not in part_of]
+    parts: dict[int, dict[str, None]] = {}
+    for name in names:
+        parts.setdefault(part_of[name], {})[name] = None
+    return sorted(parts.values(), key=len, reverse=True)
+
+
+def _side_by_side(parts: Sequence[Layout], gap: float) -> Layout:
+    centres: dict[str, Point] = {}
+    ways: dict[Arrow, tuple[Point, ...]] = {}
+    x = 0.0
+    for part in parts:
+        centres |= {name: (at + x, y) for name, (at, y) in part.centres.items()}
+        ways |= {a: tuple((at + x, y) for at, y in way) for a, way in part.ways.items()}
+        x += part.width + gap
+    deepest = max((len(part.layers) for part in parts), default=0)
+    return Layout(
+        centres=centres,
+        ways=ways,
+        turned=frozenset(arrow for part in parts for arrow in part.turned),
+        layers=tuple(
+            tuple(name for part in parts for name in (*part.layers, *[()] * deepest)[at])
+            for at in range(deepest)
+        ),
+        width=max(0.0, x - gap),
+        height=max((part.height for part in parts), default=0.0),
+    )
+
+
+def _lay_out_part(
+    sizes: Mapping[str, tuple[float, float]], wanted: Sequence[Arrow], spacing: Spacing
+) -> Layout:
     turned = _turned(list(sizes), wanted)
     down = {a: (a.target, a.source) if a in turned else (a.source, a.target) for a in wanted}
     depth = _depths(list(sizes), list(down.values()))
@@ -255,8 +308,12 @@ def _placed(
     turned: frozenset[Arrow],
     spacing: Spacing,
 ) -> Layout:
-    left = min((across[n] - sizes[n][0] / 2 if n in sizes else across[n] for n in across), default=0)
-    right = max((across[n] + sizes[n][0] / 2 if n in sizes else across[n] for n in across), default=0)
+    left = min(
+        (across[n] - sizes[n][0] / 2 if n in sizes else across[n] for n in across), default=0
+    )
+    right = max(
+        (across[n] + sizes[n][0] / 2 if n in sizes else across[n] for n in across), default=0
+    )
     tops: list[tuple[float, float]] = []
     y = 0.0
     for layer in layers:

@@ -6,12 +6,23 @@ from typing import Literal
 
 import msgspec
 
+from trivet.core.ids import sha256_hex
 from trivet.pipelines.facts import StepDone
 from trivet.pipelines.spec import Graph
 from trivet.tracking.facts import Run
 
 State = Literal["written", "input", "output", "run", "remembered", "failed"]
 
+_COMMON = frozenset(
+    {
+        "",
+        *(
+            sha256_hex(text)
+            for text in (b"null", b"true", b"false", b'""', b"[]", b"{}", b"0", b"1")
+        ),
+    }
+)
+"""Digests of values that many steps return: by them nobody can tell where one comes from."""
 _FAILED_STEP = re.compile(r"step '([^']+)': (.*)")
 
 
@@ -115,7 +126,7 @@ class _Groups:
         self._members[name].append(step)
         self.arrows += [Arrow(source, name) for source in sorted(sources) if source != name]
         for digest in (step.content, *step.items):
-            if digest:
+            if digest not in _COMMON:
                 self._makers[digest] = name
 
     def boxes(self) -> Iterable[Box]:

@@ -1,13 +1,14 @@
 """A picture as one SVG file that needs nothing else, on light and on dark ground."""
 
 import html
+import math
 import re
 from collections.abc import Sequence
 
 from trivet.pipelines.picture.layout import Layout, Point, Spacing, lay_out
 from trivet.pipelines.picture.model import Arrow, Box, Picture, State
 
-_LETTER, _SMALL = 7.83, 6.1
+_LETTER, _SMALL = 7.83, 6.7
 """Widths of a letter: names in a typewriter's face of 13 px, details in 11 px."""
 _TALL, _FLAT = 46.0, 30.0
 _PAD, _MARGIN, _HEAD, _FOOT = 16.0, 28.0, 64.0, 52.0
@@ -57,24 +58,25 @@ def draw_svg(picture: Picture) -> str:
     sizes = {box.id: _size(box) for box in picture.boxes}
     layout = lay_out(sizes, picture.arrows, Spacing(across=26, down=44))
     ends = _spread(layout, sizes)
-    title_width = _text_width(picture.title, 8.6, 15)
+    title_width = _text_width(picture.title, 9.4, 15)
     legend = _legend(picture)
     inner = max(layout.width, title_width, legend[1])
-    width, height = inner + 2 * _MARGIN + 24, layout.height + _HEAD + _FOOT + _MARGIN
-    left = (width - layout.width) / 2
+    wide = math.ceil(inner + 2 * _MARGIN + 24)
+    tall = math.ceil(layout.height + _HEAD + _FOOT + _MARGIN)
+    left = (wide - layout.width) / 2
+    both = f'width="{wide}" height="{tall}"'
+    frame = "frame dashed" if picture.is_preview else "frame"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{_safe(picture.title)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {tall}" {both} role="img">',
         f"<title>{_safe(picture.title)}</title><style>{_STYLE}</style>",
-        f'<rect class="ground" width="{width:.0f}" height="{height:.0f}"/>',
-        f'<rect class="frame{" dashed" if picture.is_preview else ""}" x="8" y="8" rx="10" '
-        f'width="{width - 16:.0f}" height="{height - 16:.0f}"/>',
+        f'<rect class="ground" {both}/>',
+        f'<rect class="{frame}" x="8" y="8" rx="10" width="{wide - 16}" height="{tall - 16}"/>',
         f'<text class="title" x="{_MARGIN}" y="38">{_safe(picture.title)}</text>',
         f'<g transform="translate({left:.1f} {_HEAD:.1f})">',
         *(_arrow(points, arrow in layout.turned) for arrow, points in ends.items()),
         *(_box(box, layout.centres[box.id], sizes[box.id]) for box in picture.boxes),
         "</g>",
-        f'<g transform="translate({_MARGIN} {height - 34:.1f})">{legend[0]}</g>',
+        f'<g transform="translate({_MARGIN} {tall - 34})">{legend[0]}</g>',
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -86,7 +88,8 @@ def _size(box: Box) -> tuple[float, float]:
     is_flat = box.state in {"input", "output"}
     if is_flat:
         return name + (detail + 10 if detail else 0) + 2 * _PAD, _FLAT
-    return max(92.0, name + 2 * _PAD + 4, detail + 2 * _PAD + 4), _TALL
+    marked = 18 if box.state in _MARKS else 0
+    return max(92.0, name + 2 * _PAD + 4, detail + marked + 2 * _PAD + 4), _TALL
 
 
 def _name(box: Box) -> str:
@@ -108,10 +111,8 @@ def _box(box: Box, centre: Point, size: tuple[float, float]) -> str:
     if is_flat:
         parts.append(f'<text x="{left + _PAD:.1f}" y="{y + 4.5:.1f}">{name}</text>')
         if detail:
-            end = left + width - _PAD
-            parts.append(
-                f'<text class="small" text-anchor="end" x="{end:.1f}" y="{y + 4:.1f}">{detail}</text>'
-            )
+            place = f'text-anchor="end" x="{left + width - _PAD:.1f}" y="{y + 4:.1f}"'
+            parts.append(f'<text class="small" {place}>{detail}</text>')
         return f'<g class="{box.state}">{"".join(parts)}</g>'
     parts.append(
         f'<rect class="band" x="{left + 5:.1f}" y="{top + 9:.1f}" width="3.5" '
@@ -200,5 +201,3 @@ def _short(text: str, longest: int) -> str:
 
 def _safe(text: str) -> str:
     return html.escape(_CONTROLS.sub("", text))
-
-
