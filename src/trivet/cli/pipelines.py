@@ -1,7 +1,10 @@
 """`trivet run` and `trivet pipelines`: flows and steps."""
 
 import argparse
+import sys
 from argparse import Namespace
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,8 +21,13 @@ from trivet.pipelines.running import OnEvent
 from trivet.tracking.facts import Run
 from trivet.workspace.delivery import Delivered, check_delivery, deliver
 from trivet.workspace.ending import end_with_parent, leave_on_sigterm
+from trivet.workspace.notify_file import read_notify_file
+from trivet.workspace.notifying import deliver_messages
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
+
+_MESSAGES_S = 5.0
+"""How long a run's end waits for the receivers of its messages."""
 
 
 def _run(options: Namespace) -> Answer:
@@ -31,17 +39,40 @@ def _run(options: Namespace) -> Answer:
             return _plan(ws, options)
         if not options.no_delivery:
             check_delivery(ws)
-        try:
-            with shown(is_silent=options.json) as show:
-                run = _execute(ws, options, show)
-        except TrivetError:
-            raise
-        except (Exception, SystemExit) as error:  # the edge where a user's own code fails
-            if options.traceback:
-                raise
-            _fail(error, ws.folder)
-        delivered = None if options.no_delivery else deliver(ws, run)
+        with _messages_sent(ws):
+            run = _run_flow(ws, options)
+            delivered = None if options.no_delivery else deliver(ws, run)
     return _answer(run, delivered)
+
+
+def _run_flow(ws: Workspace, options: Namespace) -> Run:
+    try:
+        with shown(is_silent=options.json) as show:
+            return _execute(ws, options, show)
+    except TrivetError:
+        raise
+    except (Exception, SystemExit) as error:  # the edge where a user's own code fails
+        if options.traceback:
+            raise
+        _fail(error, ws.folder)
+
+
+@contextmanager
+def _messages_sent(ws: Workspace) -> Generator[None]:
+    """Send the messages about what a `with` block did; for a moment, the daemon does the rest."""
+    has_notifiers = bool(read_notify_file(ws.folder).notifiers)
+    try:
+        yield
+    finally:
+        if has_notifiers and not isinstance(sys.exception(), KeyboardInterrupt):
+            try:
+                deliver_messages(ws, patience_s=_MESSAGES_S, on_trouble=_warn)
+            except TrivetError as error:
+                _warn(error.message)
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _execute(ws: Workspace, options: Namespace, show: OnEvent) -> Run:

@@ -111,7 +111,7 @@ def _together(calls: Sequence[StepDone]) -> tuple[object, ...]:
 def _cancel(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         run = run_of(ws, options.run)
-        ws.pipelines.cancel(run.id)  # pyright: ignore
+        ws.pipelines.cancel(run.id)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # comes with cancelling
     return Answer({"run": run.id}, fields([("run", run.id), ("asked", "to stop at its next step")]))
 
 

@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -12,7 +12,7 @@ import msgspec
 
 from trivet.core.clock import SystemClock, as_utc, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Draft, Entry, Scope, draft, read
+from trivet.core.facts import Draft, Entry, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name, new_id, sha256_hex
 from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.core.trees import read_tree
@@ -30,11 +30,19 @@ class TrackingService:
     Args:
         stores: Where everything is kept.
         scope: Project and actor.
+        tasks_at_end: Given a run that ends, what is to be done about it: written with its end.
     """
 
-    def __init__(self, stores: Stores, scope: Scope) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        scope: Scope,
+        *,
+        tasks_at_end: Callable[[Run], Iterable[TaskNew]] | None = None,
+    ) -> None:
         self._stores = stores
         self._scope = scope
+        self._tasks_at_end = tasks_at_end
         self._began: dict[str, float] = {}
 
     def start(
@@ -121,14 +129,16 @@ class TrackingService:
             error=error[-_MAX_ERROR_CHARACTERS:] if error else None,
         )
         ending = draft(finished, id=_finish_id(run_id), parents=dict.fromkeys([run_id, *data]))
+        ended = Run(id=run_id, started=run.started, finished_id=ending.id, finished=finished)
+        tasks = self._tasks_at_end(ended) if self._tasks_at_end else ()
         try:
-            self._commit(f"run {run.started.name} {status}", ending)
+            self._commit(f"run {run.started.name} {status}", ending, tasks=tasks)
         except Conflict as error_:
             if error_.code == "other-fact":  # another process ended it in this moment
                 raise _ended(run) from error_
             raise
         self._began.pop(run_id, None)
-        return Run(id=run_id, started=run.started, finished_id=ending.id, finished=finished)
+        return ended
 
     def log(
         self,
@@ -249,8 +259,8 @@ class TrackingService:
         with self._stores.blobs.open(run.started.environment.lock) as lock:
             return read_lock(lock.read())
 
-    def _commit(self, reason: str, *facts: Draft) -> None:
-        self._stores.ledger.commit(self._scope.batch(reason, facts))
+    def _commit(self, reason: str, *facts: Draft, tasks: Iterable[TaskNew] = ()) -> None:
+        self._stores.ledger.commit(self._scope.batch(reason, facts, tasks=tasks))
 
 
 def _finish_id(run_id: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from itertools import combinations
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -63,7 +63,7 @@ def test_an_arrow_leads_down_unless_it_closes_a_circle(
 
 
 def test_a_chain_is_straight_and_a_diamond_is_even() -> None:
-    sizes = {name: (60.0, 30.0) for name in "abcd"}
+    sizes = dict.fromkeys("abcd", (60.0, 30.0))
     chain = lay_out(sizes, [Arrow("a", "b"), Arrow("b", "c"), Arrow("c", "d")], SPACING)
     assert {x for x, _ in chain.centres.values()} == {30.0}
     diamond = lay_out(
@@ -75,7 +75,7 @@ def test_a_chain_is_straight_and_a_diamond_is_even() -> None:
 
 
 def test_two_arrows_that_need_not_cross_do_not() -> None:
-    sizes = {name: (60.0, 30.0) for name in ("a", "b", "x", "y", "top", "end")}
+    sizes = dict.fromkeys(("a", "b", "x", "y", "top", "end"), (60.0, 30.0))
     arrows = [Arrow("top", "a"), Arrow("top", "b"), Arrow("a", "y"), Arrow("b", "x")]
     layout = lay_out(sizes, [*arrows, Arrow("x", "end"), Arrow("y", "end")], SPACING)
     at = {name: x for name, (x, _) in layout.centres.items()}
@@ -94,7 +94,7 @@ def a_picture(*labels: str, is_preview: bool = False) -> Picture:
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=6))
 def test_any_name_gives_sound_files(labels: list[str]) -> None:
     picture = a_picture(*labels)
-    root = ElementTree.fromstring(draw_svg(picture))  # noqa: S314  # our own
+    root = ET.fromstring(draw_svg(picture))  # noqa: S314  # our own
     assert root.tag.endswith("svg")
     assert len(root.findall(".//{*}polygon")) == len(labels) - 1
     assert write_dot(picture).count("->") >= len(labels) - 1
@@ -108,7 +108,7 @@ def test_a_preview_says_so_and_has_a_dashed_frame() -> None:
 
 
 def test_text_fits_into_its_box_chinese_too() -> None:
-    root = ElementTree.fromstring(draw_svg(a_picture("训练模型", "a_rather_long_name_of_a_step")))  # noqa: S314
+    root = ET.fromstring(draw_svg(a_picture("训练模型", "a_rather_long_name_of_a_step")))  # noqa: S314
     for group in root.findall(".//{*}g[@class='run']"):
         rects = [r for r in group.findall("{*}rect") if r.get("class") == "box"]
         for text in group.findall("{*}text"):
