@@ -4,7 +4,7 @@ import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import NoReturn
 
@@ -47,7 +47,9 @@ def _run(options: Namespace) -> Answer:
 
 def _run_flow(ws: Workspace, options: Namespace) -> Run:
     try:
-        with shown(is_silent=options.json) as show:
+        # Whoever asks for JSON reads it from stdout: what steps print goes beside it.
+        beside = redirect_stdout(sys.stderr) if options.json else nullcontext()
+        with beside, shown(is_silent=options.json) as show:
             return _execute(ws, options, show)
     except TrivetError:
         raise

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.unit.workspace.receivers import Hook, mail_server, web_hook
+
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.workspace import notifying
+from trivet.workspace.delivery import deliver
 from trivet.workspace.notify_file import read_notify_file
 from trivet.workspace.notifying import (
     deliver_messages,
@@ -24,6 +25,7 @@ from trivet.workspace.notifying import (
     retry_message,
     try_notifier,
 )
+from trivet.workspace.project import make_project
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
@@ -258,3 +260,25 @@ def test_a_run_whose_notify_file_broke_meanwhile_still_ends(folder: Path) -> Non
         run(ws)
         assert ws.tracking.runs()[0].status == "succeeded"
         assert messages(ws) == ()
+
+
+def test_a_model_that_passed_its_gate_and_waits_for_a_person_is_told(
+    tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    rows = "".join(f"{n / 400},{n % 7},{int(n > 200) ^ int(n % 11 == 0)}\n" for n in range(400))
+    (tmp_path / "c.csv").write_text(f"a,b,churned\n{rows}")
+    made = make_project("shop", "tabular", tmp_path / "c.csv", "churned", tmp_path)
+    tell(
+        Path(made.folder),
+        f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\nevents=["approval"]\n',
+    )
+    with open_workspace(made.folder) as ws:
+        delivered = deliver(ws, ws.pipelines.run(ws.settings.flow))
+        assert delivered is not None
+        assert delivered.model is not None
+        deliver_messages(ws, patience_s=10)
+    sys.modules.pop("pipeline", None)
+    (told,) = hook.bodies
+    assert told["event"] == "approval"
+    assert told["detail"]["model"] == delivered.model.label
