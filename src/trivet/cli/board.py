@@ -125,7 +125,7 @@ def _end(row: Row, event: StepEvent, now: float) -> None:
     row.ended = now
     if event.kind == "remembered":
         row.remembered += 1
-        row.saved_s += event.saved_s
+        row.saved_s += event.seconds  # what making it took
     else:
         row.running = max(0, row.running - 1)
         row.seconds += event.seconds

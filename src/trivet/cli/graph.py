@@ -39,7 +39,7 @@ def _picture(options: Namespace) -> Picture:
     with open_workspace(options.project) as ws:
         if options.run:
             run = run_of(ws, options.run)
-            return picture_of_run(run, ws.pipelines.steps(run.id))
+            return picture_of_run(run, ws.pipelines.steps(run.id), ws.pipelines.failures(run.id))
         flow = options.flow or ws.settings.flow
         if not flow:
             raise Invalid(

@@ -107,8 +107,8 @@ def plain_line(event: StepEvent, row: Row) -> str:
     parts = [f"{padded(event.step, 20)} {_WORDS[event.kind]:<11}"]
     if event.kind != "remembered":
         parts.append(f"{duration(event.seconds):>9}")
-    elif event.saved_s >= 0.01:
-        parts.append(f"saved {duration(event.saved_s)}")
+    elif event.seconds >= 0.01:
+        parts.append(f"saved {duration(event.seconds)}")
     if row.total > 1 or row.over > 1:
         parts.append(f"{row.over:,} of {row.total:,}" if row.total else f"{row.over:,} calls")
     if event.memory_bytes is not None and event.memory_bytes >= 1 << 20:

@@ -8,7 +8,7 @@ from typing import get_args
 
 from trivet.cli.choosing import run_of
 from trivet.cli.command import Answer, Argument, Command, Group
-from trivet.cli.output import duration, fields, size, table
+from trivet.cli.output import duration, size, table
 from trivet.cli.tracking import describe_run
 from trivet.core.clock import from_micros
 from trivet.core.ids import time_of
@@ -55,11 +55,17 @@ def _show(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         run = run_of(ws, options.run)
         steps = ws.pipelines.steps(run.id)
+        failures = ws.pipelines.failures(run.id)
         data_names = [_data_name(ws.stores.ledger.get(id)) for id in run.started.data]
     parts = [describe_run(run), "", steps_table(steps)]
+    parts += [
+        f"{failure.step} FAILED after {duration(failure.seconds)}: {failure.error}"
+        for failure in failures[:_MOST_SHOWN]
+    ]
     if data_names:
         parts += ["", f"made from  {', '.join(data_names)}"]
-    return Answer({"run": run, "status": run.status, "steps": steps}, "\n".join(parts))
+    answer = {"run": run, "status": run.status, "steps": steps, "failures": failures}
+    return Answer(answer, "\n".join(parts))
 
 
 def _data_name(entry: object) -> str:
@@ -111,8 +117,9 @@ def _together(calls: Sequence[StepDone]) -> tuple[object, ...]:
 def _cancel(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         run = run_of(ws, options.run)
-        ws.pipelines.cancel(run.id)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # comes with cancelling
-    return Answer({"run": run.id}, fields([("run", run.id), ("asked", "to stop at its next step")]))
+        run = ws.pipelines.cancel(run.id)
+    how = run.status if run.finished else "asked to stop; it is interrupted within seconds"
+    return Answer({"run": run, "status": run.status}, f"{run.id}  {how}")
 
 
 _RUN = Argument("run", "the run: its identifier, an end of it, or `last`")

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from trivet.core.errors import Conflict, NotFound, TrivetError, Unavailable
-from trivet.core.facts import TaskMove, TaskNew
+from trivet.core.facts import TaskMove, TaskOverride
 from trivet.core.ids import new_id
 from trivet.core.ports import Message, Notifier, Task
 from trivet.workspace import wiring
 from trivet.workspace.notify_file import NotifierSettings, read_notify_file
-from trivet.workspace.outbox import ATTEMPTS, QUEUE, Order, message_about
+from trivet.workspace.outbox import QUEUE, Order, message_about
 from trivet.workspace.workspace import Workspace
 
 _LEASE_S = 120.0
@@ -76,27 +76,20 @@ def retry_message(workspace: Workspace, key: str) -> Sent:
         Conflict: It was not given up.
     """
     journal = workspace.stores.journal
-    # A task that failed stays as it is; each retry is a task of its own behind it.
-    rounds, number = [key], 1
-    while journal.task(rounds[-1]) is not None:
-        number += 1
-        rounds.append(f"{key}#{number}")
-    latest = journal.task(rounds[-2]) if len(rounds) > 1 else None
-    if latest is None or latest.queue != QUEUE:
+    task = journal.task(key)
+    if task is None or task.queue != QUEUE:
         raise NotFound(
             f"no message {key!r}", code="no-message", hint="`trivet notify list` shows the keys."
         )
-    if latest.state != "failed":
+    if task.state != "failed":
         raise Conflict(
-            f"message {key!r} is {latest.state}, not failed",
+            f"message {key!r} is {task.state}, not failed",
             code="not-failed",
             hint="Only a message that was given up is sent again by hand.",
         )
-    again = TaskNew(key=rounds[-1], queue=QUEUE, body=latest.body, max_attempts=ATTEMPTS)
+    again = TaskOverride(key=key, state="ready")
     workspace.stores.ledger.commit(workspace.scope.batch(f"notify retry {key}", tasks=[again]))
-    task = journal.task(again.key)
-    assert task is not None  # noqa: S101  # it was committed
-    return _sent(task)
+    return _sent(journal.task(key) or task)
 
 
 def try_notifier(workspace: Workspace, name: str) -> Message:

@@ -41,7 +41,7 @@ def test_many_calls_are_one_row_with_a_counter_a_pace_and_an_end() -> None:
 
 def test_what_is_remembered_says_what_it_saved() -> None:
     board = Board(0.0)
-    board.apply(event("remembered", saved_s=120.0), 1.0)
+    board.apply(event("remembered", seconds=120.0), 1.0)
     (line,) = draw(board, 1.0, Look())
     assert "remembered" in line
     assert "saved 2 m 00 s" in line
@@ -78,9 +78,7 @@ def test_whatever_happens_the_board_fits_the_terminal(
     board = Board(0.0)
     for number, (kind, step, raw) in enumerate(events):
         text = " ".join(raw.split())
-        board.apply(
-            event(kind, step, text=text, error=text, seconds=1.0, total=7, saved_s=2.0), number / 7
-        )
+        board.apply(event(kind, step, text=text, error=text, seconds=1.0, total=7), number / 7)
     lines = draw(board, 100.0, Look(width, height, has_colour))
     assert len(lines) <= max(2, height - 2)
     assert all(width_of(line) < max(width, 44) for line in lines)

@@ -176,3 +176,17 @@ def test_the_second_run_says_what_memory_saved(project: Path, trivet: Trivet) ->
     said = trivet("run")
     assert "0 run, 14 remembered" in said.err
     assert "11 of 11" in said.err
+
+
+def test_a_run_under_way_is_cancelled_from_another_process(project: Path, trivet: Trivet) -> None:
+    with child(project, "run", "--json", "--set", "wait=true", stdout=subprocess.PIPE) as run:
+        until = time.monotonic() + 60
+        while "begun" not in trivet("logs", "last").out:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        said = trivet("runs", "cancel", "last")
+        assert said.code == 0
+        assert "interrupted" in said.out
+        run.wait(60)
+    assert run.returncode == 4
+    assert "cancelled" in trivet("runs", "list", "--status", "cancelled").out

@@ -1,13 +1,12 @@
 """A picture before it is laid out: boxes, arrows, and what they are a picture of."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
 from trivet.core.ids import sha256_hex
-from trivet.pipelines.facts import StepDone
+from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.pipelines.spec import Graph
 from trivet.tracking.facts import Run
 
@@ -23,7 +22,6 @@ _COMMON = frozenset(
     }
 )
 """Digests of values that many steps return: by them nobody can tell where one comes from."""
-_FAILED_STEP = re.compile(r"step '([^']+)': (.*)")
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +80,9 @@ def picture_of_code(graph: Graph) -> Picture:
     )
 
 
-def picture_of_run(run: Run, steps: Iterable[StepDone]) -> Picture:
+def picture_of_run(
+    run: Run, steps: Iterable[StepDone], failures: Sequence[StepFailed] = ()
+) -> Picture:
     """Turn the record of a run into a picture.
 
     An arrow is drawn where the digest of an argument, or of one of its first items, is that of a
@@ -93,10 +93,10 @@ def picture_of_run(run: Run, steps: Iterable[StepDone]) -> Picture:
     for step in steps:
         groups.take(step)
     boxes = list(groups.boxes())
-    error = (run.finished.error if run.finished else None) or ""
-    failed = _FAILED_STEP.match(error)
-    if failed:
-        boxes.append(Box(id="failed", label=failed[1], state="failed", detail=failed[2]))
+    failed = {failure.step: failure.error for failure in failures}
+    for step, error in failed.items():
+        many = sum(failure.step == step for failure in failures)
+        boxes.append(Box(id=f"failed:{step}", label=step, state="failed", detail=error, count=many))
     return Picture(
         title=f"{run.started.name}: run {run.id}, {run.status}",
         is_preview=False,
