@@ -1,9 +1,10 @@
 """The registry: versions of names, aliases that point at them, and the verdicts behind them."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
-from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
+from trivet.core.facts import Draft, Entry, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
 from trivet.models.facts import GateOverride, GateVerdict, Measured, Model, ModelVersion
@@ -38,10 +39,12 @@ class Registry:
         run: Run | str,
         verdict_id: str,
         reason: str = "register",
+        tasks: Callable[[Model], Iterable[TaskNew]] | None = None,
     ) -> Model:
         """Give a judged package the next version of a name.
 
-        Registering the same package by the same verdict again returns the version it has.
+        Registering the same package by the same verdict again returns the version it has. What
+        `tasks` makes of the version is written with it.
 
         Raises:
             Refused: The run has not succeeded, names no data, or its code or lock is not stored;
@@ -79,8 +82,10 @@ class Registry:
             )
             item = draft(version, parents=dict.fromkeys(parents))
             move = HeadMove(name=_head(name), to=item.id, expect=before.id if before else None)
-            if self._commit(f"{reason} {name}:{version.version}", item, move):
-                return Model(id=item.id, version=version)
+            model = Model(id=item.id, version=version)
+            todo = tasks(model) if tasks else ()
+            if self._commit(f"{reason} {name}:{version.version}", item, move, todo):
+                return model
         raise too_busy(name)
 
     def get(self, reference: str) -> Model:
@@ -275,10 +280,12 @@ class Registry:
                 return found
             after = page.after
 
-    def _commit(self, reason: str, item: Draft, move: HeadMove) -> bool:
+    def _commit(
+        self, reason: str, item: Draft, move: HeadMove, tasks: Iterable[TaskNew] = ()
+    ) -> bool:
         """Commit a fact and the head that points at it; False when another was quicker."""
         try:
-            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=[move]))
+            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=[move], tasks=tasks))
         except Conflict as error:
             if error.code != "head-moved":
                 raise

@@ -7,7 +7,7 @@ its arguments, and is run only when it is not known.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from trivet.core.errors import Invalid
@@ -147,6 +147,9 @@ def map(
         kwargs: Handed on with every item.
     """
     called = function if definition_of(function) else step(function)
+    definition, caller = definition_of(called), current().caller
+    if caller is not None and definition is not None and isinstance(items, Sized):
+        caller.expect(definition, len(items))
     return [called(item, *args, **kwargs) for item in items]
 
 

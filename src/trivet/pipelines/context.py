@@ -39,6 +39,10 @@ class Caller(Protocol):
         """Append one point to each series of the run."""
         ...
 
+    def expect(self, definition: Definition, total: int) -> None:
+        """Hear that so many calls of a step will follow, for whoever shows progress."""
+        ...
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What code may know about where it runs. Outside a run everything is None."""

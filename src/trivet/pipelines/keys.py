@@ -27,6 +27,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments in a few words each."""
     depends_on: tuple[object, ...]
     """The arguments and what was declared beside them: whatever the key covers."""
+    takes: tuple[str, ...] = ()
+    """Content digests of the first items of arguments that hold several values."""
 
 
 class Keys:
@@ -45,10 +47,12 @@ class Keys:
             Invalid: An argument has no content that could be known, or does not fit the function.
         """
         bound = bind(definition, args, kwargs)
-        arguments = {
-            name: self._values.digest(value, f"argument {name!r} of step {definition.name!r}")
+        contents = {
+            name: self._values.content(value, f"argument {name!r} of step {definition.name!r}")
             for name, value in bound.items()
         }
+        arguments = {name: content.digest for name, content in contents.items()}
+        takes = tuple(item for content in contents.values() for item in content.items)
         code = self.code(definition)
         parts = [code.digest, definition.name, *(f"{n}={d}" for n, d in arguments.items())]
         key = sha256_hex(*(part.encode() for part in parts))
@@ -59,6 +63,7 @@ class Keys:
             arguments=arguments,
             shown=show_arguments(bound),
             depends_on=(*bound.values(), *definition.depends),
+            takes=takes,
         )
 
     def code(self, definition: Definition) -> Fingerprint:

@@ -133,6 +133,9 @@ class Planner:
         self._steps.append(PlannedStep(step=name, action="run", reasons=reasons, limits=limits))
         return Promise(name)
 
+    def expect(self, definition: Definition, total: int) -> None:
+        """Expect nothing: a plan shows no progress."""
+
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log nothing: nothing happens."""
 

@@ -4,8 +4,9 @@ A value is kept as a file tree: plain values as one JSON file, everything else b
 containers of both as JSON with the parts beside it. Nothing is pickled, ever.
 """
 
+import itertools
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -29,6 +30,7 @@ from trivet.pipelines.structure import NoForm, put_together, take_apart
 _PLAIN = "json"
 _COMPOSITE = "composite"
 _TEXT = "value.json"
+_ITEMS = 8
 
 _ADVICE = {
     ("polars", "LazyFrame"): "Collect it: return frame.collect().",
@@ -50,6 +52,13 @@ class Form(msgspec.Struct, frozen=True):
 
     format: str
     files: Mapping[str, bytes]
+
+
+class Content(msgspec.Struct, frozen=True):
+    """By what a value is known, and its first items when it holds several."""
+
+    digest: str
+    items: tuple[str, ...] = ()
 
 
 class Values:
@@ -122,8 +131,37 @@ class Values:
             Invalid: It has no content that could be known (code `no-materialiser`).
             NotFound: A path points at nothing.
         """
+        return self.content(value, place).digest
+
+    def content(self, value: object, place: str, *, of_result: bool = False) -> Content:
+        """Digest a value as `digest` does, and the first items of a list, tuple or mapping.
+
+        A leaf, such as a frame, is read once for both.
+
+        Args:
+            value: The value.
+            place: What it is, for the error.
+            of_result: Leave out items by which nobody can tell where a value comes from: whole
+                numbers and texts, which other values hold as well.
+
+        Raises:
+            Invalid: As `digest`.
+            NotFound: As `digest`.
+        """
+        known: dict[int, object | None] = {}
+
+        def leaf_digest(leaf: object) -> object | None:
+            if id(leaf) not in known:
+                known[id(leaf)] = self._leaf_digest(leaf)
+            return known[id(leaf)]
+
+        def digest(part: object) -> str:
+            return sha256_hex(take_apart(part, leaf_digest).encode())
+
+        common = _COMMON | {int, str} if of_result else _COMMON
         try:
-            return sha256_hex(take_apart(value, self._leaf_digest).encode())
+            items = tuple(digest(item) for item in _first_items(value, common))
+            return Content(digest(value), items)
         except NoForm as error:
             raise _unstorable(error.value, place) from error
 
@@ -170,6 +208,17 @@ class Values:
             code="no-materialiser",
             hint="Import the module that registers its materialiser, or install what it needs.",
         )
+
+
+_COMMON: frozenset[type] = frozenset({bool, type(None)})
+
+
+def _first_items(value: object, common: frozenset[type]) -> Iterable[object]:
+    if type(value) not in {list, tuple, dict}:
+        return ()
+    several = cast("Mapping[object, object] | Sequence[object]", value)
+    items = several.values() if isinstance(several, Mapping) else several
+    return itertools.islice((item for item in items if type(item) not in common), _ITEMS)
 
 
 def _digest_path(path: Path) -> str:

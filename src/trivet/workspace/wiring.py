@@ -23,11 +23,17 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
-from trivet.core.ports import Flavour, Runner, Stores
+from trivet.core.ports import Flavour, Notifier, Runner, Stores
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
 from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
+from trivet.workspace.notify_file import (
+    CommandSettings,
+    NotifierSettings,
+    WebhookSettings,
+    secret_of,
+)
 from trivet.workspace.settings import FOLDER, Settings
 
 if TYPE_CHECKING:
@@ -122,6 +128,33 @@ def runner() -> Runner:
     from trivet.adapters.process.runner import ProcessRunner
 
     return ProcessRunner()
+
+
+def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
+    """Return the notifier that a table of `notify.toml` asks for.
+
+    Raises:
+        Invalid: A variable that it names is not set, or an address is none.
+    """
+    if isinstance(settings, CommandSettings):
+        from trivet.adapters.command.notifier import CommandNotifier
+
+        return CommandNotifier(settings.command, folder)
+    if isinstance(settings, WebhookSettings):
+        from trivet.adapters.webhook.notifier import WebhookNotifier
+
+        url = settings.url or secret_of(settings.url_env, name)
+        return WebhookNotifier(url, body=settings.body, secret=secret_of(settings.secret_env, name))
+    from trivet.adapters.smtp.notifier import SmtpNotifier, SmtpServer
+
+    server = SmtpServer(
+        host=settings.host,
+        port=settings.port,
+        security=settings.security,
+        user=settings.user,
+        password=secret_of(settings.password_env, name),
+    )
+    return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
 
 
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":
