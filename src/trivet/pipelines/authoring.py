@@ -72,6 +72,7 @@ def step(
     timeout_s: float | None = None,
     version: str = "",
     depends: Iterable[object] = (),
+    pickle: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -80,8 +81,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     The result is kept under the content of the arguments and of all code the function can reach
     (see `core.fingerprint` for what that covers and what it cannot see). It must be something
-    that can be stored without pickle: see `values`. What the step logs belongs to the run that
-    made the result; a run that remembers it has no such series.
+    that can be stored, without pickle unless you consent to it: see `values`. What the step logs
+    belongs to the run that made the result; a run that remembers it has no such series.
 
     Args:
         function: The function; its signature stays as it is.
@@ -91,7 +92,10 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         version: Any text; change it to have the step run again.
         depends: What it depends on without naming it: functions, classes, modules, values, or
             paths of files, which count by their content.
-        **options: These four, in the signature that type checkers see.
+        pickle: Whether what it returns and takes may be pickled where nothing else fits, and
+            unpickled again, which runs what is in the bytes. It shows in the lineage, and the
+            standard gate refuses a model whose run holds such a value.
+        **options: These five, in the signature that type checkers see.
 
     Raises:
         Invalid: It is a coroutine or a generator, an option is out of range, or it is a step,
@@ -106,7 +110,7 @@ def effect(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 @overload
 def effect(
-    *, retries: int = 0, timeout_s: float | None = None
+    *, retries: int = 0, timeout_s: float | None = None, pickle: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -125,16 +129,30 @@ def effect(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     return _declare("effect", function, options)
 
 
-def flow(function: F) -> F:
+@overload
+def flow(function: F, /) -> F: ...
+
+
+@overload
+def flow(*, pickle: bool = False) -> Callable[[F], F]: ...
+
+
+def flow(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Declare a function that calls steps to be a flow: what can be run, planned and triggered.
 
     Numbers in the mapping it returns become the run's metrics, all else its named outputs. It
     must do its work in steps: the flow's own lines are run each time.
 
+    Args:
+        function: The function; it stays what it is.
+        **options: `pickle`: whether outputs that nothing else fits may be pickled, as for `step`.
+
     Raises:
         Invalid: It is a coroutine or a generator, declared already, or one of its parameters has
             a reserved name (`asked_by`, `on_event`, `request`).
     """
+    if function is None:
+        return functools.partial(flow, **options)
     _check_function("flow", function)
     taken = RESERVED & inspect.signature(function).parameters.keys()
     if taken:
@@ -143,7 +161,7 @@ def flow(function: F) -> F:
             code="reserved-name",
             hint="Give the parameter another name.",
         )
-    definition = Definition(kind="flow", name=_name(function), function=function)
+    definition = Definition(kind="flow", name=_name(function), function=function, **options)
     setattr(function, "__trivet__", definition)  # noqa: B010  # no attribute that types know
     return function
 

@@ -22,6 +22,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     version: str = ""
     depends: tuple[object, ...] = ()
+    pickle: bool = False
+    """Whether what it returns and takes may be pickled and unpickled where nothing else fits."""
 
 
 class Caller(Protocol):

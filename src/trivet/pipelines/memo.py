@@ -11,7 +11,7 @@ import msgspec
 from trivet.core.errors import NotFound
 from trivet.core.facts import Scope, ViewPut, draft, read
 from trivet.core.ports import Stores, View
-from trivet.core.trees import load_tree, store_tree
+from trivet.core.trees import StoredFiles, store_tree
 from trivet.pipelines.facts import EffectBegun, StepDone
 from trivet.pipelines.values import Form
 from trivet.tracking.facts import Output
@@ -114,15 +114,26 @@ class Memo:
         return None
 
     def load(self, output: Output) -> Form | None:
-        """Read a kept value's files; None when the bytes were removed.
+        """Open a kept value's files; None when the bytes were removed.
 
         Raises:
             Corrupt: The bytes are not what was kept.
         """
         try:
-            return Form(output.format, load_tree(self._stores.blobs, output.digest))
+            return Form(output.format, StoredFiles(self._stores.blobs, output.digest))
         except NotFound:
             return None
+
+    def is_recorded(self, known: Known) -> bool:
+        """Say whether the ledger holds a step that kept this very value.
+
+        The rows by which results are found are a convenience; facts are what was recorded.
+        """
+        entry = self._stores.ledger.get(known.step)
+        if entry is None or entry.payload is None or entry.kind != StepDone.KIND:
+            return False
+        output = read(entry, StepDone).output
+        return entry.project == self._scope.project and output == known.output
 
     def keep(self, name: str, form: Form) -> Output:
         """Store a value's files durably."""

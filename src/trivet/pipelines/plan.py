@@ -117,7 +117,7 @@ class Planner:
             self._steps.append(PlannedStep(step=name, action="run", reasons=reasons))
             return Promise(name)
         ask = self._keys.ask(definition, args, kwargs)
-        found = recall(self._memo, self._values, ask.key)
+        found = recall(self._memo, self._values, ask)
         if found is not None:
             self._steps.append(PlannedStep(step=name, action="remember"))
             return found.value

@@ -15,13 +15,15 @@ from typing import Literal
 
 import msgspec
 
-from trivet.core.errors import Invalid, NotFound
+from trivet.core.errors import Corrupt, Invalid, NotFound
 from trivet.core.fingerprint import Fingerprint, fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
 from trivet.pipelines.facts import EffectBegun, StepDone
+from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memo import CallRecord, Known, Memo
+from trivet.pipelines.pickling import FORMAT as PICKLE
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Run
 
@@ -65,8 +67,11 @@ class Keys:
         Raises:
             Invalid: An argument has no content that could be known, or does not fit the function.
         """
+        reader = reader_of(definition)
         arguments = {
-            name: self._values.digest(value, f"argument {name!r} of step {definition.name!r}")
+            name: self._values.digest(
+                value, f"argument {name!r} of step {definition.name!r}", reader
+            )
             for name, value in bind(definition, args, kwargs).items()
         }
         code = self.code(definition)
@@ -95,21 +100,28 @@ class Recalled(msgspec.Struct, frozen=True):
     value: object
 
 
-def recall(memo: Memo, values: Values, key: str) -> Recalled | None:
-    """Return what was kept under a key.
+def recall(memo: Memo, values: Values, ask: Ask) -> Recalled | None:
+    """Return what was kept for a call.
 
-    None when nothing was, when its bytes were removed, or when nothing here reads its format any
-    more: then it is made again.
+    None when nothing was, when its bytes were removed, when nothing here reads its format any
+    more, or when it is a pickle that the step does not consent to: then it is made again.
 
     Raises:
-        Corrupt: The bytes are not what was kept.
+        Corrupt: The bytes are not what was kept, or a pickle is not the one that was recorded.
     """
-    known = memo.find(key)
+    known = memo.find(ask.key)
     form = memo.load(known.output) if known else None
     if known is None or form is None:
         return None
+    reader = reader_of(ask.definition)
+    if form.format == PICKLE and reader.pickle and not memo.is_recorded(known):
+        raise Corrupt(
+            f"the pickle kept for step {ask.definition.name!r} is not the one in the ledger",
+            code="other-pickle",
+            hint="Run `trivet fsck`. It was not read: reading it would run what is in it.",
+        )
     try:
-        return Recalled(known, values.load(form))
+        return Recalled(known, values.load(form, reader))
     except NotFound:
         return None
 
@@ -160,7 +172,7 @@ class RunUnderWay:
         ask = self._keys.ask(definition, args, kwargs)
         if definition.kind == "effect":
             ask = self._effect(ask)
-        found = recall(self._memo, self._values, ask.key)
+        found = recall(self._memo, self._values, ask)
         if found is None:
             return self._make(ask, args, kwargs, began)
         self._record(ask, "remembered", known=found.known, began=began)
@@ -203,13 +215,14 @@ class RunUnderWay:
                     kwargs,
                     lambda error: self._tell("retried", name, began, error),
                 )
-            form = self._values.save(value, f"what {ask.definition.kind} {name!r} returned")
+            place = f"what {ask.definition.kind} {name!r} returned"
+            form = self._values.save(value, place, reader_of(ask.definition))
         except BaseException as error:
             self._note_failure(error, name, began)
             raise
         output = self._memo.keep(name, form)
         self._record(ask, "run", known=Known("", output), began=began)
-        return self._values.load(form)
+        return self._values.load(form, reader_of(ask.definition))
 
     def _effect(self, ask: Ask) -> Ask:
         """Give an effect its own key: the request, what it does, and the how-manieth time."""

@@ -16,6 +16,7 @@ from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
 from trivet.pipelines.loading import flow_of, load_flow, name_of
 from trivet.pipelines.materialisers import Materialiser
+from trivet.pipelines.materialising.readers import Reader, reader_of
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
 from trivet.pipelines.requests import read_request
@@ -152,11 +153,17 @@ class PipelinesService:
         """Return the steps of a run in the order they ended."""
         return tuple(steps_of(self._stores, self._scope.project, run_id))
 
-    def value(self, run_id: str, name: str) -> object:
+    def value(self, run_id: str, name: str, *, pickle: bool = False) -> object:
         """Return a named result of a run: an output's value, or a metric.
 
+        Args:
+            run_id: The run.
+            name: The result.
+            pickle: Whether you consent to run what is in it, should it have been pickled.
+
         Raises:
-            NotFound: There is no such run or result, or its bytes were removed.
+            NotFound: There is no such run or result, its bytes were removed, or it is a pickle
+                and you did not consent.
             Corrupt: The stored bytes do not match what was recorded.
         """
         run = self._tracking.get(run_id)
@@ -178,7 +185,7 @@ class PipelinesService:
                 code="no-bytes",
                 hint="Run the flow again.",
             )
-        return self._values.load(form)
+        return self._values.load(form, Reader(pickle=pickle))
 
     def load_flow(self, name: str) -> Callable[..., object]:
         """Import a flow of the project by its name `module:function`.
@@ -211,7 +218,8 @@ class PipelinesService:
                 metrics[name] = float(cast("float", value))
             else:
                 place = f"result {name!r} of flow {flow.name!r}"
-                outputs.append(self._memo.keep(name, self._values.save(value, place)))
+                form = self._values.save(value, place, reader_of(flow))
+                outputs.append(self._memo.keep(name, form))
         return metrics, outputs
 
     def _end(self, run: Run, status: RunStatus, error: BaseException, caller: RunUnderWay) -> None:
