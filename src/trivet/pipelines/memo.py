@@ -13,8 +13,9 @@ from trivet.core.facts import Scope, ViewPut, draft, read
 from trivet.core.ports import Stores, View
 from trivet.core.trees import StoredFiles, store_tree
 from trivet.pipelines.facts import EffectBegun, StepDone
+from trivet.pipelines.pickling import FORMAT as PICKLE
 from trivet.pipelines.values import Form
-from trivet.tracking.facts import Output
+from trivet.tracking.facts import Output, Run
 
 _RESULTS = View(
     name="step_results",
@@ -202,6 +203,18 @@ def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:
         after = page.after
         if after is None:
             return
+
+
+def pickled_of(stores: Stores, project: str, run: Run) -> tuple[str, ...]:
+    """Name the steps and outputs of a run that were kept as pickles, in the order they were."""
+    steps = (
+        f"what step {item.step!r} returned"
+        for item in steps_of(stores, project, run.id)
+        if item.output is not None and item.output.format == PICKLE
+    )
+    outputs = run.finished.outputs if run.finished else ()
+    named = (f"output {item.name!r}" for item in outputs if item.format == PICKLE)
+    return tuple(dict.fromkeys((*steps, *named)))
 
 
 def parts_that_differ(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

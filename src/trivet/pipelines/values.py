@@ -11,7 +11,7 @@ from typing import cast
 
 import msgspec
 
-from trivet.core.errors import Corrupt, Invalid, NotFound
+from trivet.core.errors import Corrupt, Invalid, NotFound, Unsupported
 from trivet.core.fingerprint import fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.core.trees import Content
@@ -82,6 +82,12 @@ class Values:
             if reader.pickle:
                 return Form(pickling.FORMAT, _pickled(value, place, error))
             raise _unstorable(error, place) from error
+        except Unsupported as error:  # it has a materialiser, which cannot express this one
+            if reader.pickle:
+                reason = NoForm(value, error.message, error.hint)
+                return Form(pickling.FORMAT, _pickled(value, place, reason))
+            error.add_note(f"in {place}")
+            raise
 
     def load(self, form: Form, reader: Reader = STRANGER) -> object:
         """Return the value again: equal, and of the same type.
@@ -136,8 +142,13 @@ class Values:
             return sha256_hex(take_apart(value, self._leaf_digest, make).encode())
         except NoForm as error:
             if reader.pickle:
-                return sha256_hex(digest_files(_pickled(value, place, error)).encode())
+                return digest_files(_pickled(value, place, error))
             raise _unstorable(error, place) from error
+        except Unsupported as error:
+            if reader.pickle:
+                return digest_files(_pickled(value, place, NoForm(value, error.message)))
+            error.add_note(f"in {place}")
+            raise
 
     def digest_constant(self, value: object) -> str | None:
         """Digest a value of a library's type by its content, None when nothing accepts it."""
@@ -151,7 +162,7 @@ class Values:
             if made is None or made.format in FORMATS:
                 return None
             return sha256_hex(take_apart(value, self._leaf_digest, _take_looking).encode())
-        except NoForm:
+        except (NoForm, Unsupported):
             return None
 
     def _form(self, value: object, reader: Reader) -> Form:

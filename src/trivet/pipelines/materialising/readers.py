@@ -12,6 +12,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from types import FunctionType, ModuleType
 from typing import Any, cast
 
 import msgspec
@@ -81,7 +82,10 @@ def _classes_in(hint: object, depth: int) -> Iterator[type]:
     if depth > _DEEPEST:
         return
     inner: list[object] = list(typing.get_args(hint))
-    if isinstance(hint, type):
+    origin = typing.get_origin(hint)
+    if isinstance(origin, type):
+        inner.append(origin)
+    elif isinstance(hint, type):
         yield hint
         if hasattr(hint, "__annotations__") and hint.__module__ != "builtins":
             with contextlib.suppress(NameError, AttributeError, TypeError):
@@ -98,8 +102,22 @@ def _loaded(name: str) -> type | None:
         module = sys.modules.get("__main__")
     place: object = module
     for part in path.split("."):
-        place = getattr(place, "__dict__", {}).get(part)
+        if not isinstance(place, type | ModuleType):
+            return None
+        place = vars(place).get(part)
     return place if isinstance(place, type) else None
+
+
+def find_own(name: str) -> object | None:
+    """Return the class or function that the user's project defines, and has loaded, as `a.b.C`.
+
+    None when there is none, or when it came into that module from another.
+    """
+    module, _, last = name.rpartition(".")
+    place = sys.modules.get(module)
+    found = vars(place).get(last) if place is not None and _is_own(module) else None
+    is_named = isinstance(found, type | FunctionType) and found.__module__ == module
+    return found if is_named else None
 
 
 def _is_own(module: str) -> bool:

@@ -100,7 +100,8 @@ def _why_not(kind: type) -> str:
 
 
 def _take_enum(value: Any) -> Parts:  # noqa: ANN401  # an Enum of any values
-    if value.name in type(value).__members__:
+    members: Mapping[object, object] = getattr(_class_of(value), "__members__", {})
+    if value.name in members:
         return {"name": value.name}
     return {"value": value.value}  # several flags at once
 
@@ -109,7 +110,7 @@ def _make_enum(kind: Any, fields: Parts) -> object:  # noqa: ANN401  # an Enum c
     bases: tuple[object, ...] = kind.__mro__
     if enum.Enum not in bases:
         raise TypeError("the class is no Enum")
-    members: Mapping[object, object] = kind.__members__
+    members: Mapping[object, object] = getattr(kind, "__members__", {})
     return members[fields["name"]] if "name" in fields else kind(fields["value"])
 
 
