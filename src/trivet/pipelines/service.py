@@ -180,12 +180,13 @@ class PipelinesService:
             )
         form = self._memo.load(output)
         if form is None:
-            raise NotFound(
-                f"the bytes of result {name!r} of run {run_id} were removed",
-                code="no-bytes",
-                hint="Run the flow again.",
-            )
-        return self._values.load(form, Reader(pickle=pickle))
+            raise _removed(run_id, name)
+        try:
+            return self._values.load(form, Reader(pickle=pickle))
+        except NotFound as error:
+            if error.code in {"no-materialiser", "no-class", "no-consent"}:
+                raise
+            raise _removed(run_id, name) from error
 
     def load_flow(self, name: str) -> Callable[..., object]:
         """Import a flow of the project by its name `module:function`.
@@ -232,6 +233,14 @@ class PipelinesService:
             error.add_note(f"the end of run {run.id} could not be recorded: {trouble}")
         if step is None:
             error.add_note(f"in flow {run.started.name!r} of run {run.id}")
+
+
+def _removed(run_id: str, name: str) -> NotFound:
+    return NotFound(
+        f"the bytes of result {name!r} of run {run_id} were removed",
+        code="no-bytes",
+        hint="Run the flow again.",
+    )
 
 
 def _run_name(flow: Definition) -> str:

@@ -7,6 +7,7 @@ is pickled but what a step consents to.
 
 import types
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import cast
 
 import msgspec
@@ -170,13 +171,14 @@ class Values:
         if whole is not None:
             return Form(whole.format, dict(whole.save(value)))
         files: dict[str, Content] = {}
+        numbers = count()
         top: list[str] = []
 
         def take_leaf(part: object) -> object | None:
             found = self._find(part)
             if found is None:
                 return None
-            number = str(len({path.partition("/")[0] for path in files}))
+            number = str(next(numbers))
             files.update({f"{number}/{path}": data for path, data in found.save(part).items()})
             return [number, found.format]
 

@@ -217,6 +217,7 @@ def test_a_materialiser_is_four_functions() -> None:
     [
         (pl.DataFrame({"a": [1]}).lazy(), "Collect it"),
         (np.array([object()], dtype=object), "plain type"),
+        (np.array([{}, 1], dtype=object), "plain type"),
         ((number for number in range(3)), "Return a list"),
         (fractions.Fraction(1, 3), "@step(pickle=True)"),
     ],

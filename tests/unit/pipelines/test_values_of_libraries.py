@@ -87,6 +87,23 @@ def test_arrays_of_every_dtype_shape_and_order_come_back(array: Any, fortran: bo
     assert digest(again) == digest(array)
 
 
+@settings(deadline=None)
+@given(array=hnp.arrays(DTYPES, 1))
+def test_scalars_of_every_dtype_come_back(array: Any) -> None:
+    scalar = array[0]
+    again = there_and_back([scalar])[0]
+    assert type(again) is type(scalar)
+    assert again.dtype == scalar.dtype
+    assert again.tobytes() == scalar.tobytes()
+    assert digest(again) == digest(scalar)
+
+
+def test_a_list_of_scalars_is_one_file() -> None:
+    assert set(values.save([np.float64(number) for number in range(50)], "x").files) == {
+        "value.json"
+    }
+
+
 def test_arrays_that_differ_anywhere_are_told_apart() -> None:
     array = np.arange(6).reshape(2, 3)
     others = [

@@ -199,6 +199,32 @@ def test_columns_may_have_the_same_name() -> None:
 
 
 @pytest.mark.parametrize(
+    "scalar",
+    [
+        pd.Timestamp("2020-01-01 01:02:03.000000004"),
+        pd.Timestamp("2020-10-25 01:30Z").as_unit("s").tz_convert("Europe/Berlin"),
+        pd.Timestamp("2020-01-01", tz="UTC"),
+        pd.Timedelta(-3, "ns"),
+        pd.Timedelta(days=9).as_unit("s"),
+        pd.Period("2020Q3"),
+        pd.Period("2020-01-06", freq="W-MON"),
+        pd.Interval(pd.Timestamp("2020"), pd.Timestamp("2021"), closed="both"),
+        pd.NA,
+        pd.NaT,
+    ],
+    ids=str,
+)
+def test_scalars_of_pandas_come_back(scalar: Any) -> None:
+    form = values.save({"x": [scalar]}, "x")
+    assert set(form.files) == {"value.json"}
+    again: Any = values.load(form)
+    assert type(again["x"][0]) is type(scalar)
+    assert str(again["x"][0]) == str(scalar)
+    assert getattr(again["x"][0], "unit", None) == getattr(scalar, "unit", None)
+    assert scalar is pd.NA or scalar is pd.NaT or again["x"][0] == scalar
+
+
+@pytest.mark.parametrize(
     "array", [pd.array([1, None]), pd.array(["a", None]), pd.Categorical(["a", "b"])], ids=str
 )
 def test_arrays_of_pandas_come_back(array: Any) -> None:

@@ -73,7 +73,14 @@ class SklearnEstimators:
         import skops.io
 
         library: Any = skops.io
-        source = canonical(library.dumps(value))
+        try:
+            source = canonical(library.dumps(value))
+        except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            raise Unsupported(
+                f"skops cannot express the {type(value).__name__}: {error}",
+                code="untrusted-types",
+                hint="Build it from classes of scikit-learn and of your project's modules.",
+            ) from error
         foreign = self._foreign(library, source)
         if foreign:
             raise Unsupported(

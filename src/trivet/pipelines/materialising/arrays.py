@@ -1,6 +1,7 @@
-"""NumPy arrays and scalars as npy, many arrays as one npz, SciPy's sparse matrices as npz.
+"""NumPy arrays as npy, many arrays as one npz, SciPy's sparse matrices as npz.
 
-Masked arrays and those of variable-width text are kept by their parts. None is ever pickled.
+Scalars, masked arrays and those of variable-width text are kept by their parts. None is ever
+pickled.
 """
 
 import io
@@ -27,13 +28,13 @@ Array = Any  # NumPy is loaded only once an array is at hand, and its values are
 
 
 def is_array(value: object) -> bool:
-    """Say whether a value is an array or scalar of NumPy itself, of a dtype that npy can hold."""
-    if type(value).__module__ != "numpy" or not (
-        type(value).__name__ in {"ndarray", "memmap"} or is_instance(value, "numpy", "generic")
-    ):
+    """Say whether a value is an array of NumPy itself, or a record of one, that npy can hold."""
+    kind = type(value)
+    is_one = kind.__name__ in {"ndarray", "memmap", "void"} and kind.__module__ == "numpy"
+    if not is_one:
         return False
-    kind = cast("Array", value).dtype
-    return not kind.hasobject and kind.kind != "T"
+    dtype = cast("Array", value).dtype
+    return not dtype.hasobject and dtype.kind != "T"
 
 
 def write_array(array: Array) -> Content:
@@ -238,17 +239,27 @@ SPARSE = Materialiser(
 # ---------------------------------------------------- arrays that are made of simpler ones
 
 
+FORMATS: Final = {"numpy.scalar", "numpy.text", "numpy.masked"}
+"""What is kept by its parts."""
+
+
 def array_kind(value: object) -> str | None:
     """Return the format of an array that is kept by its parts."""
     if is_instance(value, "numpy.ma", "MaskedArray") and type(value).__module__ == "numpy.ma":
         return "numpy.masked"
-    if type(value).__module__ == "numpy" and is_instance(value, "numpy", "ndarray"):
+    if type(value).__module__ != "numpy":
+        return None
+    if type(value).__name__ == "ndarray":
         return "numpy.text" if cast("Array", value).dtype.kind == "T" else None
-    return None
+    return "numpy.scalar" if is_instance(value, "numpy", "generic") else None
 
 
 def array_parts(value: Array) -> dict[str, object]:
-    """Return the parts of a masked array, or of one of variable-width text."""
+    """Return the parts of a scalar, of a masked array, or of one of variable-width text."""
+    if is_instance(value, "numpy", "generic"):
+        if value.dtype.hasobject:
+            raise NoForm(value)
+        return {"dtype": value.dtype.str, "hex": value.tobytes().hex()}
     if value.dtype.kind == "T":
         kind = value.dtype
         return {
@@ -273,6 +284,9 @@ def array_parts(value: Array) -> dict[str, object]:
 def array_of(format_: str, parts: Mapping[str, Any]) -> object:
     """Put an array of `array_parts` together."""
     numpy = import_module("numpy")
+    if format_ == "numpy.scalar":
+        content, kind = bytes.fromhex(parts["hex"]), numpy.dtype(parts["dtype"])
+        return numpy.frombuffer(content, dtype=kind)[0] if content else kind.type()
     if format_ == "numpy.text":
         missing = {"na_object": parts["missing"][0]} if parts["missing"] else {}
         kind = numpy.dtypes.StringDType(coerce=parts["coerce"], **missing)

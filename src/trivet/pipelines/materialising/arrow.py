@@ -81,16 +81,13 @@ def _digest(value: Foreign) -> str:
 
 
 def _compact(value: Foreign) -> Foreign:
-    """Return a value without what lies under its nulls or around a slice of it."""
-    pyarrow = import_module("pyarrow")
+    """Return a value's rows without what lies under its nulls."""
     table = _as_table(value)
+    if not any(column.null_count for column in table.columns):
+        return table
     try:
-        return (
-            table.take(pyarrow.array(range(0), pyarrow.int64()))
-            if not len(table)
-            else (table.take(import_module("numpy").arange(len(table))))
-        )
-    except pyarrow.ArrowNotImplementedError:
+        return table.take(import_module("numpy").arange(len(table)))
+    except import_module("pyarrow").ArrowNotImplementedError:
         return table
 
 

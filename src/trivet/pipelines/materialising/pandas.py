@@ -103,7 +103,7 @@ class _Columns:
         if name in _TAKEN:
             return _TAKEN[name](array, dtype)
         if name == "DatetimeTZDtype":
-            zone = self._zone(dtype, label)
+            zone = _zone_of(dtype, self._owner, f"its column {label!r}")
             return ["zoned", dtype.unit, zone], import_module("polars").Series(array.asi8)
         raise NoForm(
             self._owner,
@@ -111,21 +111,27 @@ class _Columns:
             f"Cast it: frame[{label!r}].astype(...) to numbers, text, times or categories.",
         )
 
-    def _zone(self, dtype: Foreign, label: object) -> str:
-        pandas = import_module("pandas")
-        zone = str(dtype.tz)
-        try:
-            again = pandas.DatetimeTZDtype(dtype.unit, zone)
-        except (ValueError, LookupError, TypeError):
-            again = None
-        if again is None or again != dtype or type(again.tz) is not type(dtype.tz):
-            raise NoForm(
-                self._owner,
-                f"its column {label!r} has the time zone {zone!r} of {type(dtype.tz).__module__}, "
-                "which its name does not give back",
-                "Convert it: tz_convert('UTC'), or use a zone's name such as 'Europe/Berlin'.",
-            )
-        return zone
+
+def _zone_of(dtype: Foreign, owner: object, what: str) -> str:
+    """Return the name of a time zone that gives the same zone back.
+
+    Raises:
+        NoForm: Its name does not.
+    """
+    pandas = import_module("pandas")
+    zone = str(dtype.tz)
+    try:
+        again = pandas.DatetimeTZDtype(dtype.unit, zone)
+    except (ValueError, LookupError, TypeError):
+        again = None
+    if again is None or again != dtype or type(again.tz) is not type(dtype.tz):
+        raise NoForm(
+            owner,
+            f"{what} has the time zone {zone!r} of {type(dtype.tz).__module__}, which its name "
+            "does not give back",
+            "Convert it: tz_convert('UTC'), or use a zone's name such as 'Europe/Berlin'.",
+        )
+    return zone
 
 
 _MASKED: Final = {
@@ -175,8 +181,11 @@ def _taken_string(array: Foreign, dtype: Foreign) -> tuple[object, object]:
 
 
 def _taken_period(array: Foreign, dtype: Foreign) -> tuple[object, object]:
-    freq = dtype.name.removeprefix("period[").removesuffix("]")
-    return ["period", freq], import_module("polars").Series(array.asi8)
+    return ["period", _freq_of(dtype)], import_module("polars").Series(array.asi8)
+
+
+def _freq_of(dtype: Foreign) -> str:
+    return str(dtype.name).removeprefix("period[").removesuffix("]")
 
 
 def _taken_interval(array: Foreign, dtype: Foreign) -> tuple[object, object]:
@@ -200,12 +209,12 @@ _TAKEN: Final[Mapping[str, Callable[[Foreign, Foreign], tuple[object, object]]]]
 
 
 def _columns_of(parts: Mapping[str, Any]) -> list[Foreign]:
-    """Return the arrays of `_Columns.parts`, in order."""
+    """Return the arrays of `_Columns.parts`, in order; the table gives up each column it gave."""
     table, beside = parts["table"], parts.get("beside", {})
     found: list[Foreign] = []
     for position, kind in enumerate(parts["kinds"]):
         number = str(position)
-        content = beside[number] if number in beside else table.get_column(number)
+        content = beside[number] if number in beside else table.drop_in_place(number)
         found.append(_RESTORE[kind[0]](content, *kind[1:]))
     return found
 
@@ -381,8 +390,38 @@ def _take_missing(value: Foreign) -> dict[str, object]:
 
 
 def _take_timestamp(value: Foreign) -> dict[str, object]:
+    pandas, numpy = import_module("pandas"), import_module("numpy")
+    zone = value.tz and _zone_of(pandas.DatetimeTZDtype(value.unit, value.tz), value, "it")
+    return {"at": int(value.asm8.astype(numpy.int64)), "unit": value.unit, "zone": zone}
+
+
+def _make_timestamp(parts: Mapping[str, Any]) -> object:
+    pandas, numpy = import_module("pandas"), import_module("numpy")
+    naive = pandas.Timestamp(numpy.datetime64(parts["at"], parts["unit"]))
+    return naive.tz_localize("UTC").tz_convert(parts["zone"]) if parts["zone"] else naive
+
+
+def _take_timedelta(value: Foreign) -> dict[str, object]:
+    return {"span": int(value.asm8.astype(import_module("numpy").int64)), "unit": value.unit}
+
+
+def _make_timedelta(parts: Mapping[str, Any]) -> object:
+    span = import_module("numpy").timedelta64(parts["span"], parts["unit"])
+    return import_module("pandas").Timedelta(span)
+
+
+def _take_period(value: Foreign) -> dict[str, object]:
+    dtype = import_module("pandas").PeriodDtype(value.freq)
+    return {"ordinal": value.ordinal, "freq": _freq_of(dtype)}
+
+
+def _make_period(parts: Mapping[str, Any]) -> object:
+    return import_module("pandas").Period(ordinal=parts["ordinal"], freq=parts["freq"])
+
+
+def _make_interval(parts: Mapping[str, Any]) -> object:
     pandas = import_module("pandas")
-    return {"at": pandas.DatetimeIndex([value]).as_unit(value.unit)}
+    return pandas.Interval(parts["left"], parts["right"], parts["closed"])
 
 
 def _take_interval(value: Foreign) -> dict[str, object]:
@@ -396,8 +435,8 @@ _TAKE: Final[Mapping[str, Callable[[Foreign], dict[str, object]]]] = {
     "pandas.array": _take_array,
     "pandas.missing": _take_missing,
     "pandas.timestamp": _take_timestamp,
-    "pandas.timedelta": lambda v: {"at": import_module("pandas").TimedeltaIndex([v])},
-    "pandas.period": lambda v: {"at": import_module("pandas").PeriodIndex([v])},
+    "pandas.timedelta": _take_timedelta,
+    "pandas.period": _take_period,
     "pandas.interval": _take_interval,
 }
 _MAKE: Final[Mapping[str, Callable[[Mapping[str, Any]], object]]] = {
@@ -406,10 +445,8 @@ _MAKE: Final[Mapping[str, Callable[[Mapping[str, Any]], object]]] = {
     "pandas.index": _make_index,
     "pandas.array": lambda parts: _columns_of(parts)[0],
     "pandas.missing": lambda parts: getattr(import_module("pandas"), parts["which"]),
-    "pandas.timestamp": lambda parts: parts["at"][0],
-    "pandas.timedelta": lambda parts: parts["at"][0],
-    "pandas.period": lambda parts: parts["at"][0],
-    "pandas.interval": lambda parts: import_module("pandas").Interval(
-        parts["left"], parts["right"], parts["closed"]
-    ),
+    "pandas.timestamp": _make_timestamp,
+    "pandas.timedelta": _make_timedelta,
+    "pandas.period": _make_period,
+    "pandas.interval": _make_interval,
 }

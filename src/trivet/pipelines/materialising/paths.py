@@ -35,7 +35,7 @@ class DiskFile:
 
 
 def files_at(path: Path) -> Iterator[tuple[str, Path]]:
-    """Yield each file at a path: where it lies relative to the path's folder, and itself.
+    """Yield each file at a path that is kept: where it lies from the path's folder on, and itself.
 
     Raises:
         NotFound: There is nothing.
@@ -45,11 +45,7 @@ def files_at(path: Path) -> Iterator[tuple[str, Path]]:
         yield _plain(path, path.name), path
         return
     if not path.is_dir():
-        raise NotFound(
-            f"there is no file or folder {path.name!r}",
-            code="no-file",
-            hint="Check the path: what it points to is kept. Return str(path) for the text alone.",
-        )
+        raise _nothing(path)
     if not path.name or (path / _STORE).exists():
         raise Invalid(
             f"the folder {path.name!r} is a project or a whole disk; expected files of your own",
@@ -78,13 +74,25 @@ def _plain(path: Path, name: str) -> str:
 
 
 def digest_path(path: Path) -> str:
-    """Digest the file or folder at a path by names and contents.
+    """Digest the file or folder at a path by names and contents; links are followed.
 
     Raises:
         NotFound: There is nothing.
-        Invalid: A link or a device lies there.
     """
-    return digest_files({name: DiskFile(file) for name, file in files_at(path)})
+    if not path.exists():
+        raise _nothing(path)
+    found = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    return digest_files(
+        {item.relative_to(path.parent).as_posix(): DiskFile(item) for item in found}
+    )
+
+
+def _nothing(path: Path) -> NotFound:
+    return NotFound(
+        f"there is no file or folder {path.name!r}",
+        code="no-file",
+        hint="Check the path: it stands for what it points to. Pass str(path) for the text alone.",
+    )
 
 
 def _save(path: Path) -> Mapping[str, Content]:

@@ -71,7 +71,7 @@ def put_made(format_: str, parts: dict[str, Any], reader: Reader) -> object:
     """
     if format_.startswith("pandas."):
         return pandas.make(format_, parts)
-    if format_ in {"numpy.text", "numpy.masked"}:
+    if format_ in arrays.FORMATS:
         return arrays.array_of(format_, parts)
     if format_ in records.FORMATS:
         return records.make(format_, parts, reader)
