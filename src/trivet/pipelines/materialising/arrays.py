@@ -286,7 +286,7 @@ def array_of(format_: str, parts: Mapping[str, Any]) -> object:
     numpy = import_module("numpy")
     if format_ == "numpy.scalar":
         content, kind = bytes.fromhex(parts["hex"]), numpy.dtype(parts["dtype"])
-        return numpy.frombuffer(content, dtype=kind)[0] if content else kind.type()
+        return numpy.frombuffer(content, dtype=kind)[0] if kind.itemsize else kind.type()
     if format_ == "numpy.text":
         missing = {"na_object": parts["missing"][0]} if parts["missing"] else {}
         kind = numpy.dtypes.StringDType(coerce=parts["coerce"], **missing)
