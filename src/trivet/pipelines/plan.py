@@ -11,6 +11,7 @@ from typing import Literal, NoReturn, cast
 import msgspec
 
 from trivet.pipelines.context import Context, Definition, entered
+from trivet.pipelines.materialising.records import fields_of
 from trivet.pipelines.memo import LastCall, Memo, parts_that_differ
 from trivet.pipelines.running import Ask, Keys, bind, recall
 from trivet.pipelines.values import Values
@@ -157,9 +158,11 @@ def _promise_in(value: object, depth: int = 0) -> str | None:
     """Return the step whose value is promised in an argument, None when nothing is."""
     if type(value) is Promise:
         return str(object.__getattribute__(value, "_step"))
-    if depth > _DEEPEST or type(value) not in {dict, list, tuple}:
+    if depth > _DEEPEST:
         return None
     if type(value) is dict:
         value = list(cast("dict[object, object]", value).values())
+    elif type(value) not in {list, tuple}:
+        value = list(fields_of(value))
     found = (_promise_in(item, depth + 1) for item in cast("list[object]", value))
     return next((step for step in found if step is not None), None)

@@ -267,6 +267,15 @@ def test_equal_arrow_is_known_as_equal_however_it_is_chunked() -> None:
     assert len({digest(other) for other in others}) == len(others)
 
 
+def test_an_arrow_that_runs_code_when_it_reads_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    form = values.save(pa.table({"a": [1]}), "x")
+    monkeypatch.setattr(pa, "__version__", "14.0.0")
+    with pytest.raises(NotFound, match="pyarrow"):
+        values.load(form)
+
+
 def test_damaged_arrow_is_damaged() -> None:
     with pytest.raises(Corrupt):
         values.load(Form("arrow", {"Table.arrows": b"no arrow"}))

@@ -1,6 +1,7 @@
 """pandas: every kind of column and index comes back as it was, with and without pyarrow."""
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from decimal import Decimal
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from hypothesis.extra import pandas as hpd
 
-from trivet.core.errors import Invalid
-from trivet.pipelines.values import Values
+from trivet.core.errors import Corrupt, Invalid
+from trivet.pipelines.values import Form, Values
 
 values = Values()
 
@@ -261,6 +262,13 @@ def test_frames_among_other_values_come_back() -> None:
     again = there_and_back(value)
     same(again["split"][0], value["split"][0])  # type: ignore[index]
     assert values.save(pd.DataFrame({"a": [1]}), "x").format == "pandas.frame"
+
+
+@pytest.mark.parametrize("which", ["read_pickle", "io", "__doc__", 7])
+def test_stored_bytes_cannot_ask_for_another_name_of_pandas(which: object) -> None:
+    text = json.dumps({"$made": ["pandas.missing", {"which": which}]}).encode()
+    with pytest.raises(Corrupt):
+        values.load(Form("pandas.missing", {"value.json": text}))
 
 
 def test_pandas_needs_no_pyarrow(tmp_path: Path) -> None:

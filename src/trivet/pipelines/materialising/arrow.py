@@ -18,6 +18,8 @@ from trivet.pipelines.materialisers import (
 
 Foreign = Any  # pyarrow is loaded only once one of its values is at hand
 
+_SAFE_VERSION: Final = 15
+"""Earlier ones unpickle a kind of extension type that a file may name (CVE-2023-47248)."""
 _KINDS: Final = ("Table", "RecordBatch", "ChunkedArray", "Array")
 
 
@@ -48,6 +50,8 @@ def _save(value: Foreign) -> Mapping[str, Content]:
 
 
 def _load(files: Files) -> object:
+    if int(import_module("pyarrow").__version__.partition(".")[0]) < _SAFE_VERSION:
+        raise ImportError(f"pyarrow {_SAFE_VERSION} or newer", name="pyarrow")
     ipc = import_module("pyarrow.ipc")
     errors = import_module("pyarrow").ArrowException
     name = next(iter(files))

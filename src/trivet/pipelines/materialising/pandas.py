@@ -389,6 +389,11 @@ def _take_missing(value: Foreign) -> dict[str, object]:
     return {"which": _SINGLE[type(value).__name__]}
 
 
+def _make_missing(parts: Mapping[str, Any]) -> object:
+    pandas = import_module("pandas")
+    return {"NA": pandas.NA, "NaT": pandas.NaT}[parts["which"]]
+
+
 def _take_timestamp(value: Foreign) -> dict[str, object]:
     pandas, numpy = import_module("pandas"), import_module("numpy")
     zone = value.tz and _zone_of(pandas.DatetimeTZDtype(value.unit, value.tz), value, "it")
@@ -444,7 +449,7 @@ _MAKE: Final[Mapping[str, Callable[[Mapping[str, Any]], object]]] = {
     "pandas.series": _make_series,
     "pandas.index": _make_index,
     "pandas.array": lambda parts: _columns_of(parts)[0],
-    "pandas.missing": lambda parts: getattr(import_module("pandas"), parts["which"]),
+    "pandas.missing": _make_missing,
     "pandas.timestamp": _make_timestamp,
     "pandas.timedelta": _make_timedelta,
     "pandas.period": _make_period,

@@ -58,6 +58,17 @@ def parts_of(value: object, format_: str, reader: Reader) -> dict[str, object]:
     return {CLASS: name_of(kind), **_TAKE[format_](value)}
 
 
+def fields_of(value: object) -> tuple[object, ...]:
+    """Return what the fields of a record hold; nothing for what is no record."""
+    format_ = kind_of(value)
+    if format_ in {None, "enum", "pydantic"}:  # neither holds what it has not looked at
+        return ()
+    try:
+        return tuple(_TAKE[str(format_)](value).values())
+    except NoForm:
+        return ()
+
+
 def make(format_: str, parts: Parts, reader: Reader) -> object:
     """Make a record of its class and fields.
 
@@ -78,7 +89,7 @@ def make(format_: str, parts: Parts, reader: Reader) -> object:
     fields = {key: part for key, part in parts.items() if key != CLASS}
     try:
         return _MAKE[format_](kind, fields)
-    except (TypeError, AttributeError, KeyError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise NotFound(
             f"a stored {name!r} does not fit the class as it is now: {error}", code="no-class"
         ) from error
