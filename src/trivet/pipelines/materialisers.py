@@ -23,7 +23,8 @@ T = TypeVar("T")
 Files = Mapping[str, bytes]
 """A value's files as they are read: relative path to content."""
 
-_LARGE_BYTES: Final = 16 << 20
+LARGE_BYTES: Final = 16 << 20
+"""From here on a file of a value is written to disk, and streamed from there."""
 _BLOCK_BYTES: Final = 1 << 20
 
 
@@ -163,7 +164,7 @@ def write_out(write: Callable[[BinaryIO], object], size_bytes: int) -> Content:
         write: Writes to the stream it is given, and leaves it open.
         size_bytes: About how many bytes there will be.
     """
-    if size_bytes < _LARGE_BYTES:
+    if size_bytes < LARGE_BYTES:
         stream = io.BytesIO()
         write(stream)
         return stream.getvalue()

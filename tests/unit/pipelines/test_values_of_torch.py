@@ -71,6 +71,14 @@ def test_tensors_that_share_their_storage_come_back() -> None:
     assert again["c"].shape == (2,)
 
 
+def test_large_tensors_are_streamed() -> None:
+    tensors = {"a": torch.rand(5 << 20), "b": torch.rand(3)}
+    form = values.save(tensors, "x")
+    assert not isinstance(form.files["tensors.safetensors"], bytes)
+    again: Any = values.load(form)
+    assert torch.equal(again["a"], tensors["a"])
+
+
 def test_tensors_that_differ_are_told_apart() -> None:
     tensor = torch.ones(2, 3)
     others = [

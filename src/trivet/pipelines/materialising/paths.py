@@ -4,6 +4,7 @@ It comes back as the path of a read-only copy that lives as long as the process,
 that it had. Permissions, times and empty folders are not kept; links are refused.
 """
 
+import atexit
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -109,6 +110,7 @@ def _load(files: Files) -> object:
     split_path(name)
     if not _folders:
         _folders.append(TemporaryDirectory(prefix="trivet-"))
+        atexit.register(_folders[0].cleanup)
     home = Path(_folders[0].name) / str(next(_numbers))
     home.mkdir(mode=0o700)
     if kind == "folder":

@@ -4,16 +4,19 @@ A tensor that was on another device comes back on the CPU: whoever reads it may 
 """
 
 import json
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final, cast
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, Final, cast
 
 from trivet.core.errors import Corrupt
 from trivet.core.trees import Content
-from trivet.pipelines.materialisers import Files, Materialiser, is_instance
+from trivet.pipelines.materialisers import LARGE_BYTES, Files, Materialiser, is_instance
 from trivet.pipelines.structure import NoForm
 
 Tensor = Any  # torch is loaded only once a tensor is at hand
@@ -70,15 +73,38 @@ def _save(value: object) -> Mapping[str, Content]:
             "Install it: pip install safetensors.",
         )
     library = import_module("safetensors.torch")
-    # Two names may share one storage; the format wants each to have its own.
-    tensors = {str(n): _apart(t, value) for n, t in enumerate(_pairs_of(value).values())}
-    return {_NAME: library.save(tensors), _META: _described(value)}
+    tensors = _apart(value)
+    if sum(tensor.nbytes for tensor in tensors.values()) < LARGE_BYTES:
+        return {_NAME: library.save(tensors), _META: _described(value)}
+    written = _FileOfOurOwn()
+    library.save_file(tensors, written.path)
+    return {_NAME: written, _META: _described(value)}
 
 
-def _apart(tensor: Tensor, owner: object) -> Tensor:
-    plain = _plain(tensor, owner)
-    whole = plain.untyped_storage().nbytes() == plain.nbytes
-    return plain if whole and plain.data_ptr() != tensor.data_ptr() else plain.clone()
+def _apart(value: object) -> dict[str, Tensor]:
+    """Number the tensors; where two share one storage, or have a part of it, they get their own."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for number, tensor in enumerate(_pairs_of(value).values()):
+        plain = _plain(tensor, value)
+        storage = plain.untyped_storage()
+        is_alone = storage.nbytes() == plain.nbytes and storage.data_ptr() not in seen
+        found[str(number)] = plain if is_alone else plain.clone()
+        seen.add(storage.data_ptr())
+    return found
+
+
+class _FileOfOurOwn:
+    """A file that a library writes by its path; it is gone with the object."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="trivet-")
+        self.path = Path(self._folder.name) / _NAME
+        weakref.finalize(self, self._folder.cleanup)
+
+    def open(self) -> BinaryIO:
+        """Open it."""
+        return self.path.open("rb")
 
 
 def _load(files: Files) -> object:
