@@ -52,6 +52,19 @@ def train(
     return {"model": model}
 
 
+@step(pickle=True)
+def tokenise(words: str) -> object:
+    return iter(words)
+
+
+@flow(pickle=True)
+def explore(words: str = "a") -> dict[str, object]:
+    return {"tokens": tokenise(words)}
+
+
+assert_type(explore("b"), dict[str, object])
+
+
 def make(number: int) -> dict[str, float]:
     return fit([float(number)])
 

@@ -59,6 +59,7 @@ class Exam:
         metric: By what models are judged.
         latency: What an answer costs here.
         columns: Column names and Arrow types of the training data's commits; empty when unknown.
+        pickled: The steps and outputs of its run that were kept as pickles.
         champion: The model in use, if there is one.
         alpha: The one-sided level of the comparison with it.
         look: How often held-out rows of this model's name were looked at, this look included.
@@ -76,6 +77,7 @@ class Exam:
     metric: Metric
     latency: Latency
     columns: Mapping[str, str]
+    pickled: tuple[str, ...] = ()
     champion: Incumbent | None = None
     alpha: float = 0.05
     look: int = 1
@@ -126,6 +128,7 @@ def prepare_exam(
     holdout: Frame,
     training: Frame,
     columns: Mapping[str, str] | None = None,
+    pickled: tuple[str, ...] = (),
 ) -> Exam:
     """Let a package answer its held-out rows, and gather what its gate will ask about.
 
@@ -135,6 +138,7 @@ def prepare_exam(
         holdout: Raw rows that no training saw, with the target.
         training: The table it was trained on, raw, with the target.
         columns: Column names and Arrow types of the data commits behind it, when known.
+        pickled: The steps and outputs of its run that were kept as pickles, as people name them.
 
     Raises:
         Invalid: The rows do not fit the signature, or lack a column that the gate names.
@@ -164,6 +168,7 @@ def prepare_exam(
         metric=metric,
         latency=measure_latency(encoder, session, package.golden.rows),
         columns=columns or {},
+        pickled=pickled,
     )
 
 

@@ -186,6 +186,7 @@ CHECK_NAMES: Final = (
     "direction",
     "latency",
     "size",
+    "no-pickle",
 )
 """The standard checks, in the order they are asked."""
 

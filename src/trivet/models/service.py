@@ -20,6 +20,7 @@ from trivet.models.packaging import Package, open_package
 from trivet.models.parity import TOLERANCE
 from trivet.models.registry import ATTEMPTS, Registry, too_busy, verdict_head
 from trivet.models.rules import ChecklistSpec
+from trivet.pipelines.memo import pickled_of
 from trivet.tracking.facts import Run
 
 
@@ -127,7 +128,12 @@ class ModelsService(Registry):
         run = self._run(run)
         behind = tuple(dict.fromkeys((*self._data(run), *data)))
         exam = prepare_exam(
-            package, spec, holdout=holdout, training=training, columns=self._columns(behind)
+            package,
+            spec,
+            holdout=holdout,
+            training=training,
+            columns=self._columns(behind),
+            pickled=pickled_of(self._stores, self._scope.project, run),
         )
         gate = build_gate(spec)
         for _ in range(ATTEMPTS):

@@ -46,6 +46,7 @@ def step(
     version: str = "",
     depends: Iterable[object] = (),
     limits: Mapping[str, int] = ...,
+    pickle: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -54,8 +55,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     The result is kept under the content of the arguments and of all code the function can reach
     (see `core.fingerprint` for what that covers and what it cannot see). It must be something
-    that can be stored without pickle: see `values`. What the step logs belongs to the run that
-    made the result; a run that remembers it has no such series.
+    that can be stored, without pickle unless you consent to it: see `values`. What the step logs
+    belongs to the run that made the result; a run that remembers it has no such series.
 
     Args:
         function: The function; its signature stays as it is.
@@ -68,6 +69,9 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
             paths of files, which count by their content.
         limits: Concurrency limits by name: `{"warehouse": 2}` lets at most two steps with this
             limit run at once, over all runs and processes of the project; others wait.
+        pickle: Whether what it returns and takes may be pickled where nothing else fits, and
+            unpickled again, which runs what is in the bytes. It shows in the lineage, and the
+            standard gate refuses a model whose run holds such a value.
         **options: These, in the signature that type checkers see.
 
     Raises:
@@ -88,6 +92,7 @@ def effect(
     backoff_s: float = 0.05,
     timeout_s: float | None = None,
     limits: Mapping[str, int] = ...,
+    pickle: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -106,16 +111,30 @@ def effect(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     return _declare("effect", function, options)
 
 
-def flow(function: F) -> F:
+@overload
+def flow(function: F, /) -> F: ...
+
+
+@overload
+def flow(*, pickle: bool = False) -> Callable[[F], F]: ...
+
+
+def flow(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Declare a function that calls steps to be a flow: what can be run, planned and triggered.
 
     Numbers in the mapping it returns become the run's metrics, all else its named outputs. It
     must do its work in steps: the flow's own lines are run each time.
 
+    Args:
+        function: The function; it stays what it is.
+        **options: `pickle`: whether outputs that nothing else fits may be pickled, as for `step`.
+
     Raises:
         Invalid: It is a coroutine or a generator, declared already, or one of its parameters has
             a reserved name (`again`, `asked_by`, `on_event`, `request`).
     """
+    if function is None:
+        return functools.partial(flow, **options)
     _check_function("flow", function)
     taken = RESERVED & inspect.signature(function).parameters.keys()
     if taken:
@@ -124,7 +143,7 @@ def flow(function: F) -> F:
             code="reserved-name",
             hint="Give the parameter another name.",
         )
-    definition = Definition(kind="flow", name=_name(function), function=function)
+    definition = Definition(kind="flow", name=_name(function), function=function, **options)
     setattr(function, "__trivet__", definition)  # noqa: B010  # no attribute that types know
     return function
 

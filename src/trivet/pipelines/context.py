@@ -24,6 +24,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     depends: tuple[object, ...] = ()
     backoff_s: float = 0.05
     limits: dict[str, int] = {}
+    pickle: bool = False
+    """Whether what it returns and takes may be pickled and unpickled where nothing else fits."""
 
 
 class Caller(Protocol):

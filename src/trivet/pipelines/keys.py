@@ -10,6 +10,7 @@ from trivet.core.errors import Invalid, NotFound
 from trivet.core.fingerprint import Fingerprint, fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.context import Definition
+from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memo import Known, Memo
 from trivet.pipelines.showing import show_arguments
 from trivet.pipelines.values import Values
@@ -47,8 +48,11 @@ class Keys:
             Invalid: An argument has no content that could be known, or does not fit the function.
         """
         bound = bind(definition, args, kwargs)
+        reader = reader_of(definition)
         contents = {
-            name: self._values.content(value, f"argument {name!r} of step {definition.name!r}")
+            name: self._values.contents(
+                value, f"argument {name!r} of step {definition.name!r}", reader
+            )
             for name, value in bound.items()
         }
         arguments = {name: content.digest for name, content in contents.items()}
@@ -87,20 +91,22 @@ class Recalled(msgspec.Struct, frozen=True):
     value: object
 
 
-def recall(memo: Memo, values: Values, known: Known | None) -> Recalled | None:
-    """Return a value that was kept.
+def recall(
+    memo: Memo, values: Values, known: Known | None, definition: Definition
+) -> Recalled | None:
+    """Return a value that was kept, for a step of this definition.
 
-    None when nothing was, when its bytes were removed, or when nothing here reads its format any
-    more: then it is made again.
+    None when nothing was, when its bytes were removed, when nothing here reads its format any
+    more, or when it is a pickle that the step does not consent to: then it is made again.
 
     Raises:
-        Corrupt: The bytes are not what was kept.
+        Corrupt: The bytes are not what was kept, or a pickle is not the one that was recorded.
     """
     form = memo.load(known.done) if known else None
     if known is None or form is None:
         return None
     try:
-        return Recalled(known, values.load(form))
+        return Recalled(known, values.load(form, reader_of(definition)))
     except NotFound:
         return None
 

@@ -6,7 +6,6 @@ value is recorded before it is handed on, and what the flow gets is always the *
 run that remembers sees exactly what the run that made it saw.
 """
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,13 +24,12 @@ from trivet.pipelines.context import Context, Definition, current, entered
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.keys import Ask, Keys, Recalled, recall
 from trivet.pipelines.limits import Limits
+from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memo import Gathered, Kept, Known, Memo, is_made_elsewhere
 from trivet.pipelines.memory import MemoryUse
 from trivet.pipelines.reads import describe_reads, watch_reads
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Run
-
-_log = logging.getLogger("trivet.pipelines")
 
 _GATHERED = 200
 _GATHERED_S = 0.2
@@ -136,7 +134,7 @@ class RunUnderWay:
         self._warn(definition.name, (limit.text for limit in ask.code.limits))
         known = self._memo.find(ask.key)
         if definition.name not in self._again:
-            found = recall(self._memo, self._values, known)
+            found = recall(self._memo, self._values, known, definition)
             if found is not None:
                 return self._remember(ask, found, began)
         return self._make(ask, args, kwargs, began, known)
@@ -237,8 +235,9 @@ class RunUnderWay:
                     lambda error: self._tell("retried", name, began, error),
                 )
             place = f"what {definition.kind} {name!r} returned"
-            form = self._values.save(value, place)
-            content = self._values.content(value, place, of_result=True)
+            reader = reader_of(definition)
+            form = self._values.save(value, place, reader)
+            content = self._values.contents(value, place, reader, of_result=True)
         except BaseException as error:
             self._note_failure(error, ask, began)
             raise
@@ -259,7 +258,7 @@ class RunUnderWay:
             other = self._made_elsewhere(conflict, ask)
             return self._remember(ask, other, began)
         self._tell("done", name, began, memory_bytes=done.memory_bytes)
-        return self._values.load(form)
+        return self._values.load(form, reader)
 
     def _record(self, ask: Ask, done: StepDone, known: Known | None) -> None:
         sources = (self._makers.get(digest) for digest in ask.arguments.values())
@@ -283,7 +282,8 @@ class RunUnderWay:
         """Return the result that another process has recorded first; ours is dropped."""
         if not is_made_elsewhere(conflict):
             raise conflict
-        found = recall(self._memo, self._values, self._memo.find(ask.key))
+        known = self._memo.find(ask.key)
+        found = recall(self._memo, self._values, known, ask.definition)
         if found is None:
             raise conflict
         return found
@@ -348,8 +348,6 @@ class RunUnderWay:
                 self._warned.add(text)
             if is_new and self._on_event is not None:
                 self._on_event(StepEvent(kind="warned", run=self._run.id, step=step, text=text))
-            elif is_new:
-                _log.warning("%s", text)
 
     def _note_failure(self, error: BaseException, ask: Ask, began: float) -> None:
         name = ask.definition.name

@@ -1,5 +1,6 @@
 """The pipelines room's service: flows are run, planned, and their results read back."""
 
+import logging
 import math
 import numbers
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from trivet.pipelines.loading import flow_of, load_flow
 from trivet.pipelines.logs.capture import captured, not_captured
 from trivet.pipelines.logs.lines import LINES, Line, LineWriter, Place, read_lines
 from trivet.pipelines.materialisers import Materialiser
+from trivet.pipelines.materialising.readers import Reader, reader_of
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
 from trivet.pipelines.requests import FOREGROUND, QUEUE, read_request
@@ -30,6 +32,8 @@ from trivet.pipelines.values import Values
 from trivet.pipelines.why import StepWhy
 from trivet.tracking.facts import Output, Run
 from trivet.tracking.service import TrackingService
+
+_log = logging.getLogger("trivet.pipelines")
 
 Flow = Callable[..., object] | str
 """A function under `@flow`, or its name `module:function`."""
@@ -232,11 +236,17 @@ class PipelinesService:
         self._stores.views.declare(LINES)
         return read_lines(self._stores, self._scope.project, run_id, after)
 
-    def value(self, run_id: str, name: str) -> object:
+    def value(self, run_id: str, name: str, *, pickle: bool = False) -> object:
         """Return a named result of a run: an output's value, or a metric.
 
+        Args:
+            run_id: The run.
+            name: The result.
+            pickle: Whether you consent to run what is in it, should it have been pickled.
+
         Raises:
-            NotFound: There is no such run or result, or its bytes were removed.
+            NotFound: There is no such run or result, its bytes were removed, or it is a pickle
+                and you did not consent.
             Corrupt: The stored bytes do not match what was recorded.
         """
         run = self._tracking.get(run_id)
@@ -253,12 +263,13 @@ class PipelinesService:
             )
         form = self._means.memo.load_output(output)
         if form is None:
-            raise NotFound(
-                f"the bytes of result {name!r} of run {run_id} were removed",
-                code="no-bytes",
-                hint="Run the flow again.",
-            )
-        return self._means.values.load(form)
+            raise _removed(run_id, name)
+        try:
+            return self._means.values.load(form, Reader(pickle=pickle))
+        except NotFound as error:
+            if error.code in {"no-materialiser", "no-class", "no-consent"}:
+                raise
+            raise _removed(run_id, name) from error
 
     def load_flow(self, name: str) -> Callable[..., object]:
         """Import a flow of the project by its name `module:function`.
@@ -323,7 +334,8 @@ class PipelinesService:
                 metrics[name] = float(cast("float", value))
             else:
                 place = f"result {name!r} of flow {flow.name!r}"
-                outputs.append(self._means.memo.store(name, self._means.values.save(value, place)))
+                form = self._means.values.save(value, place, reader_of(flow))
+                outputs.append(self._means.memo.store(name, form))
         return metrics, outputs
 
 
@@ -335,6 +347,16 @@ def _tell(event: StepEvent, writer: LineWriter, on_event: OnEvent | None) -> Non
     if on_event is not None:
         with not_captured():
             on_event(event)
+    elif event.kind == "warned":
+        _log.warning("%s", event.text)
+
+
+def _removed(run_id: str, name: str) -> NotFound:
+    return NotFound(
+        f"the bytes of result {name!r} of run {run_id} were removed",
+        code="no-bytes",
+        hint="Run the flow again.",
+    )
 
 
 def _named(flow: Definition, result: object) -> Mapping[str, object]:

@@ -26,6 +26,7 @@ from trivet.core.facts import Scope
 from trivet.core.ports import Flavour, Notifier, Runner, Stores
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
+from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
 from trivet.workspace.notify_file import (
@@ -222,16 +223,36 @@ def pipelines_service(
     data: "DataService",
 ) -> PipelinesService:
     """Build the pipelines room, with the materialisers that other rooms bring."""
-    from trivet.models.candidate import candidate_materialiser
-
     return PipelinesService(
         stores,
         scope,
         tracking=tracking,
         data=data,
         folder=folder,
-        materialisers=(candidate_materialiser(flavours()),),
+        materialisers=_materialisers(),
     )
+
+
+def _materialisers() -> tuple[Materialiser, ...]:
+    """Return how candidates, and models of the libraries that adapters know, are kept."""
+    from trivet.adapters.lightgbm.boosters import LightGBMBoosters
+    from trivet.adapters.onnx.protos import OnnxProtos
+    from trivet.adapters.sklearn.estimators import SklearnEstimators
+    from trivet.models.candidate import candidate_materialiser
+    from trivet.pipelines.materialising.readers import find_own
+
+    keepers = (LightGBMBoosters(), OnnxProtos(), SklearnEstimators(find_own))
+    models = (
+        Materialiser(
+            format=item.format,
+            library=item.library,
+            accepts=item.accepts,
+            save=item.save,
+            load=item.load,
+        )
+        for item in keepers
+    )
+    return (candidate_materialiser(flavours()), *models)
 
 
 def models_service(stores: Stores, scope: Scope) -> "ModelsService":

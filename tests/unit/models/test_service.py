@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from trivet.core.errors import Conflict, Invalid, NotFound, Refused, TrivetError, Unsupported
-from trivet.core.facts import HeadMove, Scope
+from trivet.core.facts import HeadMove, Scope, draft
 from trivet.core.gates import Gate, check
 from trivet.core.lineage import ancestors
 from trivet.core.ports import Stores
@@ -14,7 +14,8 @@ from trivet.models.facts import GateVerdict, Model
 from trivet.models.packaging import Package
 from trivet.models.rules import ChecklistSpec, read_checklist
 from trivet.models.service import ModelsService
-from trivet.tracking.facts import Run
+from trivet.pipelines.facts import StepDone
+from trivet.tracking.facts import Output, Run
 
 SPEC = read_checklist('[rows]\ntime = "sent"\n')
 MakeRun = Callable[..., Run]
@@ -36,6 +37,30 @@ def examine(
     return service.examine(
         "parcels", package, spec, holdout=trained.holdout, training=trained.training, run=run
     )
+
+
+def test_the_gate_refuses_a_model_whose_run_kept_a_pickle(
+    service: ModelsService, stores: Stores, scope: Scope, a_run: MakeRun, trained: Any
+) -> None:
+    run = a_run()
+    kept = Output(name="tokenise", format="pickle", digest="b3:" + "0" * 64, size_bytes=1)
+    step = StepDone(
+        run=run.id,
+        flow="train",
+        step="tokenise",
+        key="k",
+        code="c",
+        status="remembered",
+        seconds=0.0,
+        output=kept,
+    )
+    stores.ledger.commit(scope.batch("a step", [draft(step, parents=[run.id])]))
+    package = service.package(trained.candidate, run=run)
+    _, verdict = examine(service, package, run, trained)
+    assert not verdict.passed
+    (reason,) = [finding for finding in verdict.findings if finding.ok is not True]
+    assert (reason.check, reason.ok) == ("no-pickle", False)
+    assert "step 'tokenise'" in reason.summary
 
 
 def code_of(action: Callable[[], object], kind: type[TrivetError] = Refused) -> str:
