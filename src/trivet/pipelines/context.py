@@ -22,6 +22,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     version: str = ""
     depends: tuple[object, ...] = ()
+    where: Literal["here", "pool"] = "here"
+    cpus: int = 1
+    gpus: int = 0
+    memory_mib: int | None = None
+    env: str = ""
 
 
 class Caller(Protocol):
@@ -35,6 +40,10 @@ class Caller(Protocol):
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append one point to each series of the run."""
+        ...
+
+    def width(self, definition: Definition) -> int:
+        """Return how many calls of a step can be under way at once; 1: one after another."""
         ...
 
 

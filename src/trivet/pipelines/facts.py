@@ -22,6 +22,8 @@ class StepDone(Fact, frozen=True, kw_only=True):
     status: Literal["run", "remembered"]
     seconds: float
     output: Output | None = None
+    environment: str = ""
+    """SHA-256 of the file of requirements it has an environment of its own for."""
 
 
 class EffectBegun(Fact, frozen=True, kw_only=True):

@@ -72,12 +72,12 @@ class TableInput:
 
     def __init__(self, data: DataRoom, dataset: Dataset, name: str) -> None:
         self._data = data
-        self._dataset = dataset
+        self.dataset = dataset
         self.name = name
         self.version = dataset.commit.table(name)[1]
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self._data.table(self._dataset, self.name).__arrow_c_stream__(requested_schema)
+        return self._data.table(self.dataset, self.name).__arrow_c_stream__(requested_schema)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import inspect
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from time import monotonic
 from typing import Literal
 
@@ -20,9 +21,11 @@ from trivet.core.fingerprint import Fingerprint, fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
+from trivet.pipelines.environments import environment_in, environment_of, with_environment
 from trivet.pipelines.facts import EffectBegun, StepDone
 from trivet.pipelines.memo import CallRecord, Known, Memo
-from trivet.pipelines.values import Values
+from trivet.pipelines.remote import RemoteCall, RemoteSteps
+from trivet.pipelines.values import Form, Values
 from trivet.tracking.facts import Run
 
 
@@ -53,8 +56,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Keys:
     """Computes the keys of calls; each function's code is looked at once per run."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: Values, folder: Path) -> None:
         self._values = values
+        self._folder = folder
         self._codes: dict[int, tuple[object, Fingerprint]] = {}
 
     def ask(
@@ -75,7 +79,7 @@ class Keys:
         return Ask(definition=definition, key=key, code=code, arguments=arguments)
 
     def code(self, definition: Definition) -> Fingerprint:
-        """Return the fingerprint of a step's reachable code."""
+        """Return the fingerprint of a step's reachable code, and of its environment."""
         function = definition.function
         if id(function) not in self._codes:
             found = fingerprint(
@@ -84,7 +88,8 @@ class Keys:
                 version=definition.version,
                 digester=self._values.digest_constant,
             )
-            self._codes[id(function)] = (function, found)
+            environment = environment_of(definition, self._folder)
+            self._codes[id(function)] = (function, with_environment(found, environment))
         return self._codes[id(function)][1]
 
 
@@ -123,6 +128,7 @@ class RunUnderWay:
         memo: What is known.
         values: How values are kept.
         log: Appends points to the run's series.
+        remote: Makes the steps that run elsewhere.
         on_event: Told of each step's progress.
     """
 
@@ -134,6 +140,7 @@ class RunUnderWay:
         memo: Memo,
         values: Values,
         log: Callable[[Mapping[str, float], int], None],
+        remote: RemoteSteps,
         on_event: OnEvent | None = None,
     ) -> None:
         self._failure: tuple[BaseException | None, str] = (None, "")
@@ -141,7 +148,8 @@ class RunUnderWay:
         self._request = request
         self._memo = memo
         self._values = values
-        self._keys = Keys(values)
+        self._keys = Keys(values, remote.folder)
+        self._remote = remote
         self._log = log
         self._on_event = on_event
         self._effects: Counter[str] = Counter()
@@ -170,6 +178,10 @@ class RunUnderWay:
         """Append one point to each series of the run."""
         self._log(metrics, step)
 
+    def width(self, definition: Definition) -> int:
+        """Return how many calls of a step can be under way at once; 1: one after another."""
+        return self._remote.width(definition)
+
     def step_that_failed(self, error: BaseException) -> str | None:
         """Return the step an error came from, None when it came from the flow's own lines."""
         return self._failure[1] if self._failure[0] is error else None
@@ -197,19 +209,35 @@ class RunUnderWay:
         )
         try:
             with entered(inside):
-                value = call_with_retries(
-                    ask.definition,
-                    args,
-                    kwargs,
-                    lambda error: self._tell("retried", name, began, error),
+                form = self._form(
+                    ask, args, kwargs, lambda error: self._tell("retried", name, began, error)
                 )
-            form = self._values.save(value, f"what {ask.definition.kind} {name!r} returned")
         except BaseException as error:
             self._note_failure(error, name, began)
             raise
         output = self._memo.keep(name, form)
         self._record(ask, "run", known=Known("", output), began=began)
         return self._values.load(form)
+
+    def _form(
+        self,
+        ask: Ask,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        on_retry: Callable[[Exception], None],
+    ) -> Form:
+        definition = ask.definition
+        if definition.where == "here":
+            value = call_with_retries(definition, args, kwargs, on_retry)
+            return self._values.save(value, f"what {definition.kind} {definition.name!r} returned")
+        call = RemoteCall(
+            definition=definition,
+            key=ask.key,
+            code=ask.code,
+            arguments=bind(definition, args, kwargs),
+            digests=ask.arguments,
+        )
+        return self._remote.make(call, current(), on_retry)
 
     def _effect(self, ask: Ask) -> Ask:
         """Give an effect its own key: the request, what it does, and the how-manieth time."""
@@ -246,6 +274,7 @@ class RunUnderWay:
             status=status,
             seconds=seconds,
             output=known.output,
+            environment=environment_in(ask.code),
         )
         parents = (self._run.id, known.step) if known.step else (self._run.id,)
         self._memo.record(

@@ -18,6 +18,7 @@ from trivet.pipelines.loading import flow_of, load_flow, name_of
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
+from trivet.pipelines.remote import Elsewhere, RemoteSteps
 from trivet.pipelines.requests import read_request
 from trivet.pipelines.running import OnEvent, RunUnderWay
 from trivet.pipelines.values import Values
@@ -38,6 +39,7 @@ class PipelinesService:
         data: The data room.
         folder: The project's folder: where flows are imported from and relative paths begin.
         materialisers: Further types that steps may return and take, of other rooms.
+        elsewhere: Where steps may run besides the calling process.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class PipelinesService:
         data: DataRoom,
         folder: Path,
         materialisers: Sequence[Materialiser] = (),
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._stores = stores
         self._scope = scope
@@ -56,6 +59,7 @@ class PipelinesService:
         self._folder = folder.resolve()
         self._values = Values(materialisers)
         self._memo = Memo(stores, scope)
+        self._elsewhere = elsewhere
 
     def run(
         self,
@@ -106,6 +110,7 @@ class PipelinesService:
                 request or run.id,
                 memo=self._memo,
                 values=self._values,
+                remote=RemoteSteps(self._elsewhere, self._values, self._stores.blobs, self._folder),
                 log=lambda metrics, step: self._tracking.log(run.id, metrics, step=step),
                 on_event=on_event,
             )
@@ -125,7 +130,7 @@ class PipelinesService:
         self._memo.prepare()
         with Resolver(self._data, self._folder) as resolver:
             inputs = resolver.resolve(definition.function, parameters)
-            planner = Planner(_run_name(definition), self._memo, self._values)
+            planner = Planner(_run_name(definition), self._memo, self._values, self._folder)
             return planner.plan(definition.function, inputs.arguments)
 
     def execute(self, body: bytes, *, request: str, on_event: OnEvent | None = None) -> Run:

@@ -90,6 +90,11 @@ class Values:
             raise _unstorable(error.value, place) from error
         return Form(_COMPOSITE if files else _PLAIN, {_TEXT: text.encode(), **files})
 
+    def save_leaf(self, value: object) -> Form | None:
+        """Return the files of a value that has a materialiser of its own, None for all others."""
+        found = self._find(value)
+        return None if found is None else Form(found.format, dict(found.save(value)))
+
     def load(self, form: Form) -> object:
         """Return the value again: equal, and of the same type.
 
