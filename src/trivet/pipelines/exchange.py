@@ -8,15 +8,13 @@ as what names them. Nothing is pickled.
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.fingerprint import Fingerprint
-from trivet.core.ids import sha256_hex
 from trivet.core.trees import ByteStore
 from trivet.pipelines.context import definition_of
 from trivet.pipelines.inputs import DataInput, DataRoom, InputFile, TableInput
@@ -105,7 +103,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """`module:qualname`, under which the worker finds the step."""
     arguments: dict[str, PackedValue]
     code: str
-    """Digest of the user's own code as the run knows it; a worker with other code refuses."""
+    """Digest of the user's own code as the run knows it; a worker with other code refuses. Empty
+    in an environment of the step's own, where `loaded` stands for it."""
+    loaded: dict[str, str]
     opener: str
     """`module:function`, which opens the worker's `Parts` of `place`."""
     place: str
@@ -297,23 +297,6 @@ def find(name: str) -> object:
             hint="The file was edited while the run was under way; run again.",
         )
     return found
-
-
-def own_code(code: Fingerprint) -> dict[str, str]:
-    """Return the parts of a fingerprint that are the user's own code.
-
-    Versions of packages are left out: an environment of a step's own has others on purpose.
-    """
-    return {
-        name: digest
-        for name, digest in code.parts.items()
-        if name != "python" and not name.startswith(("package ", "environment "))
-    }
-
-
-def digest_of_parts(parts: Mapping[str, str]) -> str:
-    """Digest the parts of a fingerprint."""
-    return sha256_hex(*(f"{name}\0{digest}".encode() for name, digest in sorted(parts.items())))
 
 
 def _look_up(module: object, qualname: str) -> object | None:

@@ -29,11 +29,15 @@ from trivet.pipelines.exchange import (
     PackedValue,
     Packer,
     Point,
-    digest_of_parts,
     name_of,
-    own_code,
 )
 from trivet.pipelines.fanout import held
+from trivet.pipelines.sameness import (
+    digest_of_parts,
+    loaded_code,
+    own_code,
+    parts_that_differ,
+)
 from trivet.pipelines.values import Form, Values
 
 _ENTRY = "trivet.pipelines.worker:answer"
@@ -90,6 +94,7 @@ class RemoteSteps:
     ) -> None:
         self._elsewhere = elsewhere
         self._packer = Packer(values, blobs)
+        self._values = values
         self.folder = folder
         self._on_line = on_line or _print
         self._packed: dict[str, PackedValue] = {}
@@ -140,7 +145,11 @@ class RemoteSteps:
         if answer.failure is not None:
             raise rebuild(answer.failure, self._packer)
         if answer.value is None:
-            raise _other_code(name, own_code(call.code), answer.other_code or {})
+            theirs = answer.other_code or {}
+            ours = own_code(call.code)
+            if call.definition.env:
+                ours = loaded_code(theirs, self._values)
+            raise _other_code(name, parts_that_differ(ours, theirs))
         return self._packer.unpack_form(answer.value)
 
     def _submit(self, work: Work, inside: Context) -> bytes:
@@ -164,7 +173,8 @@ class RemoteSteps:
             arguments={
                 name: self._pack(name, value, call) for name, value in call.arguments.items()
             },
-            code=digest_of_parts(own_code(call.code)),
+            code="" if definition.env else digest_of_parts(own_code(call.code)),
+            loaded=loaded_code(own_code(call.code), self._values) if definition.env else {},
             opener=elsewhere.opener,
             place=elsewhere.place,
             run=inside.run,
@@ -244,9 +254,7 @@ def _modules_to_warm(opener: str) -> tuple[str, ...]:
     return (*own, *sorted(warm))
 
 
-def _other_code(name: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Invalid:
-    names = ours.keys() | theirs.keys()
-    differing = sorted(part for part in names if ours.get(part) != theirs.get(part))
+def _other_code(name: str, differing: list[str]) -> Invalid:
     return Invalid(
         f"step {name!r} would not do the same in a worker: {', '.join(differing[:5])} "
         f"{'is' if len(differing) == 1 else 'are'} not the same there as in this process",

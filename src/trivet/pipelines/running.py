@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.fingerprint import Fingerprint, fingerprint
+from trivet.core.fingerprint import Fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
@@ -25,6 +25,7 @@ from trivet.pipelines.environments import environment_in, environment_of, with_e
 from trivet.pipelines.facts import EffectBegun, StepDone
 from trivet.pipelines.memo import CallRecord, Known, Memo
 from trivet.pipelines.remote import RemoteCall, RemoteSteps
+from trivet.pipelines.sameness import fingerprint_of
 from trivet.pipelines.values import Form, Values
 from trivet.tracking.facts import Run
 
@@ -82,12 +83,7 @@ class Keys:
         """Return the fingerprint of a step's reachable code, and of its environment."""
         function = definition.function
         if id(function) not in self._codes:
-            found = fingerprint(
-                function,
-                depends=definition.depends,
-                version=definition.version,
-                digester=self._values.digest_constant,
-            )
+            found = fingerprint_of(definition, self._values)
             environment = environment_of(definition, self._folder)
             self._codes[id(function)] = (function, with_environment(found, environment))
         return self._codes[id(function)][1]

@@ -12,7 +12,6 @@ from typing import cast
 import msgspec
 
 from trivet.core.errors import Conflict, Invalid
-from trivet.core.fingerprint import fingerprint
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, definition_of, entered
 from trivet.pipelines.crossing import describe
@@ -23,10 +22,9 @@ from trivet.pipelines.exchange import (
     Packer,
     Parts,
     Point,
-    digest_of_parts,
     find,
-    own_code,
 )
+from trivet.pipelines.sameness import digest_of_parts, fingerprint_of, loaded_code, own_code
 
 _decoder = msgspec.msgpack.Decoder(Call)
 _checked: set[tuple[str, str]] = set()
@@ -93,15 +91,13 @@ def _definition(name: str) -> Definition:
 
 def _other_code(definition: Definition, call: Call, parts: Parts) -> dict[str, str] | None:
     """Return the parts of this process's code when it is not the run's."""
+    if not call.code:
+        loaded = loaded_code(call.loaded, parts.values)
+        is_same = loaded == {name: call.loaded[name] for name in loaded}
+        return None if is_same else loaded
     if (call.function, call.code) in _checked:
         return None
-    code = fingerprint(
-        definition.function,
-        depends=definition.depends,
-        version=definition.version,
-        digester=parts.values.digest_constant,
-    )
-    own = own_code(code)
+    own = own_code(fingerprint_of(definition, parts.values))
     if digest_of_parts(own) != call.code:
         return own
     _checked.add((call.function, call.code))
