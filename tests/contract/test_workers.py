@@ -171,6 +171,7 @@ from trivet.core.ports import Work
 folder = Path(sys.argv[1])
 pool = ProcessPool(folder / "environments", cpus=2)
 work = Work(entry="waiting:entry", body=b"", folder=str(folder), paths=(str(folder), *sys.path))
+import polars  # it takes Ctrl-C over, and must not keep it
 tickets = [pool.submit(work, on_word=lambda w: print(w.decode(), flush=True)) for _ in range(2)]
 try:
     tickets[0].result()

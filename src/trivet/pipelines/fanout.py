@@ -16,6 +16,8 @@ from trivet.core.ports import Ticket
 T = TypeVar("T")
 R = TypeVar("R")
 
+_LOOK_S = 0.2
+"""A wait without end may never notice Ctrl-C, when a library has taken the signal over."""
 _AHEAD = 2
 """Calls more than workers, so that none waits for the next one to be prepared."""
 
@@ -122,7 +124,9 @@ class _Each(Generic[T, R]):
             self._gather()
 
     def _gather(self) -> None:
-        done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
+        done: set[Future[R]] = set()
+        while not done:
+            done, _ = wait(self._under_way, _LOOK_S, FIRST_COMPLETED)
         for future in sorted(done, key=self._under_way.__getitem__):
             index = self._under_way.pop(future)
             error = future.exception()

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from trivet.core.errors import Invalid, NotFound
+from trivet.core.errors import Invalid, NotFound, TrivetError
 from trivet.core.fingerprint import Fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
@@ -279,7 +279,8 @@ class RunUnderWay:
         self._tell("done" if status == "run" else "remembered", done.step, began)
 
     def _note_failure(self, error: BaseException, name: str, began: float) -> None:
-        if self._failure[0] is not error:  # the innermost step is where it happened
+        is_called_off = isinstance(error, TrivetError) and error.code == "cancelled"
+        if self._failure[0] is not error and not is_called_off:  # the innermost is where it was
             self._failure = (error, name)
             error.add_note(f"in step {name!r} of run {self._run.id}")
         self._tell("failed", name, began, error)

@@ -8,7 +8,6 @@ its place.
 import atexit
 import os
 import queue
-import re
 import sys
 import threading
 import weakref
@@ -22,13 +21,17 @@ from trivet.adapters.process.attending import Attended, OnLine, OnWord, Stale
 from trivet.adapters.process.environments import Environments
 from trivet.adapters.process.memory import machine_mib
 from trivet.adapters.process.nurseries import Breed, Nursery
+from trivet.adapters.process.room import Room, usable_cpus, visible_gpus
 from trivet.adapters.process.worker import Assignment
-from trivet.core.errors import Invalid, TrivetError, Unavailable, Unsupported
+from trivet.core.errors import TrivetError, Unavailable, Unsupported
 from trivet.core.ports import Needs, Work
 
 _WAITING_PER_CPU = 2
 _FRESH_TRIES = 3
 _JOIN_S = 10.0
+_LOOK_S = 0.2
+"""A wait without end may never notice Ctrl-C: libraries (Polars) take the signal over in a way that
+does not wake the thread. So every wait ends now and then."""
 
 
 class ProcessPool:
@@ -59,9 +62,9 @@ class ProcessPool:
                 hint="Run on Linux or macOS, or take where= off the steps.",
             )
         self._environments = Environments(environments)
-        self._room = _Room(
-            cpus=cpus or _cpus(),
-            gpus=tuple(_gpus() if gpus is None else gpus),
+        self._room = Room(
+            cpus=cpus or usable_cpus(),
+            gpus=tuple(visible_gpus() if gpus is None else gpus),
             memory_mib=machine_mib() if memory_mib is None else memory_mib,
         )
         self._bound = _WAITING_PER_CPU * self._room.cpus
@@ -81,7 +84,7 @@ class ProcessPool:
         place = _Place(work, on_line, on_word)
         with self._changed:
             while len(self._waiting) >= self._bound and not self._is_closed:
-                self._changed.wait()
+                self._changed.wait(_LOOK_S)
             if self._is_closed:
                 raise _closed()
             known = self._by_key.get(work.key) if work.key else None
@@ -275,7 +278,8 @@ class _Ticket:
         self._is_held = True
 
     def result(self) -> bytes:
-        self._place.done.wait()
+        while not self._place.done.wait(_LOOK_S):
+            pass
         if self._place.error is not None:
             raise self._place.error
         return self._place.result
@@ -320,79 +324,6 @@ class _Kin(msgspec.Struct, frozen=True):
 
 def _kin(work: Work, gpus: tuple[str, ...]) -> _Kin:
     return _Kin(work.needs.environment_digest, work.paths, gpus)
-
-
-class _Room:
-    """What of the machine is free. The pool's lock guards it."""
-
-    def __init__(self, *, cpus: int, gpus: tuple[str, ...], memory_mib: int) -> None:
-        self.cpus = cpus
-        self.has_gpus = bool(gpus)
-        self._gpus = gpus
-        self._memory_mib = memory_mib
-        self._free_cpus = cpus
-        self._free_gpus = list(gpus)
-        self._free_mib = memory_mib
-
-    def check(self, needs: Needs) -> None:
-        """Refuse what can never be given.
-
-        Raises:
-            Invalid: It needs more than there is.
-        """
-        wanted = (
-            ("cpus", needs.cpus, self.cpus),
-            ("gpus", needs.gpus, len(self._gpus)),
-            ("memory_mib", needs.memory_mib or 0, self._memory_mib),
-        )
-        for name, asked, there in wanted:
-            if asked > there:
-                raise Invalid(
-                    f"the work needs {name}={asked}; this machine has {there}",
-                    code="too-much",
-                    hint=f"Ask for {name}={there} at most, or run it on a larger machine.",
-                )
-
-    def width(self, needs: Needs) -> int:
-        """Return how often the needs fit at once."""
-        fits = [self.cpus // max(1, needs.cpus)]
-        if needs.gpus:
-            fits.append(len(self._gpus) // needs.gpus)
-        if needs.memory_mib:
-            fits.append(self._memory_mib // needs.memory_mib)
-        return max(1, min(fits))
-
-    def take(self, needs: Needs) -> tuple[str, ...] | None:
-        """Reserve what is needed and return the graphics processors; None when there is no room."""
-        memory = needs.memory_mib or 0
-        if needs.cpus > self._free_cpus or memory > self._free_mib:
-            return None
-        if needs.gpus > len(self._free_gpus):
-            return None
-        self._free_cpus -= needs.cpus
-        self._free_mib -= memory
-        taken, self._free_gpus = self._free_gpus[: needs.gpus], self._free_gpus[needs.gpus :]
-        return tuple(taken)
-
-    def give_back(self, needs: Needs, gpus: tuple[str, ...]) -> None:
-        """Free what was reserved; in the old order, so that warm workers fit again."""
-        self._free_cpus += needs.cpus
-        self._free_mib += needs.memory_mib or 0
-        self._free_gpus = sorted([*self._free_gpus, *gpus], key=self._gpus.index)
-
-
-def _cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _gpus() -> list[str]:
-    said = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if said is not None:
-        return [name.strip() for name in said.split(",") if name.strip() not in {"", "-1"}]
-    found = [re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*")]
-    return sorted((match[1] for match in found if match), key=int)
 
 
 def _close(pool: "weakref.ref[ProcessPool]") -> None:
