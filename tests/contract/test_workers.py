@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from trivet.adapters.process.pool import ProcessPool
@@ -82,6 +83,23 @@ def test_an_edit_of_a_module_that_another_imports_counts_too(
     for number in range(5):
         (folder / "inner.py").write_text(f"value = b'{number}'\n")
         assert pool.submit(work(folder, "outer:entry")).result() == str(number).encode()
+
+
+def test_two_workers_draw_different_random_numbers(pool: ProcessPool, folder: Path) -> None:
+    (folder / "drawing.py").write_text(
+        "import os, random, numpy\n"
+        "def entry(body, tell):\n"
+        "    return f'{random.random()} {numpy.random.random()}'.encode()\n"
+        "def die(body, tell):\n    os.kill(os.getpid(), 9)\n"
+    )
+    warm = ("random", "numpy", "numpy.random")
+    drawing = msgspec.structs.replace(work(folder, "drawing:entry"), warm=warm)
+    first = pool.submit(drawing).result().split()
+    with pytest.raises(Unavailable):
+        pool.submit(work(folder, "drawing:die")).result()
+    second = pool.submit(drawing).result().split()
+    assert first[0] != second[0]
+    assert first[1] != second[1]
 
 
 def test_graphics_processors_are_handed_out_and_the_others_hidden(

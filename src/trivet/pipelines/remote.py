@@ -98,6 +98,7 @@ class RemoteSteps:
         self.folder = folder
         self._on_line = on_line or _print
         self._packed: dict[str, PackedValue] = {}
+        self._modules: tuple[str, ...] = ()
 
     def width(self, definition: Definition) -> int:
         """Return how many calls of a step can be under way at once; 1 for a step that runs here."""
@@ -187,7 +188,7 @@ class RemoteSteps:
             folder=str(Path.cwd()),
             key=f"{inside.run}:{call.key}",
             paths=_paths(has_environment=bool(definition.env)),
-            warm=_modules_to_warm(elsewhere.opener),
+            warm=self._warm(elsewhere.opener),
             needs=self._needs(definition),
         )
 
@@ -203,6 +204,12 @@ class RemoteSteps:
                 self._packed.clear()
             self._packed[digest] = packed
         return packed
+
+    def _warm(self, opener: str) -> tuple[str, ...]:
+        """Return what workers are to have loaded; found out once per run."""
+        if not self._modules:
+            self._modules = _modules_to_warm(opener)
+        return self._modules
 
     def _needs(self, definition: Definition) -> Needs:
         environment = environment_of(definition, self.folder)

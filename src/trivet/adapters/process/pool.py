@@ -43,9 +43,6 @@ class ProcessPool:
         gpus: The names of the graphics processors, as CUDA_VISIBLE_DEVICES has them; those that
             are found when None.
         memory_mib: How much memory may be promised at once; that of the machine when None.
-
-    Raises:
-        Unsupported: This system cannot fork.
     """
 
     def __init__(
@@ -56,11 +53,6 @@ class ProcessPool:
         gpus: Sequence[str] | None = None,
         memory_mib: int | None = None,
     ) -> None:
-        if not hasattr(os, "fork"):
-            raise Unsupported(
-                "this system cannot fork, which warm workers are made by",
-                hint="Run on Linux or macOS, or take where= off the steps.",
-            )
         self._environments = Environments(environments)
         self._room = Room(
             cpus=cpus or usable_cpus(),
@@ -80,6 +72,11 @@ class ProcessPool:
     def submit(
         self, work: Work, *, on_line: OnLine | None = None, on_word: OnWord | None = None
     ) -> "_Ticket":
+        if not hasattr(os, "fork"):
+            raise Unsupported(
+                "this system cannot fork, which warm workers are made by",
+                hint="Run on Linux or macOS, or take where= off the steps.",
+            )
         self._room.check(work.needs)
         place = _Place(work, on_line, on_word)
         with self._changed:

@@ -42,6 +42,7 @@ def serve(channel: socket.socket, output: int, parent: int, sources: OwnSources)
     """
     _redirect(output)
     _end_with(parent)
+    _seed()
     gc.enable()
     decoder = msgspec.msgpack.Decoder(Assignment)
     with contextlib.suppress(ConnectionError):
@@ -97,6 +98,16 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(ValueError, OSError, AttributeError):
             stream.flush()
+
+
+def _seed() -> None:
+    """Draw other random numbers than the workers that were forked beside this one.
+
+    Python's own generator does so by itself after a fork.
+    """
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
 
 
 def _end_with(parent: int) -> None:
