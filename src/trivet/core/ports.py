@@ -5,6 +5,7 @@ four processes at once. "Durable" means: survives `kill -9` and a power cut from
 call returns.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, Literal, Protocol
@@ -415,8 +416,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Runner(Protocol):
     """Where a user's code runs: never in the process that asks."""
 
-    def run(self, job: Job, on_line: Callable[[str], None] | None = None) -> Outcome:
+    def run(
+        self,
+        job: Job,
+        on_line: Callable[[str], None] | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> Outcome:
         """Run the job to its end; `on_line` receives each line as it is printed.
+
+        A job whose `stop` is set is told to end, and killed when it does not.
 
         Raises:
             Unavailable: The job could not be started, or was killed at its time limit.

@@ -34,7 +34,7 @@ Data = Annotated[Any, DataMark()]
 Arrow (`polars.DataFrame(customers)`), and `customers["orders"]` is one of several tables. Outside a
 run it gets whatever was passed: in a test, a frame."""
 
-RESERVED = frozenset({"asked_by", "on_event", "request"})
+RESERVED = frozenset({"again", "asked_by", "on_event", "request"})
 """Names that no parameter of a flow may have: the run itself takes them."""
 
 
@@ -71,6 +71,7 @@ def step(function: Callable[P, R], /) -> Callable[P, R]: ...
 def step(
     *,
     retries: int = 0,
+    backoff_s: float = 0.05,
     timeout_s: float | None = None,
     version: str = "",
     depends: Iterable[object] = (),
@@ -79,6 +80,7 @@ def step(
     gpus: int = 0,
     memory_mib: int | None = None,
     env: str | None = None,
+    limits: Mapping[str, int] = ...,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -93,12 +95,15 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Args:
         function: The function; its signature stays as it is.
         retries: How often it is tried again after an error.
+        backoff_s: The pause before the first retry; it doubles from one to the next, with jitter.
         timeout_s: After so many seconds the step fails (code `step-timeout`). In a thread other
             than the main one, and inside native code, only once the call returns; a step in the
             pool is ended whatever it does.
         version: Any text; change it to have the step run again.
         depends: What it depends on without naming it: functions, classes, modules, values, or
             paths of files, which count by their content.
+        limits: Concurrency limits by name: `{"warehouse": 2}` lets at most two steps with this
+            limit run at once, over all runs and processes of the project; others wait.
         where: `here`, in the process that runs the flow, or `pool`, in a warm process beside it:
             there `map` runs several at once, and a crash fails the step alone.
         cpus: How many processors it keeps busy; as many steps run at once as there are. In the
@@ -122,7 +127,11 @@ def effect(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 @overload
 def effect(
-    *, retries: int = 0, timeout_s: float | None = None
+    *,
+    retries: int = 0,
+    backoff_s: float = 0.05,
+    timeout_s: float | None = None,
+    limits: Mapping[str, int] = ...,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -149,7 +158,7 @@ def flow(function: F) -> F:
 
     Raises:
         Invalid: It is a coroutine or a generator, declared already, or one of its parameters has
-            a reserved name (`asked_by`, `on_event`, `request`).
+            a reserved name (`again`, `asked_by`, `on_event`, `request`).
     """
     _check_function("flow", function)
     taken = RESERVED & inspect.signature(function).parameters.keys()
@@ -257,13 +266,7 @@ def _declare(
     }
     definition = Definition(kind=kind, name=_name(function), function=function, **options)
     _check_place(definition)
-    limit_s = definition.timeout_s
-    if definition.retries < 0 or (limit_s is not None and limit_s <= 0):
-        raise Invalid(
-            f"{kind} {definition.name!r} has retries={definition.retries} and "
-            f"timeout_s={limit_s}; expected retries >= 0 and timeout_s > 0",
-            code="bad-option",
-        )
+    _check_options(definition)
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
@@ -310,6 +313,24 @@ def _check_place(definition: Definition) -> None:
 
 def _counts(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _check_options(made: Definition) -> None:
+    limit_s = made.timeout_s
+    if made.retries < 0 or made.backoff_s < 0 or (limit_s is not None and limit_s <= 0):
+        raise Invalid(
+            f"{made.kind} {made.name!r} has retries={made.retries}, backoff_s={made.backoff_s} and "
+            f"timeout_s={limit_s}; expected retries >= 0, backoff_s >= 0 and timeout_s > 0",
+            code="bad-option",
+        )
+    for name, at_once in made.limits.items():
+        if not name or at_once < 1:
+            raise Invalid(
+                f"{made.kind} {made.name!r} has a limit {name!r} of {at_once}; expected a name and "
+                "at least 1",
+                code="bad-option",
+                hint='For example limits={"warehouse": 2}.',
+            )
 
 
 def _check_function(kind: str, function: Callable[..., Any]) -> None:

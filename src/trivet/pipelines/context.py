@@ -27,6 +27,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int = 0
     memory_mib: int | None = None
     env: str = ""
+    backoff_s: float = 0.05
+    limits: dict[str, int] = {}
 
 
 class Caller(Protocol):

@@ -1,7 +1,7 @@
 """Errors that cross from a worker to its run: described there, raised again here.
 
 The class is found again by its name among what the run has loaded; the lines of the worker are
-shown as if they had been run here. What cannot be built again is a `StepFailed` with the same
+shown as if they had been run here. What cannot be built again is a `FailedElsewhere` with the same
 words.
 """
 
@@ -19,7 +19,7 @@ _FRAMES = 40
 _OWN = ("trivet.pipelines.", "trivet.adapters.")
 
 
-class StepFailed(Exception):
+class FailedElsewhere(Exception):
     """A step failed in a worker with an error that cannot be built again here."""
 
 
@@ -94,7 +94,7 @@ def _instance(failure: Failure, packer: Packer) -> BaseException:
                 return made
     except Exception:  # noqa: BLE001, S110  # the class takes other arguments than it keeps
         pass
-    return StepFailed(f"{failure.kind.partition(':')[2]}: {failure.text}")
+    return FailedElsewhere(f"{failure.kind.partition(':')[2]}: {failure.text}")
 
 
 def _class(name: str) -> type[BaseException] | None:

@@ -131,9 +131,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a call: one of the three."""
+    """What became of a call: a value, a failure, or other code."""
 
     value: PackedForm | None = None
+    content: str = ""
+    """The value's digest as an argument of another step."""
     failure: Failure | None = None
     other_code: dict[str, str] | None = None
     """The parts of the worker's code, when it is not the run's."""

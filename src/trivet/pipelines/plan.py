@@ -12,8 +12,8 @@ from typing import Literal, NoReturn, cast
 import msgspec
 
 from trivet.pipelines.context import Context, Definition, entered
+from trivet.pipelines.keys import Ask, Keys, bind, recall
 from trivet.pipelines.memo import LastCall, Memo, parts_that_differ
-from trivet.pipelines.running import Ask, Keys, bind, recall
 from trivet.pipelines.values import Values
 
 _DEEPEST = 20
@@ -124,11 +124,11 @@ class Planner:
             self._steps.append(PlannedStep(step=name, action="run", reasons=reasons))
             return Promise(name)
         ask = self._keys.ask(definition, args, kwargs)
-        found = recall(self._memo, self._values, ask.key)
+        found = recall(self._memo, self._values, self._memo.find(ask.key))
         if found is not None:
             self._steps.append(PlannedStep(step=name, action="remember"))
             return found.value
-        reasons = explain(self._memo.last(self._flow, name), ask)
+        reasons = explain(self._memo.last(f"{self._flow}.{name}", ask.arguments), ask)
         self._steps.append(PlannedStep(step=name, action="run", reasons=reasons))
         return Promise(name)
 
@@ -145,7 +145,7 @@ def explain(last: LastCall | None, ask: Ask) -> tuple[str, ...]:
         for part in parts_that_differ(last.parts, ask.code.parts)
     ]
     arguments = [
-        f"argument {name} changed" for name in parts_that_differ(last.arguments, ask.arguments)
+        f"argument {name} changed" for name in parts_that_differ(last.done.arguments, ask.arguments)
     ]
     return tuple(code + arguments) or ("its result was removed",)
 

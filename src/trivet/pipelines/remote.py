@@ -11,6 +11,7 @@ import sysconfig
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -72,6 +73,14 @@ class RemoteCall(msgspec.Struct, frozen=True, kw_only=True):
     """Their contents' digests, by parameter."""
 
 
+class Made(NamedTuple):
+    """A step's value as it was made."""
+
+    form: Form
+    content: str
+    """Its digest as an argument of another step."""
+
+
 class RemoteSteps:
     """Makes the steps of one run that are to run elsewhere. Safe between threads.
 
@@ -95,10 +104,15 @@ class RemoteSteps:
         self._elsewhere = elsewhere
         self._packer = Packer(values, blobs)
         self._values = values
+        self._blobs = blobs
         self.folder = folder
         self._on_line = on_line or _print
         self._packed: dict[str, PackedValue] = {}
         self._modules: tuple[str, ...] = ()
+
+    def afresh(self) -> "RemoteSteps":
+        """Return the same for another run."""
+        return RemoteSteps(self._elsewhere, self._values, self._blobs, self.folder, self._on_line)
 
     def width(self, definition: Definition) -> int:
         """Return how many calls of a step can be under way at once; 1 for a step that runs here."""
@@ -108,8 +122,8 @@ class RemoteSteps:
 
     def make(
         self, call: RemoteCall, inside: Context, on_retry: Callable[[Exception], None]
-    ) -> Form:
-        """Run a step elsewhere, again after an error as its options say; return its value's files.
+    ) -> Made:
+        """Run a step elsewhere, again after an error as its options say; return its value.
 
         Raises:
             Unsupported: There is nowhere else.
@@ -127,15 +141,14 @@ class RemoteSteps:
             )
         work = self._work(self._elsewhere, call, inside)
 
-        def attempt() -> Form:
+        def attempt() -> Made:
             return self._attempt(work, call, inside)
 
         # The time limit is the worker's to keep: it counts from when the work is begun.
         again = msgspec.structs.replace(call.definition, function=attempt, timeout_s=None)
-        form = call_with_retries(again, (), {}, on_retry)
-        return form if isinstance(form, Form) else Form("", {})
+        return cast("Made", call_with_retries(again, (), {}, on_retry))
 
-    def _attempt(self, work: Work, call: RemoteCall, inside: Context) -> Form:
+    def _attempt(self, work: Work, call: RemoteCall, inside: Context) -> Made:
         name, limit_s = call.definition.name, call.definition.timeout_s
         try:
             answer = _decoder.decode(self._submit(work, inside))
@@ -151,7 +164,7 @@ class RemoteSteps:
             if call.definition.env:
                 ours = loaded_code(theirs, self._values)
             raise _other_code(name, parts_that_differ(ours, theirs))
-        return self._packer.unpack_form(answer.value)
+        return Made(self._packer.unpack_form(answer.value), answer.content)
 
     def _submit(self, work: Work, inside: Context) -> bytes:
         assert self._elsewhere is not None  # noqa: S101  # `make` has looked

@@ -68,8 +68,9 @@ def _make(call: Call, parts: Parts, packer: Packer, tell: Callable[[bytes], None
     inside = Context(run=call.run, flow=call.flow, step=call.step, caller=_Inside(tell))
     with entered(inside):
         value = _call(definition.function, arguments)
-    form = parts.values.save(value, f"what step {call.step!r} returned")
-    return Answer(value=packer.pack_form(form))
+    place = f"what step {call.step!r} returned"
+    form = parts.values.save(value, place)
+    return Answer(value=packer.pack_form(form), content=parts.values.digest(value, place))
 
 
 @cache
