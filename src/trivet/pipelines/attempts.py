@@ -59,7 +59,7 @@ def time_limit(seconds: float | None, name: str) -> Generator[None]:
     with _alarm(seconds, name):
         yield
     if time.monotonic() - began > seconds:
-        raise _too_late(seconds, name)
+        raise too_late(seconds, name)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def _alarm(seconds: float, name: str) -> Generator[None]:
         return
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise _too_late(seconds, name)
+        raise too_late(seconds, name)
 
     before = signal.signal(signal.SIGALRM, ring)
     began = time.monotonic()
@@ -85,7 +85,8 @@ def _alarm(seconds: float, name: str) -> Generator[None]:
             signal.setitimer(signal.ITIMER_REAL, max(left_s, 1e-3))
 
 
-def _too_late(seconds: float, name: str) -> Unavailable:
+def too_late(seconds: float, name: str) -> Unavailable:
+    """Return the error for a step that took longer than it may."""
     return Unavailable(
         f"step {name!r} took longer than its {seconds} seconds",
         code="step-timeout",

@@ -7,11 +7,13 @@ its arguments, and is run only when it is not known.
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from trivet.core.errors import Invalid
 from trivet.pipelines.context import Definition, current, definition_of
+from trivet.pipelines.fanout import call_each
 from trivet.pipelines.inputs import DataMark, FileMark
 
 P = ParamSpec("P")
@@ -45,6 +47,11 @@ def step(
     timeout_s: float | None = None,
     version: str = "",
     depends: Iterable[object] = (),
+    where: Literal["here", "pool"] = "here",
+    cpus: int = 1,
+    gpus: int = 0,
+    memory_mib: int | None = None,
+    env: str | None = None,
     limits: Mapping[str, int] = ...,
     pickle: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
@@ -63,12 +70,21 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         retries: How often it is tried again after an error.
         backoff_s: The pause before the first retry; it doubles from one to the next, with jitter.
         timeout_s: After so many seconds the step fails (code `step-timeout`). In a thread other
-            than the main one, and inside native code, only once the call returns.
+            than the main one, and inside native code, only once the call returns; a step in the
+            pool is ended whatever it does.
         version: Any text; change it to have the step run again.
         depends: What it depends on without naming it: functions, classes, modules, values, or
             paths of files, which count by their content.
         limits: Concurrency limits by name: `{"warehouse": 2}` lets at most two steps with this
             limit run at once, over all runs and processes of the project; others wait.
+        where: `here`, in the process that runs the flow, or `pool`, in a warm process beside it:
+            there `map` runs several at once, and a crash fails the step alone.
+        cpus: How many processors it keeps busy; as many steps run at once as there are. In the
+            pool only, like the four that follow.
+        gpus: How many graphics processors it gets for itself; the others are hidden from it.
+        memory_mib: It is ended (code `worker-memory`) when it takes more than so many MiB.
+        env: A file of the project with the packages it needs (requirements with exact versions,
+            or a `pylock.toml`): it runs in an environment of its own, made once by `uv`.
         pickle: Whether what it returns and takes may be pickled where nothing else fits, and
             unpickled again, which runs what is in the bytes. It shows in the lineage, and the
             standard gate refuses a model whose run holds such a value.
@@ -164,12 +180,21 @@ def map(
         items: The items, in the order of the results.
         args: Handed on with every item.
         kwargs: Handed on with every item.
+
+    Calls of a step in the pool run side by side, as many as the machine has room for, and items
+    are read as calls end; the first error cancels the other calls. Steps that run here are called
+    one after another.
     """
     called = function if definition_of(function) else step(function)
     definition, caller = definition_of(called), current().caller
     if caller is not None and definition is not None and isinstance(items, Sized):
         caller.expect(definition, len(items))
-    return [called(item, *args, **kwargs) for item in items]
+    width = caller.width(definition) if caller is not None and definition is not None else 1
+    if definition is None or (width == 1 and definition.where == "here"):
+        return [called(item, *args, **kwargs) for item in items]
+    return call_each(
+        lambda item: called(item, *args, **kwargs), items, width=width, name=definition.name
+    )
 
 
 def _declare(
@@ -180,8 +205,13 @@ def _declare(
     if function is None:
         return functools.partial(_declare, kind, options=options)
     _check_function(kind, function)
-    options = {**options, "depends": tuple(options.get("depends", ()))}
+    options = {
+        **options,
+        "depends": tuple(options.get("depends", ())),
+        "env": os.fspath(options.get("env") or ""),
+    }
     definition = Definition(kind=kind, name=_name(function), function=function, **options)
+    _check_place(definition)
     _check_options(definition)
 
     @functools.wraps(function)
@@ -195,6 +225,40 @@ def _declare(
     # What a step that calls this one depends on, too.
     call.__dict__["__depends__"] = (definition.version, *definition.depends)
     return call
+
+
+def _check_place(definition: Definition) -> None:
+    """Refuse options that say where a step runs and cannot be kept."""
+    name, memory = definition.name, definition.memory_mib
+    if definition.where not in {"here", "pool"}:
+        raise Invalid(
+            f"step {name!r} has where={definition.where!r}; expected 'here' or 'pool'",
+            code="bad-option",
+            hint="Write where='pool' to run it in a warm process beside the flow.",
+        )
+    wrong = [
+        f"{option}={value!r}; expected {expected}"
+        for option, value, expected, is_right in (
+            ("cpus", definition.cpus, "a whole number of at least 1", _counts(definition.cpus, 1)),
+            ("gpus", definition.gpus, "a whole number of at least 0", _counts(definition.gpus, 0)),
+            ("memory_mib", memory, "None or MiB, at least 1", memory is None or _counts(memory, 1)),
+        )
+        if not is_right
+    ]
+    if wrong:
+        raise Invalid(f"step {name!r} has {wrong[0]}", code="bad-option", hint="Correct it.")
+    is_plain = (definition.cpus, definition.gpus, memory, definition.env) == (1, 0, None, "")
+    if definition.where == "here" and not is_plain:
+        raise Invalid(
+            f"step {name!r} has cpus, gpus, memory_mib or env, and runs in the flow's own process; "
+            "expected where='pool'",
+            code="bad-option",
+            hint="Write @step(where='pool', ...): only a process of its own can be given these.",
+        )
+
+
+def _counts(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _check_options(made: Definition) -> None:

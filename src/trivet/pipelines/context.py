@@ -22,6 +22,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     version: str = ""
     depends: tuple[object, ...] = ()
+    where: Literal["here", "pool"] = "here"
+    cpus: int = 1
+    gpus: int = 0
+    memory_mib: int | None = None
+    env: str = ""
     backoff_s: float = 0.05
     limits: dict[str, int] = {}
     pickle: bool = False
@@ -43,6 +48,10 @@ class Caller(Protocol):
 
     def expect(self, definition: Definition, total: int) -> None:
         """Hear that so many calls of a step will follow, for whoever shows progress."""
+        ...
+
+    def width(self, definition: Definition) -> int:
+        """Return how many calls of a step can be under way at once; 1: one after another."""
         ...
 
 

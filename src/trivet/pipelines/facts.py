@@ -29,6 +29,8 @@ class StepDone(Fact, frozen=True, kw_only=True):
     """SHA-256 of the reachable code alone; a fact `step.code` says what that was."""
     status: Literal["run", "remembered"]
     seconds: float
+    environment: str = ""
+    """SHA-256 of the file of requirements it has an environment of its own for."""
     output: Output
     """Its digest begins with `sha256:` when the value's files are in this fact, in `files`."""
     files: dict[str, bytes] | None = None

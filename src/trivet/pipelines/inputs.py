@@ -72,17 +72,17 @@ class TableInput:
 
     def __init__(self, data: DataRoom, dataset: Dataset, name: str) -> None:
         self._data = data
-        self._dataset = dataset
+        self.dataset = dataset
         self.name = name
         self.version = dataset.commit.table(name)[1]
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self._data.table(self._dataset, self.name).__arrow_c_stream__(requested_schema)
+        return self._data.table(self.dataset, self.name).__arrow_c_stream__(requested_schema)
 
     @property
     def label(self) -> str:
         """Which table of which version, for people: `customers@01a2…/orders`."""
-        return f"{self._dataset.name}@{self._dataset.id}/{self.name}"
+        return f"{self.dataset.name}@{self.dataset.id}/{self.name}"
 
     @property
     def columns(self) -> tuple[str, ...]:

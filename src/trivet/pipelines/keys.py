@@ -3,15 +3,18 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.fingerprint import Fingerprint, fingerprint
+from trivet.core.fingerprint import Fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.context import Definition
+from trivet.pipelines.environments import environment_of, with_environment
 from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memo import Known, Memo
+from trivet.pipelines.sameness import fingerprint_of
 from trivet.pipelines.showing import show_arguments
 from trivet.pipelines.values import Values
 
@@ -35,8 +38,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Keys:
     """Computes the keys of calls; each function's code is looked at once per run."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: Values, folder: Path) -> None:
         self._values = values
+        self._folder = folder
         self._codes: dict[int, tuple[object, Fingerprint]] = {}
 
     def ask(
@@ -71,17 +75,12 @@ class Keys:
         )
 
     def code(self, definition: Definition) -> Fingerprint:
-        """Return the fingerprint of a step's reachable code."""
-        function = definition.function
-        if id(function) not in self._codes:
-            found = fingerprint(
-                function,
-                depends=definition.depends,
-                version=definition.version,
-                digester=self._values.digest_constant,
-            )
-            self._codes[id(function)] = (function, found)
-        return self._codes[id(function)][1]
+        """Return the fingerprint of a step's reachable code, and of its environment."""
+        if id(definition) not in self._codes:
+            found = fingerprint_of(definition, self._values)
+            environment = environment_of(definition, self._folder)
+            self._codes[id(definition)] = (definition, with_environment(found, environment))
+        return self._codes[id(definition)][1]
 
 
 class Recalled(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ promised, and whatever is given a promise must be run as well. A flow that looks
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal, NoReturn, cast
 
 import msgspec
@@ -88,13 +89,14 @@ class Planner:
         flow: The runs' name, under which the last calls are found.
         memo: What is known.
         values: How values are kept.
+        folder: The project's folder.
     """
 
-    def __init__(self, flow: str, memo: Memo, values: Values) -> None:
+    def __init__(self, flow: str, memo: Memo, values: Values, folder: Path) -> None:
         self._flow = flow
         self._memo = memo
         self._values = values
-        self._keys = Keys(values)
+        self._keys = Keys(values, folder)
         self._steps: list[PlannedStep] = []
 
     def plan(self, function: Callable[..., object], arguments: Mapping[str, object]) -> Plan:
@@ -106,6 +108,11 @@ class Planner:
         except PlanEnds:
             complete = False
         return Plan(flow=self._flow, steps=tuple(self._steps), complete=complete)
+
+    def width(self, definition: Definition) -> int:
+        """Return 1: nothing is made."""
+        del definition
+        return 1
 
     def call(
         self, definition: Definition, args: tuple[object, ...], kwargs: Mapping[str, object]

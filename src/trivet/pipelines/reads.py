@@ -25,6 +25,7 @@ from types import FrameType
 from typing import cast
 
 from trivet.core.modules import origin_of_file
+from trivet.pipelines.context import Definition
 from trivet.pipelines.inputs import InputFile
 
 _SOURCES = (".py", ".pyc", ".pyi", ".pyd", ".so", ".dll", ".dylib")
@@ -126,6 +127,14 @@ def watch_reads(folder: Path) -> Generator[Reads]:
         _current.reset(token)
         with _lock:
             _active.remove(reads)
+
+
+def warnings_about(
+    reads: Reads, definition: Definition, depends_on: Iterable[object]
+) -> tuple[str, ...]:
+    """Say what a call read that it was not given; nothing of an effect, which is not remembered."""
+    undeclared = () if definition.kind == "effect" else reads.undeclared(depends_on)
+    return (describe_reads(definition.name, undeclared),) if undeclared else ()
 
 
 def describe_reads(step: str, paths: tuple[str, ...]) -> str:

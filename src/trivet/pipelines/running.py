@@ -10,7 +10,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 from typing import Literal
 
@@ -21,13 +20,15 @@ from trivet.core.facts import TaskMove
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
+from trivet.pipelines.environments import environment_in
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
-from trivet.pipelines.keys import Ask, Keys, Recalled, recall
+from trivet.pipelines.keys import Ask, Keys, Recalled, bind, recall
 from trivet.pipelines.limits import Limits
 from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memo import Gathered, Kept, Known, Memo, is_made_elsewhere
 from trivet.pipelines.memory import MemoryUse
-from trivet.pipelines.reads import describe_reads, watch_reads
+from trivet.pipelines.reads import warnings_about, watch_reads
+from trivet.pipelines.remote import Made, RemoteCall, RemoteSteps
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Run
 
@@ -68,13 +69,12 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Means(msgspec.Struct, frozen=True):
-    """What runs of a project work with: its folder, what is known, how values are kept, limits."""
-
-    folder: Path
+    """What runs of a project work with: what is known, values, limits, workers."""
 
     memo: Memo
     values: Values
     limits: Limits
+    remote: RemoteSteps
 
 
 class RunUnderWay:
@@ -102,11 +102,11 @@ class RunUnderWay:
         self._failure: tuple[BaseException | None, str] = (None, "")
         self._run = run
         self._right = right
-        self._folder = means.folder
         self._memo = means.memo
         self._values = means.values
         self._limits = means.limits
-        self._keys = Keys(means.values)
+        self._keys = Keys(means.values, means.remote.folder)
+        self._remote = means.remote.afresh()
         self._log = log
         self._on_event = on_event
         self._again = frozenset(again)
@@ -148,6 +148,10 @@ class RunUnderWay:
         if self._on_event is not None:
             name = definition.name
             self._on_event(StepEvent(kind="map", run=self._run.id, step=name, total=total))
+
+    def width(self, definition: Definition) -> int:
+        """Return how many calls of a step can be under way at once; 1: one after another."""
+        return self._remote.width(definition)
 
     def settle(self) -> None:
         """Record what was gathered. Call it before the run's end is recorded.
@@ -214,7 +218,6 @@ class RunUnderWay:
         if definition.kind == "effect":
             self._begin_effect(ask)
         self._tell("started", name)
-        memory = MemoryUse()
         inside = Context(
             run=self._run.id,
             flow=self._run.started.name,
@@ -223,34 +226,21 @@ class RunUnderWay:
             caller=self,
         )
         try:
-            with (
-                entered(inside),
-                self._limits.within(definition.limits),
-                watch_reads(self._folder) as reads,
-            ):
-                value = call_with_retries(
-                    definition,
-                    args,
-                    kwargs,
-                    lambda error: self._tell("retried", name, began, error),
+            with entered(inside), self._limits.within(definition.limits):
+                made = self._made(
+                    ask, args, kwargs, lambda error: self._tell("retried", name, began, error)
                 )
-            place = f"what {definition.kind} {name!r} returned"
-            reader = reader_of(definition)
-            form = self._values.save(value, place, reader)
-            content = self._values.contents(value, place, reader, of_result=True)
         except BaseException as error:
             self._note_failure(error, ask, began)
             raise
-        undeclared = () if definition.kind == "effect" else reads.undeclared(ask.depends_on)
-        warnings = (describe_reads(name, undeclared),) if undeclared else ()
-        self._warn(name, warnings)
-        kept = self._memo.keep(name, form)
+        self._warn(name, made.warnings)
+        kept = self._memo.keep(name, made.form)
         done = msgspec.structs.replace(
             self._done(ask, "run", kept, began),
-            content=content.digest,
-            items=content.items,
-            memory_bytes=memory.grown_bytes(),
-            warnings=warnings,
+            content=made.contents.digest,
+            items=made.contents.items,
+            memory_bytes=made.memory_bytes,
+            warnings=made.warnings,
         )
         try:
             self._record(ask, done, known)
@@ -258,7 +248,37 @@ class RunUnderWay:
             other = self._made_elsewhere(conflict, ask)
             return self._remember(ask, other, began)
         self._tell("done", name, began, memory_bytes=done.memory_bytes)
-        return self._values.load(form, reader)
+        return self._values.load(made.form, reader_of(definition))
+
+    def _made(
+        self,
+        ask: Ask,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        on_retry: Callable[[Exception], None],
+    ) -> Made:
+        """Run the function, here or elsewhere; return its value, stored or ready to be."""
+        definition = ask.definition
+        if definition.where == "pool":
+            call = RemoteCall(
+                definition=definition,
+                key=ask.key,
+                code=ask.code,
+                arguments=bind(definition, args, kwargs),
+                digests=ask.arguments,
+            )
+            return self._remote.make(call, current(), on_retry)
+        memory = MemoryUse()
+        with watch_reads(self._remote.folder) as reads:
+            value = call_with_retries(definition, args, kwargs, on_retry)
+        place = f"what {definition.kind} {definition.name!r} returned"
+        reader = reader_of(definition)
+        return Made(
+            form=self._values.save(value, place, reader),
+            contents=self._values.contents(value, place, reader, of_result=True),
+            memory_bytes=memory.grown_bytes(),
+            warnings=warnings_about(reads, definition, ask.depends_on),
+        )
 
     def _record(self, ask: Ask, done: StepDone, known: Known | None) -> None:
         sources = (self._makers.get(digest) for digest in ask.arguments.values())
@@ -333,6 +353,7 @@ class RunUnderWay:
             code=ask.code.digest,
             status=status,
             seconds=monotonic() - began,
+            environment=environment_in(ask.code),
             output=kept.output,
             files=kept.files,
             arguments=ask.arguments,
@@ -351,7 +372,8 @@ class RunUnderWay:
 
     def _note_failure(self, error: BaseException, ask: Ask, began: float) -> None:
         name = ask.definition.name
-        if self._failure[0] is not error:  # the innermost step is where it happened
+        is_called_off = isinstance(error, TrivetError) and error.code == "cancelled"
+        if self._failure[0] is not error and not is_called_off:  # the innermost is where it was
             self._failure = (error, name)
             error.add_note(f"in step {name!r} of run {self._run.id}")
             failed = StepFailed(

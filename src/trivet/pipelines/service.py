@@ -25,6 +25,7 @@ from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.readers import Reader, reader_of
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
+from trivet.pipelines.remote import Elsewhere, RemoteSteps
 from trivet.pipelines.requests import FOREGROUND, QUEUE, read_request
 from trivet.pipelines.running import Means, OnEvent, Right, RunUnderWay, StepEvent
 from trivet.pipelines.tenure import Tenure
@@ -49,6 +50,7 @@ class PipelinesService:
         data: The data room.
         folder: The project's folder: where flows are imported from and relative paths begin.
         materialisers: Further types that steps may return and take, of other rooms.
+        elsewhere: Where steps may run besides the calling process.
     """
 
     def __init__(
@@ -59,17 +61,19 @@ class PipelinesService:
         data: DataRoom,
         folder: Path,
         materialisers: Sequence[Materialiser] = (),
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._stores = stores
         self._scope = scope
         self._tracking = tracking
         self._data = data
         self._folder = folder.resolve()
+        values = Values(materialisers)
         self._means = Means(
-            self._folder,
             Memo(stores, scope),
-            Values(materialisers),
+            values,
             Limits(stores.journal, scope.project),
+            RemoteSteps(elsewhere, values, stores.blobs, self._folder),
         )
         self._lifecycle = Lifecycle(stores, scope, tracking, self._folder)
 
@@ -128,7 +132,9 @@ class PipelinesService:
         definition = flow_of(flow, self._folder)
         with Resolver(self._data, self._folder) as resolver:
             inputs = resolver.resolve(definition.function, parameters)
-            planner = Planner(run_name(definition), self._means.memo, self._means.values)
+            planner = Planner(
+                run_name(definition), self._means.memo, self._means.values, self._folder
+            )
             return planner.plan(definition.function, inputs.arguments)
 
     def why(self, step: str) -> StepWhy:
@@ -156,7 +162,7 @@ class PipelinesService:
             self._scope,
             self._tracking,
             memo=self._means.memo,
-            code_of=Keys(self._means.values).code,
+            code_of=Keys(self._means.values, self._folder).code,
             folder=self._folder,
         )
         return inquiry.why(step)

@@ -99,6 +99,11 @@ class Values:
             error.add_note(f"in {place}")
             raise
 
+    def save_leaf(self, value: object) -> Form | None:
+        """Return the files of a value that has a materialiser of its own, None for all others."""
+        found = self._find(value)
+        return None if found is None else Form(found.format, dict(found.save(value)))
+
     def load(self, form: Form, reader: Reader = STRANGER) -> object:
         """Return the value again: equal, and of the same type.
 

@@ -12,6 +12,7 @@ everywhere else.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from socket import socket
@@ -23,11 +24,13 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
-from trivet.core.ports import Flavour, Notifier, Runner, Stores
+from trivet.core.ports import Flavour, Notifier, Runner, Stores, Workers
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
 from trivet.pipelines.materialisers import Materialiser
+from trivet.pipelines.remote import Elsewhere
 from trivet.pipelines.service import PipelinesService
+from trivet.pipelines.values import Values
 from trivet.tracking.service import TrackingService
 from trivet.workspace.notify_file import (
     CommandSettings,
@@ -35,7 +38,7 @@ from trivet.workspace.notify_file import (
     WebhookSettings,
     secret_of,
 )
-from trivet.workspace.settings import FOLDER, Settings
+from trivet.workspace.settings import FOLDER, Settings, read_settings
 
 if TYPE_CHECKING:
     from trivet.data.service import DataService
@@ -55,6 +58,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """The embedded stores, and how to close and copy what needs more than files."""
 
     stores: Stores
+    workers: Workers
     folder: Path
     close: Callable[[], None]
     backup_ledger: Callable[[Path], Path]
@@ -73,6 +77,7 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
     from trivet.adapters.files.blobs import FileBlobs
     from trivet.adapters.files.log import FileLog
     from trivet.adapters.files.series import FileSeries
+    from trivet.adapters.process.pool import ProcessPool
     from trivet.adapters.sqlite.database import open_database
     from trivet.workspace.folders import claim_folder
 
@@ -90,13 +95,17 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         log=log,
     )
 
+    workers = ProcessPool(folder / "environments")
+
     def close() -> None:
+        workers.close()
         log.close()
         series.close()
         database.close()
 
     return Opened(
         stores=stores,
+        workers=workers,
         folder=folder,
         close=close,
         backup_ledger=database.backup,
@@ -221,6 +230,7 @@ def pipelines_service(
     *,
     tracking: TrackingService,
     data: "DataService",
+    workers: Workers,
 ) -> PipelinesService:
     """Build the pipelines room, with the materialisers that other rooms bring."""
     return PipelinesService(
@@ -230,7 +240,40 @@ def pipelines_service(
         data=data,
         folder=folder,
         materialisers=_materialisers(),
+        elsewhere=Elsewhere(
+            workers=workers, opener="trivet.workspace.wiring:open_parts", place=str(folder)
+        ),
     )
+
+
+def open_parts(place: str) -> "WorkerParts":
+    """Open what a worker needs of the workspace in a project's folder."""
+    return WorkerParts(Path(place))
+
+
+class WorkerParts:
+    """The parts of a workspace that a worker uses. The data room is opened when it is asked for.
+
+    Args:
+        folder: The project's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from trivet.adapters.files.blobs import FileBlobs
+
+        self._folder = folder
+        self.blobs = FileBlobs(folder / FOLDER / "blobs")
+        try:
+            self.values = Values(_materialisers())
+        except ModuleNotFoundError:  # an environment of a step's own without what models need
+            self.values = Values()
+
+    @cached_property
+    def data(self) -> "DataService":
+        """The data room."""
+        settings = read_settings(self._folder)
+        scope = Scope(project=settings.project, actor="worker")
+        return data_service(open_embedded(self._folder, settings).stores, scope)
 
 
 def _materialisers() -> tuple[Materialiser, ...]:

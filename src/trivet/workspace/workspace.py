@@ -96,7 +96,12 @@ class Workspace:
     def pipelines(self) -> PipelinesService:
         """Flows and their steps."""
         return wiring.pipelines_service(
-            self.stores, self.scope, self.folder, tracking=self.tracking, data=self.data
+            self.stores,
+            self.scope,
+            self.folder,
+            tracking=self.tracking,
+            data=self.data,
+            workers=self.opened.workers,
         )
 
     @cached_property

@@ -12,6 +12,7 @@ from trivet.access.permissions import ROLES
 from trivet.core.ports import Stores
 from trivet.http.application import Application
 from trivet.http.guards import loopback_policy
+from trivet.testing.memory_workers import MemoryWorkers
 from trivet.web.app import build_app
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.parts import serving_app
@@ -101,6 +102,7 @@ def workspace(tmp_path: Path, stores: Stores) -> Iterator[Workspace]:
     folder.mkdir()
     opened = Opened(
         stores=stores,
+        workers=MemoryWorkers(),
         folder=folder,
         close=lambda: None,
         backup_ledger=lambda path: path,

@@ -1,5 +1,5 @@
-"""Jobs as child processes of this machine, each in a process group of its own.
+"""Jobs and warm workers as processes of this machine.
 
-Supplied by the operating system alone.
-What leaves: `ProcessRunner`, which implements the `Runner` port of `core`.
+Supplied by the operating system, and by `uv` where a step asks for an environment of its own.
+What leaves: `ProcessRunner` and `ProcessPool`, for the ports `Runner` and `Workers` of `core`.
 """

@@ -1,0 +1,50 @@
+"""How much memory a worker takes, with the processes it started."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_PROC = Path("/proc")
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+def resident_mib(group: int) -> float:
+    """Return the resident memory of a process group in MiB; 0 when it is gone.
+
+    On Linux pages of files (libraries, mapped tables) are not counted: the kernel can drop them.
+    """
+    if sys.platform == "linux":
+        return sum(_private_bytes(pid) for pid in _members(group)) / 2**20
+    listed = subprocess.run(
+        ["ps", "-o", "rss=", "-g", str(group)], capture_output=True, text=True, check=False
+    )
+    return sum(int(line) for line in listed.stdout.split()) / 1024
+
+
+def machine_mib() -> int:
+    """Return the memory of this machine in MiB."""
+    return os.sysconf("SC_PHYS_PAGES") * _PAGE // 2**20
+
+
+def _members(group: int) -> list[int]:
+    """Find the processes of a group: its leader, and the leader's descendants."""
+    found: list[int] = []
+    waiting = [group]
+    while waiting:
+        pid = waiting.pop()
+        found.append(pid)
+        try:
+            tasks = list((_PROC / str(pid) / "task").iterdir())
+            waiting += [int(n) for task in tasks for n in (task / "children").read_text().split()]
+        except OSError:
+            continue  # it ended meanwhile, or this kernel does not list children
+    return found
+
+
+def _private_bytes(pid: int) -> int:
+    try:
+        _, resident, shared, *_ = map(int, (_PROC / str(pid) / "statm").read_text().split())
+    except (OSError, ValueError):
+        return 0
+    return (resident - shared) * _PAGE
