@@ -15,8 +15,6 @@ from trivet.pipelines.notebooks.scopes import dotted, last_name, nested_names
 
 Pair = tuple[str, str]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_STORES = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Delete)
-_ITERATED = (ast.For, ast.AsyncFor, ast.comprehension)
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +213,7 @@ def _shared(node: ast.expr, around: Surroundings) -> frozenset[str]:
             return nested_names(node).reads
         case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
             made = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
-            own = frozenset(n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name))
+            own = frozenset[str]().union(*(_targets(g.target) for g in node.generators))
             if not _shared_by_any(made, around):
                 return frozenset()
             return _shared_by_any((*made, *(g.iter for g in node.generators)), around) - own
@@ -288,3 +286,20 @@ def _held_by_any(nodes: Iterable[ast.expr | None], around: Surroundings) -> froz
 def _is_exception(name: str) -> bool:
     kind = getattr(builtins, name, None)
     return isinstance(kind, type) and issubclass(kind, BaseException)
+
+
+def worked_on(nodes: Iterable[ast.AST], around: Surroundings) -> frozenset[str]:
+    """Return the names that code stores into, or calls a method of that may change them."""
+    found: set[str] = set()
+    for node in (inner for outer in nodes for inner in ast.walk(outer)):
+        match node:
+            case ast.Assign() | ast.Delete():
+                found |= _roots(node.targets, around)
+            case ast.AugAssign():
+                found |= _roots([node.target], around)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
+                if method not in purity.PURE_METHODS and name not in around.imports:
+                    found.add(name)
+            case _:
+                pass
+    return frozenset(found)
