@@ -42,6 +42,11 @@ class Group:
         """The number of its last cell."""
         return self.pieces[-1].cell
 
+    @property
+    def last_unit(self) -> int:
+        """The part of the notebook behind which its values are looked at."""
+        return self.pieces[-1].unit
+
 
 @dataclass(frozen=True)
 class Block:

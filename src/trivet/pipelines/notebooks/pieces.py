@@ -25,6 +25,8 @@ class Piece:
     cell: int
     text: str
     node: ast.stmt
+    unit: int = 0
+    """Its place among the parts that marks cut the cells into, counted through the notebook."""
     lead: tuple[str, ...] = ()
     """Comment lines above it, blank ones as empty text."""
     tail: str = ""
@@ -64,6 +66,25 @@ def edit(text: str, edits: Iterable[tuple[Range, str]]) -> str:
         first, last = starts[line - 1] + column, starts[end_line - 1] + end_column
         content = content[:first] + new.encode() + content[last:]
     return content.decode()
+
+
+def parts_of(source: str) -> list[str]:
+    """Cut a cell's source at comments that begin a step; its lines stay whole."""
+    parts: list[list[str]] = [[]]
+    for line in source.split("\n"):
+        if _MARK.match(line) and any(text.strip() for text in parts[-1]):
+            parts.append([])
+        parts[-1].append(line)
+    texts = ["\n".join(lines) for lines in parts]
+    return texts if all(map(_is_python, texts)) else [source]
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def cut(cell: int, source: str) -> list[Piece]:

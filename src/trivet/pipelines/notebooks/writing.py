@@ -55,15 +55,15 @@ def write_module(design: Design) -> str:
     by_cell: dict[int, list[Piece]] = {}
     for piece in later:
         by_cell.setdefault(piece.cell, []).append(piece)
-    steps = {block.group.last_cell: (n, block) for n, block in zip(design.names, design.blocks, strict=True)}
+    steps: dict[int, list[str]] = {}
+    for name, block in zip(design.names, design.blocks, strict=True):
+        steps.setdefault(block.group.last_cell, []).append(_step(design, name, block))
     for cell in design.cells:
         if cell.kind == "markdown" and cell.source.strip():
             parts.append(_markdown(cell.source))
         if cell.number in by_cell:
             parts.append(_outside(by_cell[cell.number], outside))
-        if cell.number in steps:
-            name, block = steps[cell.number]
-            parts.append(_step(design, name, block))
+        parts += steps.get(cell.number, ())
     parts.append(_flow(design))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
@@ -71,7 +71,10 @@ def write_module(design: Design) -> str:
 def call_of(name: str, block: Block) -> list[str]:
     """Return the lines that call a step as the flow does."""
     opening = f"{', '.join(block.outputs)} = {name}(" if block.outputs else f"{name}("
-    return _wrapped(opening, block.inputs, ")")
+    if len(opening) + 4 <= _WIDTH:
+        return _wrapped(opening, block.inputs, ")")
+    targets = _wrapped("(", block.outputs, ")")
+    return [*targets[:-1], *_wrapped(f"{targets[-1]} = {name}(", block.inputs, ")")]
 
 
 def word(design: Design, name: str) -> str:
