@@ -12,6 +12,7 @@ READER_GONE = 141
 
 COMMANDS = {
     "init": ("trivet.cli.project:init", "make a project from a template and your data"),
+    "adopt": ("trivet.cli.adopting:adopt", "turn a notebook into a pipeline, and prove it"),
     "run": ("trivet.cli.pipelines:run", "run a flow"),
     "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
     "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),

@@ -26,6 +26,7 @@ from trivet.core.facts import Scope
 from trivet.core.ports import Flavour, Runner, Stores
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
+from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
 from trivet.workspace.settings import FOLDER, Settings
@@ -180,6 +181,13 @@ def data_service(stores: Stores, scope: Scope) -> "DataService":
     return DataService(stores, scope)
 
 
+def step_materialisers() -> tuple[Materialiser, ...]:
+    """Return what steps may return beside standard values."""
+    from trivet.models.candidate import candidate_materialiser
+
+    return (candidate_materialiser(flavours()),)
+
+
 def pipelines_service(
     stores: Stores,
     scope: Scope,
@@ -189,15 +197,13 @@ def pipelines_service(
     data: "DataService",
 ) -> PipelinesService:
     """Build the pipelines room, with the materialisers that other rooms bring."""
-    from trivet.models.candidate import candidate_materialiser
-
     return PipelinesService(
         stores,
         scope,
         tracking=tracking,
         data=data,
         folder=folder,
-        materialisers=(candidate_materialiser(flavours()),),
+        materialisers=step_materialisers(),
     )
 
 

@@ -137,7 +137,8 @@ def make_design(
     pieces = with_random_states(pieces, around, seen.drawn)
     parameters = _parameters(pieces, paths, world)
     parameters += [
-        Parameter(name=f.name, default=_quoted(world.path(f.path)), kind="File") for f in reads.files
+        Parameter(name=f.name, default=_quoted(world.path(f.path)), kind="File")
+        for f in reads.files
     ]
     work = [p for p in pieces if p.role in {"work", "show"}]
     if not work:
@@ -205,9 +206,7 @@ def _with_star_names(
 
 def _with_prints(pieces: Sequence[Piece]) -> list[Piece]:
     """Print what `display` would show; outside IPython there is no other place for it."""
-    is_own = any(
-        "display" in p.effect.writes and not _imports_display(p.node) for p in pieces
-    )
+    is_own = any("display" in p.effect.writes and not _imports_display(p.node) for p in pieces)
     made: list[Piece] = []
     for piece in pieces:
         if is_own:
@@ -237,9 +236,7 @@ def _without_display(node: ast.stmt) -> ast.ImportFrom:
     return ast.ImportFrom(node.module, names, node.level)
 
 
-def _parameters(
-    pieces: Sequence[Piece], paths: Mapping[str, str], world: World
-) -> list[Parameter]:
+def _parameters(pieces: Sequence[Piece], paths: Mapping[str, str], world: World) -> list[Parameter]:
     found: list[Parameter] = []
     for piece in pieces:
         value = getattr(piece.node, "value", None)
@@ -252,9 +249,7 @@ def _parameters(
             continue
         kind = type(ast.literal_eval(value)).__name__
         default = ast.get_source_segment(piece.text, value) or ast.unparse(value)
-        found.append(
-            Parameter(name=name, default=default, kind="" if kind == "NoneType" else kind)
-        )
+        found.append(Parameter(name=name, default=default, kind="" if kind == "NoneType" else kind))
     return found
 
 
@@ -347,7 +342,9 @@ def _analysis(design: Design, text: Text, notes: Iterable[str]) -> Analysis:
         notebook=design.notebook,
         flow=design.flow,
         parameters=tuple(
-            ParameterMade(name=p.name, kind="file" if p.kind == "File" else "value", default=p.default)
+            ParameterMade(
+                name=p.name, kind="file" if p.kind == "File" else "value", default=p.default
+            )
             for p in design.parameters
         ),
         steps=tuple(steps),

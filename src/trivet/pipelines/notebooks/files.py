@@ -37,9 +37,7 @@ class Reads(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that are written and read: the pieces that do the one and the other, by number."""
 
 
-def take_files(
-    pieces: Sequence[Piece], exists: Callable[[str], bool]
-) -> tuple[list[Piece], Reads]:
+def take_files(pieces: Sequence[Piece], exists: Callable[[str], bool]) -> tuple[list[Piece], Reads]:
     """Replace literal paths of files that are read by names; say which names stand for what.
 
     Args:

@@ -5,6 +5,7 @@ that cannot be said of every call, the function stays beside the variable, insid
 """
 
 import ast
+import copy
 import io
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
@@ -128,9 +129,7 @@ class _Search:
 
 
 def _is_call(node: ast.AST, names: set[str]) -> bool:
-    return (
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
-    )
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
 def _rewritten(piece: Piece, handed: Handed) -> Piece:
@@ -172,7 +171,7 @@ def _signature_edit(
     text: str, node: ast.FunctionDef, names: tuple[str, ...]
 ) -> tuple[Range, str] | None:
     """Replace what stands between the brackets of `def`."""
-    arguments = node.args
+    arguments = copy.deepcopy(node.args)
     arguments.kwonlyargs += [ast.arg(name) for name in names]
     arguments.kw_defaults += [None] * len(names)
     depth, start = 0, (0, 0)

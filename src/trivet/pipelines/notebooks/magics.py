@@ -14,7 +14,9 @@ _DROPPED = {
 _UNWRAPPED = {"time", "prun", "memit", "mprun", "lprun"}
 """Magics that run their statement once and report on it."""
 _UNWRAPPED_CELLS = {"time", "capture", "prun", "memit"}
-_INSTALL = re.compile(r"^[!%](?:(?:python[\d.]* -m )?pip3?|conda|mamba|uv pip|uv) +(?:install|add)\b(.*)$")
+_INSTALL = re.compile(
+    r"^[!%](?:(?:python[\d.]* -m )?pip3?|conda|mamba|uv pip|uv) +(?:install|add)\b(.*)$"
+)
 _MAGIC = re.compile(r"^(?P<indent>\s*)(?P<sign>%%?|!)(?P<name>[\w.-]*)(?P<rest>.*)$")
 _ASSIGNED = re.compile(r"^\s*[\w.,\s\[\]\"']+=\s*[%!](?![=])")
 _HELP = re.compile(r"^\s*(\?{1,2}[\w.*%]+|[\w.*%]+\?{1,2})\s*$")
@@ -121,7 +123,10 @@ def _continued_lines(source: str) -> set[int]:
     What the tokenizer cannot read (a shell command has quotes of its own) is blanked first.
     """
     lines = source.split("\n")
-    plain = ["pass" if re.match(r"^\s*[%!]\w*\s+\S", line) and "%%" not in line[:2] else line for line in lines]
+    plain = [
+        "pass" if re.match(r"^\s*[%!]\w*\s+\S", line) and "%%" not in line[:2] else line
+        for line in lines
+    ]
     inside = {number for number, line in enumerate(lines, 1) if line.endswith("\\")}
     depth = 0
     try:

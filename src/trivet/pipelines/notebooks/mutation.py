@@ -164,9 +164,7 @@ def _changed_by_own(node: ast.Call, around: Surroundings) -> set[str]:
     return found
 
 
-def _links(
-    node: ast.AST, around: Surroundings
-) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+def _links(node: ast.AST, around: Surroundings) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
     """Yield names that may share an object with other names, from one node."""
     match node:
         case ast.Assign():

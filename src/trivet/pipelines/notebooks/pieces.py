@@ -8,9 +8,7 @@ from typing import Literal
 
 from trivet.pipelines.notebooks.scopes import Effect, effect_of
 
-Role = Literal[
-    "import", "definition", "constant", "parameter", "setup", "show", "text", "work"
-]
+Role = Literal["import", "definition", "constant", "parameter", "setup", "show", "text", "work"]
 """`setup` changes how a library behaves, `show` only shows something, `text` is a docstring."""
 
 _MARK = re.compile(r"^#\s*%%\s*step:\s*(?P<name>.+?)\s*$")

@@ -40,7 +40,11 @@ def with_random_states(
         if last.get(piece.cell) == number:
             uses |= set(drawn.get(piece.cell, ()))
         is_statement = isinstance(piece.node, ast.Expr)
-        made.append(_with_names(piece, uses & seeded, seeds if is_statement else set()) if _runs(piece) else piece)
+        made.append(
+            _with_names(piece, uses & seeded, seeds if is_statement else set())
+            if _runs(piece)
+            else piece
+        )
     return [_as_setting(piece, made[number + 1 :]) for number, piece in enumerate(made)]
 
 

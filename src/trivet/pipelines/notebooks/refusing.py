@@ -7,7 +7,17 @@ _UNKNOWABLE = {"exec", "eval", "globals", "execfile", "compile"}
 _OWN_NAMESPACE = {"locals", "vars", "dir"}
 _NOTEBOOK_NAMES = {"In", "Out", "_", "__", "___", "_i", "_ih", "_oh", "_dh"}
 _WIDGETS = {"ipywidgets", "IPython.html"}
-_RICH = {"HTML", "Image", "Markdown", "SVG", "Javascript", "IFrame", "Video", "Audio", "clear_output"}
+_RICH = {
+    "HTML",
+    "Image",
+    "Markdown",
+    "SVG",
+    "Javascript",
+    "IFrame",
+    "Video",
+    "Audio",
+    "clear_output",
+}
 _CALLS = {
     "input": ("it asks a person: input(...)", "Make the answer a constant in the first cell."),
     "get_ipython": ("it speaks to IPython: get_ipython()", "Remove it, or write it in Python."),

@@ -114,7 +114,12 @@ class Roles:
             name = _assigned_name(piece.node)
             value = getattr(piece.node, "value", None)
             is_tagged = piece.cell in self._tagged
-            if name and is_scalar(value) and (is_tagged or is_early) and self._may_ask(name, number):
+            if (
+                name
+                and is_scalar(value)
+                and (is_tagged or is_early)
+                and self._may_ask(name, number)
+            ):
                 self._roles[number] = "parameter"
             elif name and is_early and self._is_fixed(name) and self._is_constant(value):
                 self._give(number, "constant")
@@ -145,8 +150,15 @@ class Roles:
                 known = top in _CONSTANT_MODULES and last_name(node.func) not in _MOMENTS
                 return known and all(map(self._is_constant, arguments))
             case (
-                ast.List() | ast.Tuple() | ast.Set() | ast.Dict() | ast.UnaryOp() | ast.BinOp()
-                | ast.JoinedStr() | ast.FormattedValue() | ast.Starred()
+                ast.List()
+                | ast.Tuple()
+                | ast.Set()
+                | ast.Dict()
+                | ast.UnaryOp()
+                | ast.BinOp()
+                | ast.JoinedStr()
+                | ast.FormattedValue()
+                | ast.Starred()
             ):
                 inner = [i for i in ast.iter_child_nodes(node) if isinstance(i, ast.expr)]
                 return all(map(self._is_constant, inner))
@@ -213,9 +225,9 @@ class Roles:
 
     def _reads_only(self, piece: Piece, outside: set[str]) -> bool:
         known = outside | BUILTINS
-        return all(n in outside or n not in self._bindings for n in piece.effect.reads - known) and (
-            not any(n in self._bindings and n not in outside for n in piece.effect.reads)
-        )
+        return all(
+            n in outside or n not in self._bindings for n in piece.effect.reads - known
+        ) and (not any(n in self._bindings and n not in outside for n in piece.effect.reads))
 
     def _keeps_state(self, node: ast.stmt) -> bool:
         """Say whether a definition remembers something from call to call."""
@@ -322,7 +334,9 @@ def _what_is_imported(node: ast.stmt, name: str) -> str:
     origin = getattr(node, "module", "")
     for alias in node.names:
         if alias.name == "*" or name in bound_by_import(
-            ast.Import([alias]) if isinstance(node, ast.Import) else ast.ImportFrom(origin, [alias], 0)
+            ast.Import([alias])
+            if isinstance(node, ast.Import)
+            else ast.ImportFrom(origin, [alias], 0)
         ):
             # `import a.b` and `import a.c` both bind `a`, the same package.
             return f"{origin} {alias.name.partition('.')[0] if not alias.asname else alias.name}"

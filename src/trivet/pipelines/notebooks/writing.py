@@ -151,7 +151,9 @@ def _step(design: Design, name: str, block: Block) -> str:
 
 def _flow(design: Design) -> str:
     parameters = [
-        f"{p.name}: {word(design, 'File') if p.kind == 'File' else p.kind} = {p.default}" if p.kind else f"{p.name}={p.default}"
+        f"{p.name}: {word(design, 'File') if p.kind == 'File' else p.kind} = {p.default}"
+        if p.kind
+        else f"{p.name}={p.default}"
         for p in design.parameters
     ]
     lines = ["# %%", "", "", f"@{word(design, 'flow')}"]
