@@ -44,11 +44,11 @@ def _told(adopted: Adopted, project: Path | None) -> str:
         pairs = ", ".join(f"{p.name}={p.default}" for p in analysis.parameters)
         lines.append(f"parameters: {pairs}")
     lines.append(f"results: {', '.join(analysis.results) or 'none'}")
-    for step in analysis.steps:
-        if step.changed:
-            lines.append(
-                f"note: {step.name} may change {', '.join(step.changed)} in place, and returns it"
-            )
+    lines += [
+        f"note: {step.name} may change {', '.join(step.changed)} in place, and returns it"
+        for step in analysis.steps
+        if step.changed
+    ]
     lines += [f"note: {note}" for note in analysis.notes]
     lines += [f"warning: {warning}" for warning in analysis.warnings]
     if analysis.requirements:

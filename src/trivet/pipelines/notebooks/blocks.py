@@ -151,8 +151,8 @@ class Flow:
         self._same = [same_objects(item, known.around) for item in nodes]
         self._variables = frozenset(known.given).union(*(e.writes for e in self._effects))
         self._bound_outside = self._local_definitions()
-        self.live, self._needed = self._backward()
         self._available, self._sure = self._forward()
+        self.live, self._needed = self._backward()
 
     def obstacles(self) -> Iterator[tuple[int, str]]:
         """Yield the boundaries that cannot stay, each with the reason."""
@@ -167,13 +167,11 @@ class Flow:
 
     def blocks(self) -> list[Block]:
         """Return the blocks."""
-        results = {name: self._last_block(name) for name in self.results()}
         made: list[Block] = []
         for number, (group, effect) in enumerate(zip(self._groups, self._effects, strict=True)):
             before = self._available[number]
             changed = (self._changed[number] & before) - effect.writes
-            wanted = self.live[number] | {n for n, last in results.items() if last == number}
-            outputs = (effect.writes | changed) & wanted
+            outputs = (effect.writes | changed) & self.live[number]
             outputs = frozenset(n for n in outputs if not n.startswith("<"))
             inputs = (effect.reads | (outputs - effect.bound)) & before
             made.append(
@@ -238,14 +236,6 @@ class Flow:
                     pass
         return False
 
-    def _last_block(self, name: str) -> int:
-        touched = [
-            number
-            for number, effect in enumerate(self._effects)
-            if name in effect.writes | (self._changed[number] & self._available[number])
-        ]
-        return touched[-1] if touched else -1
-
     def _place(self, name: str) -> tuple[int, str]:
         given = self._known.given
         if name in given:
@@ -278,7 +268,10 @@ class Flow:
     def _obstacles_of_pair(self, start: int, pair: tuple[str, str]) -> Iterator[tuple[int, str]]:
         for number in range(start + 1, len(self._groups)):
             changed = set(pair) & self._changed[number]
-            others = set(pair) - changed if len(changed) == 1 else changed
+            is_within = pair[0] == pair[1]  # one object that holds another twice
+            if not changed:
+                continue
+            others = changed if is_within or len(changed) == 2 else set(pair) - changed
             for name in sorted(others):
                 end = self._last_read(name, number)
                 if end is not None:
@@ -320,7 +313,7 @@ class Flow:
     def _backward(self) -> tuple[list[Names], list[Names]]:
         live: list[Names] = []
         needed: list[Names] = []
-        alive, must = frozenset[str](), frozenset[str]()
+        alive, must = frozenset(self.results()), frozenset[str]()
         for effect in reversed(self._effects):
             live.append(alive & self._variables)
             needed.append(must)

@@ -212,7 +212,7 @@ def _with_prints(pieces: Sequence[Piece]) -> list[Piece]:
         if is_own:
             made.append(piece)
         elif _imports_display(piece.node):
-            if piece.effect.writes != {"display"}:
+            if piece.effect.writes != frozenset({"display"}):
                 text = ast.unparse(_without_display(piece.node))
                 made.append(remade(replace(piece, text=text)))
         else:
@@ -239,8 +239,8 @@ def _without_display(node: ast.stmt) -> ast.ImportFrom:
 def _parameters(pieces: Sequence[Piece], paths: Mapping[str, str], world: World) -> list[Parameter]:
     found: list[Parameter] = []
     for piece in pieces:
-        value = getattr(piece.node, "value", None)
-        if piece.role != "parameter" or not is_scalar(value):
+        value: ast.expr | None = getattr(piece.node, "value", None)
+        if piece.role != "parameter" or value is None or not is_scalar(value):
             continue
         (name,) = piece.effect.writes
         if name in paths:
@@ -301,15 +301,13 @@ def _check_classes(work: Iterable[Piece], cells: Sequence[Cell]) -> None:
     bound = {name for piece in work for name in piece.effect.writes}
     by_number = {cell.number: cell for cell in cells}
     refusals: list[Refusal] = []
-    for piece in work:
-        for node in ast.walk(piece.node):
-            if isinstance(node, ast.ClassDef):
-                body = effect_of(node.body)
-                both = body.reads & body.writes & bound
-                if both:
-                    why = f"class {node.name} reads {min(both)} and binds a name like it"
-                    cell = by_number[piece.cell]
-                    refusals.append(_refusal(cell, why, "Give one of them another name."))
+    for piece, node in ((p, n) for p in work for n in ast.walk(p.node)):
+        body = effect_of(node.body) if isinstance(node, ast.ClassDef) else effect_of(())
+        both = body.reads & body.writes & bound
+        if both:
+            why = f"a class in it reads {min(both)} and binds a name like it"
+            cell = by_number[piece.cell]
+            refusals.append(_refusal(cell, why, "Give one of them another name."))
     if refusals:
         raise _refused(refusals)
 

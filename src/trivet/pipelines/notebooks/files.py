@@ -45,7 +45,7 @@ def take_files(pieces: Sequence[Piece], exists: Callable[[str], bool]) -> tuple[
         exists: Says whether a path, seen from the notebook, is a file or folder.
     """
     places = [(number, *found) for number, p in enumerate(pieces) for found in _reads(p.node)]
-    texts = {
+    texts: dict[int, list[object]] = {
         number: [n.value for n in ast.walk(p.node) if isinstance(n, ast.Constant)]
         for number, p in enumerate(pieces)
     }

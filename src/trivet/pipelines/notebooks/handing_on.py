@@ -65,8 +65,7 @@ def _with_those_of_callees(reads: Mapping[str, set[str]]) -> dict[str, set[str]]
     whole = {name: set(names) for name, names in reads.items()}
     for _ in whole:
         for names in whole.values():
-            for callee in names & whole.keys():
-                names |= whole[callee]
+            names.update(*[whole[callee] for callee in names & whole.keys()])
     return {name: names - whole.keys() for name, names in whole.items()}
 
 
@@ -82,7 +81,7 @@ class _Search:
         number, node = self.functions[name]
         if node.decorator_list or sum(name in p.effect.writes for p in self.pieces) != 1:
             return False
-        if self.pieces[number].effect.writes != {name}:
+        if self.pieces[number].effect.writes != frozenset({name}):
             return False  # it makes names global
         if any(isinstance(item, ast.Global) for item in ast.walk(node)):
             return False
@@ -135,8 +134,7 @@ def _is_call(node: ast.AST, names: set[str]) -> bool:
 def _rewritten(piece: Piece, handed: Handed) -> Piece:
     edits = list(_call_edits(piece, handed))
     if isinstance(piece.node, ast.FunctionDef) and piece.node.name in handed:
-        edits.append(_signature_edit(piece.text, piece.node, handed[piece.node.name]))
-    edits = [item for item in edits if item is not None]
+        edits += _signature_edits(piece.text, piece.node, handed[piece.node.name])
     return piece.edited(edits) if edits else replace(piece)
 
 
@@ -167,9 +165,9 @@ def _last_token(text: str) -> str:
     return last
 
 
-def _signature_edit(
+def _signature_edits(
     text: str, node: ast.FunctionDef, names: tuple[str, ...]
-) -> tuple[Range, str] | None:
+) -> list[tuple[Range, str]]:
     """Replace what stands between the brackets of `def`."""
     arguments = copy.deepcopy(node.args)
     arguments.kwonlyargs += [ast.arg(name) for name in names]
@@ -185,5 +183,5 @@ def _signature_edit(
         if depth == 0:
             first = len(lines[start[0] - 1][: start[1]].encode())
             last = len(lines[token.start[0] - 1][: token.start[1]].encode())
-            return (start[0], first, token.start[0], last), ast.unparse(arguments)
-    return None
+            return [((start[0], first, token.start[0], last), ast.unparse(arguments))]
+    return []

@@ -83,7 +83,7 @@ def translate(source: str) -> Translation:
     )
 
 
-def _line(line: str) -> tuple[str, str, tuple[str, str] | None]:
+def _line(line: str) -> tuple[str, str, tuple[str, str] | None]:  # noqa: PLR0911  # one way out per kind
     """Return a line in Python, a note, and why it cannot be converted."""
     found = _MAGIC.match(line)
     stripped = line.strip()
@@ -114,7 +114,8 @@ def _blank(line: str) -> str:
 
 
 def _packages(rest: str) -> list[str]:
-    return [word.strip("'\"") for word in rest.split("#")[0].split() if not word.startswith("-")]
+    words = rest.split("#", maxsplit=1)[0].split()
+    return [word.strip("'\"") for word in words if not word.startswith("-")]
 
 
 def _continued_lines(source: str) -> set[int]:

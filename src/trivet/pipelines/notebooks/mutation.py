@@ -24,6 +24,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Names bound by imports, to what they stand for: `np` to `numpy`."""
     changed_parameters: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {}
     """The notebook's own functions: their parameters in order, and those that may be changed."""
+    doubts_calls: bool = True
+    """Whether a call may change its arguments when nothing is known of it."""
 
     def library(self, node: ast.AST) -> str:
         """Return the full name of a function of a library; empty when it is none."""
@@ -88,6 +90,7 @@ def same_objects(nodes: Sequence[ast.stmt], around: Surroundings) -> frozenset[P
                 names = frozenset[str]().union(*(_targets(target) for target in node.targets))
                 held = _held(node.value, around)
                 pairs |= {(a, b) for a in names for b in held | names if a != b and b}
+                pairs |= {(a, a) for a in names if _holds_twice(node.value)}
             case ast.Call(func=ast.Attribute(value=owner)) if not around.library(node.func):
                 held = _held_by_any(node.args, around)
                 if last_name(node.func) not in purity.PURE_METHODS | {"fit", "fit_transform"}:
@@ -97,7 +100,17 @@ def same_objects(nodes: Sequence[ast.stmt], around: Surroundings) -> frozenset[P
     return frozenset(pairs)
 
 
-def _changed_by(node: ast.AST, around: Surroundings) -> set[str]:
+def _holds_twice(node: ast.expr) -> bool:
+    """Say whether a display names one object twice, as `[a, a]` and `[a] * 3` do."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        sides = [side for side in (node.left, node.right) if isinstance(side, ast.List)]
+        return any(not isinstance(item, ast.Constant) for side in sides for item in side.elts)
+    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+    is_display = isinstance(node, ast.List | ast.Tuple | ast.Dict)
+    return is_display and len(names) != len(set(names))
+
+
+def _changed_by(node: ast.AST, around: Surroundings) -> set[str]:  # noqa: PLR0911  # one way out per kind
     match node:
         case ast.Assign() | ast.Delete():
             return _roots(node.targets, around)
@@ -139,12 +152,12 @@ def _changed_by_call(node: ast.Call, around: Surroundings) -> set[str]:
     if isinstance(node.func, ast.Attribute) and not around.library(node.func):
         if node.func.attr not in purity.PURE_METHODS:
             found |= _shared(node.func.value, around)
-        if node.func.attr in purity.PURE_ON_ARGUMENTS:
+        if node.func.attr in purity.PURE_ON_ARGUMENTS or not around.doubts_calls:
             return found
         return found | _shared_by_any(arguments, around)
     if isinstance(node.func, ast.Name) and node.func.id in around.changed_parameters:
         return found | _changed_by_own(node, around)
-    if around.is_pure(node.func):
+    if around.is_pure(node.func) or not around.doubts_calls:
         return found
     return found | _shared_by_any(arguments, around)
 
@@ -196,7 +209,7 @@ def _targets(target: ast.expr) -> frozenset[str]:
             return frozenset()
 
 
-def _shared(node: ast.expr, around: Surroundings) -> frozenset[str]:
+def _shared(node: ast.expr, around: Surroundings) -> frozenset[str]:  # noqa: PLR0911  # one way out per kind
     """Return the names whose objects the value of an expression may be, be part of, or hold."""
     match node:
         case ast.Name():
@@ -239,7 +252,7 @@ def _shared_by_any(nodes: Iterable[ast.expr], around: Surroundings) -> frozenset
     return frozenset[str]().union(*(_shared(node, around) for node in nodes))
 
 
-def _held(node: ast.expr, around: Surroundings) -> frozenset[str]:
+def _held(node: ast.expr, around: Surroundings) -> frozenset[str]:  # noqa: PLR0911  # one way out per kind
     """Return the names whose very objects a value is or holds, as far as the text says so."""
     match node:
         case ast.Name():
@@ -287,17 +300,8 @@ def _is_exception(name: str) -> bool:
 
 
 def worked_on(nodes: Iterable[ast.AST], around: Surroundings) -> frozenset[str]:
-    """Return the names that code stores into, or calls a method of that may change them."""
-    found: set[str] = set()
-    for node in (inner for outer in nodes for inner in ast.walk(outer)):
-        match node:
-            case ast.Assign() | ast.Delete():
-                found |= _roots(node.targets, around)
-            case ast.AugAssign():
-                found |= _roots([node.target], around)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
-                if method not in purity.PURE_METHODS and name not in around.imports:
-                    found.add(name)
-            case _:
-                pass
-    return frozenset(found)
+    """Return the names that code stores into, or calls a method of that may change them.
+
+    Like `changed_names`, but for what calls may do to their arguments.
+    """
+    return changed_names(nodes, msgspec.structs.replace(around, doubts_calls=False))

@@ -99,11 +99,11 @@ def _touched(node: ast.AST, around: Surroundings) -> Iterator[tuple[str, bool]]:
 
 
 def _drawn_from(node: ast.Attribute | ast.Name, around: Surroundings) -> str:
-    chain = dotted(node)
+    chain: list[str] = [*dotted(node)]
     if not chain or chain[0] not in around.imports or chain[-1] in _SEEDS:
         return ""
-    parts = tuple(around.imports[chain[0]].split(".")) + chain[1:]
-    if parts[:2] == ("numpy", "random") and len(parts) > 2:
+    parts: list[str] = [*around.imports[chain[0]].split("."), *chain[1:]]
+    if parts[:2] == ["numpy", "random"] and len(parts) > 2:
         return "" if parts[2] in _OBJECTS else "numpy"
     if parts[0] == "random" and len(parts) > 1:
         return "" if parts[1] in _OWN else "random"

@@ -64,7 +64,7 @@ class Roles:
         self._bindings: dict[str, list[int]] = defaultdict(list)
         self._reads: dict[str, list[int]] = defaultdict(list)
         for number, piece in enumerate(pieces):
-            for name in piece.effect.writes:
+            for name in piece.effect.writes | piece.effect.deleted:
                 self._bindings[name].append(number)
             for name in piece.effect.reads:
                 self._reads[name].append(number)
@@ -85,8 +85,6 @@ class Roles:
             replace(piece, role=self._roles.get(number, "work"))
             for number, piece in enumerate(self._pieces)
         ]
-
-    # ------------------------------------------------------------------ imports
 
     def _decide_imports(self) -> None:
         for number, piece in enumerate(self._pieces):
@@ -220,7 +218,7 @@ class Roles:
         # A name that its body makes global is a variable of the notebook.
         own = {str(getattr(node, "name", None) or is_lambda)}
         is_once = all(len(self._bindings[name]) == 1 for name in own)
-        is_untouched = not own & self._set_upon and piece.effect.writes == own
+        is_untouched = not own & self._set_upon and piece.effect.writes == frozenset(own)
         return is_once and is_untouched and not self._keeps_state(node)
 
     def _reads_only(self, piece: Piece, outside: set[str]) -> bool:
@@ -253,9 +251,9 @@ class Roles:
 
     def _decide_setup(self) -> None:
         for number, piece in enumerate(self._pieces):
-            if number not in self._roles and self._is_setup(piece.node):
-                if piece.effect.reads <= self.hoisted | BUILTINS:
-                    self._give(number, "setup")
+            is_known = piece.effect.reads <= self.hoisted | BUILTINS
+            if number not in self._roles and is_known and self._is_setup(piece.node):
+                self._give(number, "setup")
 
     def _is_setup(self, node: ast.stmt) -> bool:
         """Say whether a statement sets how a library behaves, with values known beforehand."""

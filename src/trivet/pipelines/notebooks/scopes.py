@@ -63,10 +63,10 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
         ends = through or [self, other]
         return Effect(
             reads=self.reads | other.reads,
-            needs=frozenset.intersection(*(effect.needs for effect in ends)),
+            needs=reduce(Names.intersection, (effect.needs for effect in ends)),
             writes=self.writes | other.writes,
-            bound=frozenset.intersection(*(effect.bound for effect in ends)),
-            deleted=frozenset.union(*(effect.deleted for effect in ends)),
+            bound=reduce(Names.intersection, (effect.bound for effect in ends)),
+            deleted=reduce(Names.union, (effect.deleted for effect in ends)),
             leaves=not through,
         )
 
@@ -122,7 +122,7 @@ def _all(statements: Iterable[ast.stmt]) -> Effect:
     return reduce(Effect.then, map(_statement, statements), NOTHING)
 
 
-def _statement(node: ast.stmt) -> Effect:
+def _statement(node: ast.stmt) -> Effect:  # noqa: PLR0911  # one way out per kind
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return _definition(node)
@@ -250,7 +250,7 @@ def _sum(parts: Iterable[ast.expr]) -> Effect:
     return reduce(Effect.then, map(_expression, parts), NOTHING)
 
 
-def _expression(node: ast.AST) -> Effect:
+def _expression(node: ast.AST) -> Effect:  # noqa: PLR0911  # one way out per kind
     match node:
         case ast.Name():
             return _name(node)

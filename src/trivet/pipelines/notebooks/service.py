@@ -15,7 +15,7 @@ from trivet.pipelines.notebooks.linking import thin_cells
 from trivet.pipelines.notebooks.naming import identifier
 from trivet.pipelines.notebooks.proving import Prover, star_names
 from trivet.pipelines.notebooks.reading import read_notebook, thin_notebook
-from trivet.pipelines.notebooks.writing import Design, write_module
+from trivet.pipelines.notebooks.writing import write_module
 
 _ROUNDS = 5
 
@@ -77,7 +77,7 @@ def adopt_notebook(notebook: Path, project: Path, wishes: Wishes) -> Adopted:
         proof = prover.prove(text, design)
         _judge(proof, wishes)
     module = formatted(write_module(design))
-    adopted = Adopted(analysis=_explained(analysis, design, proof), module=module, proof=proof)
+    adopted = Adopted(analysis=_explained(analysis, proof), module=module, proof=proof)
     if wishes.dry_run:
         return adopted
     written = [_write(target, module.encode())]
@@ -169,7 +169,7 @@ def _judge(proof: Proof, wishes: Wishes) -> None:
     )
 
 
-def _explained(analysis: Analysis, design: Design, proof: Proof | None) -> Analysis:
+def _explained(analysis: Analysis, proof: Proof | None) -> Analysis:
     """Add what the proof showed to the notes."""
     notes = list(analysis.notes)
     if proof is not None and proof.varying:

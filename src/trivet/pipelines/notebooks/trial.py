@@ -204,15 +204,19 @@ def _random_states() -> dict[str, str]:
 def _content_of_frames(value: object) -> str | None:
     """Digest a pandas frame or series by its cells, index and types; None for all else."""
     pandas: Any = sys.modules.get("pandas")
-    if pandas is None or not isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
+    kind = type(value).__name__
+    if pandas is None or type(value) is not getattr(pandas, kind, None):
         return None
-    frame: Any = value.to_frame() if not isinstance(value, pandas.DataFrame) else value
+    if kind not in {"DataFrame", "Series", "Index"}:
+        return None
+    given: Any = value
+    frame: Any = given if kind == "DataFrame" else given.to_frame()
     told = repr((list(frame.columns), frame.columns.names, list(map(str, frame.dtypes))))
     try:
         cells = pandas.util.hash_pandas_object(frame, index=True).to_numpy().tobytes()
     except TypeError:  # cells that hold lists
         cells = repr((frame.index.tolist(), frame.to_numpy().tolist())).encode()
-    return hashlib.sha256(repr((type(value).__name__, told)).encode() + cells).hexdigest()
+    return hashlib.sha256(repr((kind, told)).encode() + cells).hexdigest()
 
 
 if __name__ == "__main__":

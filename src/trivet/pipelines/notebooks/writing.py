@@ -2,8 +2,6 @@
 
 import ast
 import io
-
-
 import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -249,10 +247,11 @@ def _body(block: Block) -> list[str]:
 
 def _inside(piece: Piece) -> Piece:
     """Let what a nested function makes global be the step's own."""
-    edits: list[tuple[Range, str]] = []
-    for node in ast.walk(piece.node):
-        if isinstance(node, ast.Global):
-            edits.append((range_of(node), f"nonlocal {', '.join(node.names)}"))
+    edits: list[tuple[Range, str]] = [
+        (range_of(node), f"nonlocal {', '.join(node.names)}")
+        for node in ast.walk(piece.node)
+        if isinstance(node, ast.Global)
+    ]
     if not edits:
         return piece
     # Not read again: `nonlocal` is no Python outside the step.
