@@ -69,7 +69,7 @@ class Knowledge:
     given: tuple[str, ...]
     """Parameters of the flow."""
     constant: Names
-    """Parameters that are never bound again: they cannot change."""
+    """Names whose values cannot be changed in place: numbers, text."""
     figures: Names = frozenset()
     unstorable: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names whose values were seen not to be storable, and their type."""
@@ -189,11 +189,16 @@ class Flow:
         """Return the names a notebook was written for: bound last, and used for nothing else."""
         if self._has_result_dict():
             return ("results",)
-        found = [name for name in sorted(self._own(), key=self._place) if self._is_end(name)]
-        if not found and self._groups:
-            last = [n for e in reversed(self._effects) for n in e.writes if n in self._own()][:1]
-            found = [name for name in last if self._is_presentable(name)]
-        return tuple(found)
+        own = self._own()
+        last = self._names_of_last_cell() & own
+        found = [n for n in own if self._is_end(n) or (n in last and self._is_presentable(n))]
+        return tuple(sorted(found, key=self._place))
+
+    def _names_of_last_cell(self) -> Names:
+        """Return what the last cell that binds anything binds."""
+        cells = [p.cell for p in self._pieces if p.role == "work" and p.effect.writes]
+        at = cells[-1] if cells else 0
+        return frozenset(n for p in self._pieces if p.cell == at for n in p.effect.writes)
 
     def _own(self) -> Names:
         """Names that are bound by an assignment, not by a loop or an import."""

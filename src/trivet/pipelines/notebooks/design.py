@@ -32,6 +32,8 @@ class Seen:
 
     unstorable: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names that no step could return, and their type."""
+    plain: frozenset[str] = frozenset()
+    """Names whose values were numbers, text and the like wherever a step ends."""
     drawn: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
     """Cells that drew random numbers, and from which library's generator."""
 
@@ -152,17 +154,17 @@ def make_design(
     known = Knowledge(
         around=around,
         given=tuple(p.name for p in parameters),
-        constant=frozenset(p.name for p in parameters) - bound,
+        constant=(frozenset(p.name for p in parameters) - bound) | seen.plain,
         figures=figures,
         unstorable=seen.unstorable,
     )
     divider = Divider(_groups(text.cells, work), known)
     blocks, results = divider.divide()
-    pieces = unused_imports([printed(piece, around) for piece in pieces])
     blocks = [
         replace(b, group=replace(b.group, pieces=tuple(printed(p, around) for p in b.group.pieces)))
         for b in blocks
     ]
+    pieces = unused_imports([printed(piece, around) for piece in pieces], blocks)
     taken = {n for p in pieces for n in p.effect.writes | p.effect.reads}
     taken |= {p.name for p in parameters} | {"step", "flow", "effect", "File"}
     names = step_names(blocks, taken)

@@ -87,10 +87,7 @@ def same_objects(nodes: Sequence[ast.stmt], around: Surroundings) -> frozenset[P
     for node in (inner for outer in nodes for inner in ast.walk(outer)):
         match node:
             case ast.Assign():
-                names = frozenset[str]().union(*(_targets(target) for target in node.targets))
-                held = _held(node.value, around)
-                pairs |= {(a, b) for a in names for b in held | names if a != b and b}
-                pairs |= {(a, a) for a in names if _holds_twice(node.value)}
+                pairs |= _pairs_of_assignment(node, around)
             case ast.Call(func=ast.Attribute(value=owner)) if not around.library(node.func):
                 held = _held_by_any(node.args, around)
                 if last_name(node.func) not in purity.PURE_METHODS | {"fit", "fit_transform"}:
@@ -98,6 +95,29 @@ def same_objects(nodes: Sequence[ast.stmt], around: Surroundings) -> frozenset[P
             case _:
                 pass
     return frozenset(pairs)
+
+
+def _pairs_of_assignment(node: ast.Assign, around: Surroundings) -> set[Pair]:
+    pairs: set[Pair] = set()
+    targets = [_targets(target) for target in node.targets]
+    for number, names in enumerate(targets):  # a = b = []
+        pairs |= {(a, b) for other in targets[number + 1 :] for a in names for b in other}
+    for target in node.targets:
+        for one, value in _matched(target, node.value):
+            held = _held(value, around)
+            names = _targets(one)
+            pairs |= {(a, b) for a in names for b in held if a != b}
+            pairs |= {(a, a) for a in names if _holds_twice(value)}
+    return pairs
+
+
+def _matched(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """Match the parts of `a, b = c, d`; anything else is one whole."""
+    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+        is_plain = not any(isinstance(e, ast.Starred) for e in (*target.elts, *value.elts))
+        if is_plain and len(target.elts) == len(value.elts):
+            return list(zip(target.elts, value.elts, strict=True))
+    return [(target, value)]
 
 
 def _holds_twice(node: ast.expr) -> bool:
@@ -243,7 +263,7 @@ def _shared_by_call(node: ast.Call, around: Surroundings) -> frozenset[str]:
         if function.attr in purity.FRESH_METHODS:
             return frozenset()
         return _shared(function.value, around) | _shared_by_any(arguments, around)
-    if library.partition(".")[0] in {"copy", "json", "math", "statistics", "time", "datetime"}:
+    if library.partition(".")[0] in purity.FRESH_FUNCTIONS:
         return frozenset()
     return _shared_by_any(arguments, around)
 

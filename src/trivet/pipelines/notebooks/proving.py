@@ -4,9 +4,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -17,7 +16,12 @@ from trivet.pipelines.notebooks.facts import Difference, Proof
 from trivet.pipelines.notebooks.trial import Answer, Request
 from trivet.pipelines.notebooks.writing import Design, write_module
 
-Looks = Mapping[str, Mapping[str, Any]]
+_PLAIN = {
+    *("int", "float", "str", "bool", "bytes", "complex", "NoneType", "datetime.datetime"),
+    *("datetime.date", "datetime.timedelta", "decimal.Decimal", "numpy.float64", "numpy.int64"),
+    *("numpy.float32", "numpy.int32", "numpy.bool", "numpy.bool_", "range"),
+}
+"""Types whose values cannot be changed in place."""
 
 
 class Prover:
@@ -48,7 +52,13 @@ class Prover:
             for name, look in looks.items()
             if not look.digest
         }
-        return Seen(unstorable=unstorable, drawn=self._first.drawn)
+        kinds: dict[str, set[str]] = {}
+        for name, look in (
+            (n, k) for looks in self._first.looks.values() for n, k in looks.items()
+        ):
+            kinds.setdefault(name, set()).add(look.type)
+        plain = frozenset(name for name, found in kinds.items() if found <= _PLAIN)
+        return Seen(unstorable=unstorable, plain=plain, drawn=self._first.drawn)
 
     def prove(self, text: Text, design: Design) -> Proof:
         """Run the flow, and compare what its steps returned with the notebook's values."""

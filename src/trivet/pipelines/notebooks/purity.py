@@ -87,6 +87,24 @@ PURE_LIBRARIES = frozenset(
 )
 """Libraries whose functions leave their arguments alone, but for those in `MUTATING`."""
 
+FRESH_FUNCTIONS = frozenset(
+    {
+        *(
+            "copy",
+            "json",
+            "math",
+            "statistics",
+            "time",
+            "datetime",
+            "re",
+            "hashlib",
+            "textwrap",
+            "os",
+        ),
+    }
+)
+"""Libraries whose functions return nothing that shares an object with their arguments."""
+
 FRESH_LIBRARIES = frozenset({"numpy", "pandas", "polars", "scipy", "math", "statistics", "json"})
 """Libraries whose constructors and functions do not keep the very objects they are given."""
 

@@ -87,7 +87,34 @@ def word(design: Design, name: str) -> str:
 
 def _docstring(design: Design) -> str:
     line = f"{design.notebook} as a pipeline: `{design.flow}` runs its cells as steps."
-    return f'"""{line}"""'
+    codes = []
+    if any("*" in p.text for p in design.pieces if p.role == "import"):
+        codes.append("F405")  # names of a star import
+    if any(_hidden_unused(block) for block in design.blocks):
+        codes.append("F841")  # what the notebook bound, and nobody reads
+    quiet = [f"# ruff: noqa: {', '.join(codes)}"] if codes else []
+    return "\n".join([f'"""{line}"""', *quiet])
+
+
+def _hidden_unused(block: Block) -> bool:
+    """Say whether a step binds, in the midst of a statement, what nothing reads."""
+    nodes = [n for piece in block.group.pieces for n in ast.walk(piece.node)]
+    loaded = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    plain = {id(piece.node) for piece in block.group.pieces}
+    bound: set[str] = set()
+    for node in nodes:
+        match node:
+            case ast.NamedExpr(target=ast.Name(id=name)) | ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+            case ast.withitem(optional_vars=ast.Name(id=name)):
+                bound.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]) if id(node) not in plain:
+                bound.add(name)
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                bound.add(name)
+            case _:
+                pass
+    return bool(bound - loaded - set(block.outputs))
 
 
 def _imports(design: Design, first: Sequence[Piece], outside: Sequence[Piece]) -> str:
@@ -187,12 +214,20 @@ def _prelude(design: Design, block: Block) -> Iterator[str]:
     }
     for name in sorted(effect.reads & own - set(block.inputs)):
         if name in outer:
-            yield outer[name].text
+            yield f"{_import_of(outer[name].node, name)}  # noqa: F811"
         elif name in design.builtin_names:
             yield f"from builtins import {name}"
     through_global = {n for n in effect.writes if not n.startswith("<")} - own
     for name in sorted(through_global - set(block.inputs)):
         yield f"{name}: object"
+
+
+def _import_of(node: ast.stmt, name: str) -> str:
+    """Write the import of one name."""
+    if isinstance(node, ast.ImportFrom):
+        found = [a for a in node.names if name in {a.asname, a.name}] or [ast.alias(name)]
+        return ast.unparse(ast.ImportFrom(node.module, found[:1], node.level))
+    return ast.unparse(node)
 
 
 def _lexical_locals(block: Block) -> set[str]:
@@ -293,9 +328,11 @@ def _with_comments(piece: Piece, outside: Sequence[Piece]) -> str:
     return _text(piece)
 
 
-def unused_imports(pieces: Sequence[Piece]) -> list[Piece]:
+def unused_imports(pieces: Sequence[Piece], blocks: Sequence[Block]) -> list[Piece]:
     """Return the pieces with imports that nothing uses marked: they may act by themselves."""
-    read = {name for piece in pieces for name in piece.effect.reads}
+    read = {n for p in pieces if p.role not in {"work", "show"} for n in p.effect.reads}
+    for block in blocks:
+        read |= block.group.effect.reads - _lexical_locals(block) - set(block.inputs)
     made: list[Piece] = []
     for piece in pieces:
         is_import = piece.role == "import" and isinstance(piece.node, ast.Import | ast.ImportFrom)

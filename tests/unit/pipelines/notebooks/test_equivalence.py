@@ -114,11 +114,8 @@ def run_flow(text: str, design: Any) -> Any:
 def seen_in(sources: list[str]) -> Seen:
     """What cannot be stored, found out as the real check does: by looking at the values."""
     keeper = Keeper(())
-    kinds = {
-        name: type(value).__name__
-        for name, value in run_cells(sources).items()
-        if not name.startswith("__") and not keeper.look(value).digest
-    }
+    values = {n: v for n, v in run_cells(sources).items() if not n.startswith("__")}
+    kinds = {n: type(v).__name__ for n, v in values.items() if not keeper.look(v).digest}
     return Seen(unstorable=kinds)
 
 
