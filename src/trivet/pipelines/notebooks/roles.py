@@ -258,7 +258,8 @@ class Roles:
     def _is_setup(self, node: ast.stmt) -> bool:
         """Say whether a statement sets how a library behaves, with values known beforehand."""
         if isinstance(node, ast.Assign):
-            is_setting = all(self._is_of_library(target) for target in node.targets)
+            places = [t for t in node.targets if isinstance(t, ast.Attribute | ast.Subscript)]
+            is_setting = places == node.targets and all(map(self._is_of_library, places))
             return is_setting and self._is_constant(node.value)
         if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
             return False

@@ -87,7 +87,7 @@ def word(design: Design, name: str) -> str:
 
 def _docstring(design: Design) -> str:
     line = f"{design.notebook} as a pipeline: `{design.flow}` runs its cells as steps."
-    codes = []
+    codes: list[str] = []
     if any("*" in p.text for p in design.pieces if p.role == "import"):
         codes.append("F405")  # names of a star import
     if any(_hidden_unused(block) for block in design.blocks):
@@ -209,7 +209,7 @@ def _prelude(design: Design, block: Block) -> Iterator[str]:
     outer = {
         name: piece
         for piece in design.pieces
-        if piece.role == "import"
+        if isinstance(piece.node, ast.Import | ast.ImportFrom) and piece.role != "work"
         for name in piece.effect.writes
     }
     for name in sorted(effect.reads & own - set(block.inputs)):
@@ -331,13 +331,19 @@ def _with_comments(piece: Piece, outside: Sequence[Piece]) -> str:
 def unused_imports(pieces: Sequence[Piece], blocks: Sequence[Block]) -> list[Piece]:
     """Return the pieces with imports that nothing uses marked: they may act by themselves."""
     read = {n for p in pieces if p.role not in {"work", "show"} for n in p.effect.reads}
+    within: set[str] = set()
     for block in blocks:
-        read |= block.group.effect.reads - _lexical_locals(block) - set(block.inputs)
+        own = _lexical_locals(block) | set(block.inputs)
+        read |= block.group.effect.reads - own
+        within |= block.group.effect.reads & own - set(block.inputs)
     made: list[Piece] = []
     for piece in pieces:
         is_import = piece.role == "import" and isinstance(piece.node, ast.Import | ast.ImportFrom)
         unused = is_import and not _is_future(piece) and piece.effect.writes - read
         is_star = is_import and "*" in piece.text
+        if unused and piece.effect.writes <= within:
+            made.append(replace(piece, role="text"))  # the steps import it themselves
+            continue
         if unused and not is_star and "noqa" not in piece.tail:
             made.append(replace(piece, tail=f"{piece.tail}  # noqa: F401".strip()))
         else:

@@ -6,7 +6,6 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from trivet.core.errors import Invalid
 from trivet.pipelines.context import Context, entered
 from trivet.pipelines.notebooks.design import Seen, World, make_design, read_cells
 from trivet.pipelines.notebooks.reading import Cell
@@ -78,7 +77,11 @@ TEMPLATES = (
     "print({n}, {x})",
     "{x}",
 )
-START = "a = 1\nb = 2\nc = 3", "xs = [1]\nys = [2, 3]\nzs = []\nnested = [[1], [2]]\nbook = {}"
+START = (
+    "outside = len([])",
+    "a = 1\nb = 2\nc = 3",
+    "xs = [1]\nys = [2, 3]\nzs = []\nnested = [[1], [2]]\nbook = {}",
+)
 
 statements = st.builds(
     lambda text, n, m, x, y, k: text.format(n=n, m=m, x=x, y=y, k=k),
@@ -98,13 +101,13 @@ WORLD = World(exists=lambda path: False, path=str, names_of=lambda module: None)
 def run_cells(sources: list[str]) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "__main__"}
     for source in sources:
-        exec(compile(source, "<cell>", "exec"), names)
+        exec(compile(source, "<cell>", "exec"), names)  # noqa: S102  # made here
     return names
 
 
 def run_flow(text: str, design: Any) -> Any:
     module = types.ModuleType("adopted")
-    exec(compile(text, "<module>", "exec"), module.__dict__)
+    exec(compile(text, "<module>", "exec"), module.__dict__)  # noqa: S102  # made here
     steps = dict(zip(design.names, (block.outputs for block in design.blocks), strict=True))
     stage = Stage(Request(folder=".", steps=steps), Keeper(()))
     with entered(Context(run="trial", flow="random", caller=stage)):
@@ -125,16 +128,12 @@ def test_a_flow_computes_what_the_cells_compute(cells: list[str]) -> None:
     sources = [*START, *cells]
     try:
         expected = run_cells(sources)
-    except Exception:
-        assume(False)
+    except Exception:  # noqa: BLE001  # a program that fails proves nothing
+        assume(False)  # noqa: FBT003
         return
     pages = [Cell(number=n, kind="code", source=s) for n, s in enumerate(sources, 1)]
-    try:
-        text = read_cells(pages, WORLD)
-        design, _ = make_design(text, "random.ipynb", "random", WORLD, seen_in(sources))
-    except Invalid as error:
-        assert error.code in {"cell-refused", "empty-notebook"}
-        return
+    text = read_cells(pages, WORLD)
+    design, _ = make_design(text, "random.ipynb", "random", WORLD, seen_in(sources))
     module = write_module(design)
     results = run_flow(module, design)
     assert results == {name: expected[name] for name in results}, module
