@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trivet.pipelines.notebooks.mutation import (
+    Pair,
     Surroundings,
     changed_names,
     same_objects,
@@ -71,6 +72,8 @@ class Knowledge:
     constant: Names
     """Names whose values cannot be changed in place: numbers, text."""
     figures: Names = frozenset()
+    same: Mapping[int, frozenset[Pair]] = field(default_factory=dict[int, frozenset[Pair]])
+    """By unit: names that were seen to share an object behind it."""
     unstorable: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names whose values were seen not to be storable, and their type."""
 
@@ -148,7 +151,10 @@ class Flow:
         self._pieces = [piece for group in groups for piece in group.pieces]
         nodes = [[piece.node for piece in group.pieces] for group in groups]
         self._changed = [changed_names(item, known.around) - known.constant for item in nodes]
-        self._same = [same_objects(item, known.around) for item in nodes]
+        self._same = [
+            same_objects(item, known.around) | known.same.get(group.last_unit, frozenset())
+            for item, group in zip(nodes, groups, strict=True)
+        ]
         self._variables = frozenset(known.given).union(*(e.writes for e in self._effects))
         self._bound_outside = self._local_definitions()
         self._available, self._sure = self._forward()

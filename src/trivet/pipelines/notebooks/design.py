@@ -13,6 +13,7 @@ from trivet.pipelines.notebooks.facts import Analysis, ParameterMade, StepMade
 from trivet.pipelines.notebooks.files import named_paths, take_files, with_pseudo_names
 from trivet.pipelines.notebooks.handing_on import hand_on_variables
 from trivet.pipelines.notebooks.magics import Refusal, translate
+from trivet.pipelines.notebooks.mutation import Pair
 from trivet.pipelines.notebooks.naming import free_name, identifier, step_names
 from trivet.pipelines.notebooks.pieces import Piece, cut, parts_of, range_of, remade
 from trivet.pipelines.notebooks.random_states import with_random_states
@@ -34,6 +35,8 @@ class Seen:
     """Names that no step could return, and their type."""
     plain: frozenset[str] = frozenset()
     """Names whose values were numbers, text and the like wherever a step ends."""
+    same: Mapping[int, frozenset[Pair]] = field(default_factory=dict[int, frozenset[Pair]])
+    """By unit: names that share an object there."""
     drawn: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
     """Cells that drew random numbers, and from which library's generator."""
 
@@ -157,6 +160,7 @@ def make_design(
         constant=(frozenset(p.name for p in parameters) - bound) | seen.plain,
         figures=figures,
         unstorable=seen.unstorable,
+        same=seen.same,
     )
     divider = Divider(_groups(text.cells, work), known)
     blocks, results = divider.divide()

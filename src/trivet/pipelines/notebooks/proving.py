@@ -58,7 +58,8 @@ class Prover:
         ):
             kinds.setdefault(name, set()).add(look.type)
         plain = frozenset(name for name, found in kinds.items() if found <= _PLAIN)
-        return Seen(unstorable=unstorable, plain=plain, drawn=self._first.drawn)
+        same = {unit: frozenset(pairs) for unit, pairs in self._first.same.items()}
+        return Seen(unstorable=unstorable, plain=plain, drawn=self._first.drawn, same=same)
 
     def prove(self, text: Text, design: Design) -> Proof:
         """Run the flow, and compare what its steps returned with the notebook's values."""

@@ -24,6 +24,7 @@ from trivet.core.errors import TrivetError
 from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.materialisers import Materialiser, digest_files
+from trivet.pipelines.notebooks.sharing import shared_objects
 from trivet.pipelines.values import Values
 
 
@@ -70,6 +71,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """By unit or step: name to value."""
     drawn: dict[int, tuple[str, ...]] = {}
     """Cells that drew random numbers, and from which library's generator."""
+    same: dict[int, tuple[tuple[str, str], ...]] = {}
+    """By unit: names that share an object."""
     failure: Failure | None = None
 
 
@@ -137,6 +140,7 @@ def run_notebook(request: Request, keeper: Keeper) -> Answer:
     names["display"] = print
     looks: dict[str, dict[str, Look]] = {}
     drawn: dict[int, tuple[str, ...]] = {}
+    same: dict[int, tuple[tuple[str, str], ...]] = {}
     for number, (cell, source) in enumerate(request.units):
         before = _random_states()
         file = f"<cell {cell}>"
@@ -149,9 +153,10 @@ def run_notebook(request: Request, keeper: Keeper) -> Answer:
         after = _random_states()
         changed = {name for name in after if before.get(name, after[name]) != after[name]}
         drawn[cell] = tuple(sorted({*drawn.get(cell, ()), *changed}))
-        wanted = request.looks.get(number, ())
-        looks[str(number)] = {n: keeper.look(names[n]) for n in wanted if n in names}
-    return Answer(looks=looks, drawn=drawn)
+        seen = {n: names[n] for n in request.looks.get(number, ()) if n in names}
+        looks[str(number)] = {name: keeper.look(value) for name, value in seen.items()}
+        same[number] = tuple(sorted(shared_objects(seen)))
+    return Answer(looks=looks, drawn=drawn, same=same)
 
 
 def run_flow(request: Request, keeper: Keeper) -> Answer:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from trivet.pipelines.context import Context, entered
 from trivet.pipelines.notebooks.design import Seen, World, make_design, read_cells
 from trivet.pipelines.notebooks.reading import Cell
+from trivet.pipelines.notebooks.sharing import shared_objects
 from trivet.pipelines.notebooks.trial import Keeper, Request, Stage
 from trivet.pipelines.notebooks.writing import write_module
 
@@ -117,9 +118,15 @@ def run_flow(text: str, design: Any) -> Any:
 def seen_in(sources: list[str]) -> Seen:
     """What cannot be stored, found out as the real check does: by looking at the values."""
     keeper = Keeper(())
-    values = {n: v for n, v in run_cells(sources).items() if not n.startswith("__")}
-    kinds = {n: type(v).__name__ for n, v in values.items() if not keeper.look(v).digest}
-    return Seen(unstorable=kinds)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    kinds: dict[str, str] = {}
+    same: dict[int, Any] = {}
+    for unit, source in enumerate(sources):
+        exec(compile(source, "<cell>", "exec"), names)  # noqa: S102  # made here
+        values = {n: v for n, v in names.items() if not n.startswith("__")}
+        kinds |= {n: type(v).__name__ for n, v in values.items() if not keeper.look(v).digest}
+        same[unit] = shared_objects(values)
+    return Seen(unstorable=kinds, same=same)
 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck))

@@ -119,12 +119,7 @@ def test_a_notebook_that_fails_is_named_with_its_cell_and_nothing_is_written(des
 
 
 def test_a_flow_that_differs_is_refused_with_step_and_name(desk: Any) -> None:
-    # Each process counts for itself: the file says how often the notebook was run.
-    source = (
-        "import os\nfrom pathlib import Path\n"
-        "count = int(os.environ.get('TRIVET_TRIAL', __import__('sys').modules.get('adopted') is None))"
-    )
-    pages = (source, "kind = __import__('sys')._getframe().f_code.co_name\nsize = len(kind)")
+    pages = ("kind = __import__('sys')._getframe().f_code.co_name", "size = len(kind)")
     with pytest.raises(Refused) as caught:
         desk.adopt(*pages)
     assert "kind: the value differs" in caught.value.message
@@ -246,7 +241,7 @@ def test_a_linked_notebook_calls_the_steps_and_the_original_stays(desk: Any) -> 
         "#md # Title",
         "def double(v):\n    return v * factor",
         ("factor = 2", "parameters"),
-        "numbers = [int(w) for w in open('data.txt').read().split()]",
+        "with open('data.txt') as stream:\n    numbers = [int(w) for w in stream.read().split()]",
         "doubled = [double(n) for n in numbers]",
         "doubled.sort(reverse=True)",
     )
@@ -263,7 +258,11 @@ def test_a_linked_notebook_calls_the_steps_and_the_original_stays(desk: Any) -> 
 
 def test_a_linked_notebook_in_a_folder_below_still_runs(desk: Any) -> None:
     desk.file("deep/data.txt", "1 2 3")
-    desk.adopt("n = len(open('data.txt').read())", name="deep/below.ipynb", link=True)
+    desk.adopt(
+        "with open('data.txt') as stream:\n    n = len(stream.read())",
+        name="deep/below.ipynb",
+        link=True,
+    )
     thin = json.loads((desk.folder / "deep" / "below.ipynb").read_text("utf-8"))
     sources = ["".join(c["source"]) for c in thin["cells"]]
     assert _run_cells(sources, desk.folder / "deep")["n"] == 5
