@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-import trivet
 from trivet.core.errors import Invalid, TrivetError
-from trivet.pipelines.notebooks.design import Seen, Text
+from trivet.pipelines.notebooks.design import Seen
 from trivet.pipelines.notebooks.facts import Difference, Proof
+from trivet.pipelines.notebooks.statements import Text
 from trivet.pipelines.notebooks.trial import Answer, Request
 from trivet.pipelines.notebooks.writing import Design, write_module
 
@@ -168,7 +168,7 @@ def looked_at(design: Design, units: int) -> dict[int, tuple[str, ...]]:
 
 
 def _environment() -> dict[str, str]:
-    own = str(Path(trivet.__file__).parent.parent)
+    own = str(Path(__file__).parents[3])  # where this very Trivet is imported from
     paths = [own, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,

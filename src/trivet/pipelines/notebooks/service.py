@@ -9,15 +9,14 @@ from pathlib import Path
 import msgspec
 
 from trivet.core.errors import Conflict, Invalid, NotFound, Refused
-from trivet.pipelines.notebooks.design import Seen, World, make_design, read_cells
+from trivet.pipelines.notebooks.design import Seen, make_design
 from trivet.pipelines.notebooks.facts import Adopted, Analysis, Proof
 from trivet.pipelines.notebooks.linking import thin_cells
 from trivet.pipelines.notebooks.naming import identifier
 from trivet.pipelines.notebooks.proving import Prover, star_names
 from trivet.pipelines.notebooks.reading import read_notebook, thin_notebook
+from trivet.pipelines.notebooks.statements import World, read_cells
 from trivet.pipelines.notebooks.writing import write_module
-
-_ROUNDS = 5
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,11 +68,7 @@ def adopt_notebook(notebook: Path, project: Path, wishes: Wishes) -> Adopted:
     if wishes.check:
         prover = Prover(notebook, project, wishes.materialisers)
         seen = prover.look(text, design)
-        for _ in range(_ROUNDS):
-            before = [block.group for block in design.blocks]
-            design, analysis = make_design(text, notebook.name, target.stem, world, seen)
-            if [block.group for block in design.blocks] == before:
-                break
+        design, analysis = make_design(text, notebook.name, target.stem, world, seen)
         proof = prover.prove(text, design)
         _judge(proof, wishes)
     module = formatted(write_module(design))

@@ -46,7 +46,7 @@ def _mutable_parts(value: object) -> Iterator[object]:
         looked += 1
         if isinstance(item, (*_PLAIN, *_CLOSED)):
             continue
-        if not isinstance(item, tuple | frozenset):
+        if not issubclass(type(item), tuple | frozenset):
             yield item
         if id(item) not in entered:
             entered.add(id(item))

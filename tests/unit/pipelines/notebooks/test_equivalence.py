@@ -7,9 +7,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from trivet.pipelines.context import Context, entered
-from trivet.pipelines.notebooks.design import Seen, World, make_design, read_cells
+from trivet.pipelines.notebooks.design import Seen, make_design
 from trivet.pipelines.notebooks.reading import Cell
 from trivet.pipelines.notebooks.sharing import shared_objects
+from trivet.pipelines.notebooks.statements import World, read_cells
 from trivet.pipelines.notebooks.trial import Keeper, Request, Stage
 from trivet.pipelines.notebooks.writing import write_module
 
