@@ -68,6 +68,7 @@ def take_files(pieces: Sequence[Piece], exists: Callable[[str], bool]) -> tuple[
             name = files.setdefault(path, _free_name(path, taken))
             taken.add(name)
             edits.setdefault(number, []).append((range_of(node), name))
+    notes += _unnamed(pieces)
     made = [p.edited(edits[n]) if n in edits else p for n, p in enumerate(pieces)]
     found = tuple(FileRead(name=name, path=path) for path, name in files.items())
     return made, Reads(files=found, notes=tuple(dict.fromkeys(notes)), crossing=crossing)
@@ -112,6 +113,21 @@ def with_pseudo_names(pieces: Sequence[Piece], reads: Reads) -> list[Piece]:
     return made
 
 
+def _unnamed(pieces: Sequence[Piece]) -> list[str]:
+    """Say where files are read that no parameter stands for."""
+    parameters = {n for p in pieces if p.role == "parameter" for n in p.effect.writes}
+    notes: list[str] = []
+    for piece in pieces:
+        is_definition = isinstance(piece.node, ast.FunctionDef | ast.ClassDef)
+        for argument in _read_arguments(piece.node):
+            is_text = isinstance(argument, ast.Constant) and not is_definition
+            is_parameter = isinstance(argument, ast.Name) and argument.id in parameters
+            if not is_text and not is_parameter:
+                what = ast.unparse(argument)
+                notes.append(f"cell {piece.cell} reads a file by {what}: it is not fingerprinted")
+    return notes
+
+
 def _both(texts: dict[int, list[object]], reads: list[int], path: str) -> set[int]:
     return {number for number in reads if texts[number].count(path) > reads.count(number)}
 
@@ -130,19 +146,23 @@ def _read_names(node: ast.AST) -> Iterator[ast.Name]:
 
 
 def _read_arguments(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield what names the file in each call that reads one."""
     for call in ast.walk(node):
         if not isinstance(call, ast.Call):
             continue
-        name = last_name(call.func)
-        is_attribute = isinstance(call.func, ast.Attribute)
-        if is_attribute and (name.startswith(_READERS) or name in _READING):
-            owner = call.func.value if isinstance(call.func, ast.Attribute) else call
-            if name in _PATH_READS:
-                call = owner if isinstance(owner, ast.Call) else call  # noqa: PLW2901  # Path("x").read_text()
-        elif not (isinstance(call.func, ast.Name) and _is_open_to_read(call)):
-            continue
-        yield from call.args[:1]
-        yield from (keyword.value for keyword in call.keywords if keyword.arg in _NAMES)
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+        if owner is not None and last_name(call.func) in _PATH_READS:  # Path("x").read_text()
+            yield from owner.args[:1] if isinstance(owner, ast.Call) else (owner,)
+        elif _reads_file(call):
+            yield from call.args[:1]
+            yield from (keyword.value for keyword in call.keywords if keyword.arg in _NAMES)
+
+
+def _reads_file(call: ast.Call) -> bool:
+    name = last_name(call.func)
+    if isinstance(call.func, ast.Attribute):
+        return name.startswith(_READERS) or name in _READING
+    return isinstance(call.func, ast.Name) and _is_open_to_read(call)
 
 
 def _is_open_to_read(call: ast.Call) -> bool:

@@ -170,7 +170,7 @@ def _changed_by_call(node: ast.Call, around: Surroundings) -> set[str]:
             is_false = isinstance(keyword.value, ast.Constant) and not is_true
             found |= set() if is_false else _shared(node.func.value, around)
     if isinstance(node.func, ast.Attribute) and not around.library(node.func):
-        if node.func.attr not in purity.PURE_METHODS:
+        if node.func.attr not in purity.PURE_METHODS | purity.ACTING:
             found |= _shared(node.func.value, around)
         if node.func.attr in purity.PURE_ON_ARGUMENTS or not around.doubts_calls:
             return found
@@ -263,7 +263,7 @@ def _shared_by_call(node: ast.Call, around: Surroundings) -> frozenset[str]:
         if function.attr in purity.FRESH_METHODS:
             return frozenset()
         return _shared(function.value, around) | _shared_by_any(arguments, around)
-    if library.partition(".")[0] in purity.FRESH_FUNCTIONS:
+    if library.partition(".")[0] in purity.FRESH_FUNCTIONS and library != "copy.copy":
         return frozenset()
     return _shared_by_any(arguments, around)
 

@@ -127,6 +127,22 @@ MUTATING = frozenset(
     }
 )
 
+ACTING = frozenset(
+    {
+        *(
+            "mkdir",
+            "unlink",
+            "rmdir",
+            "touch",
+            "write_text",
+            "write_bytes",
+            "read_text",
+        ),
+        *("read_bytes", "iterdir", "glob", "rglob"),
+    }
+)
+"""Methods of paths: they leave the path alone and deal with the world."""
+
 PURE_METHODS = frozenset(
     {
         # mappings, sequences, text
@@ -222,7 +238,11 @@ PURE_METHODS = frozenset(
         *("iter_rows", "iterrows", "itertuples", "glimpse", "estimated_size", "any", "all", "item"),
         *("plot", "hist", "boxplot", "scatter", "equals", "first", "last", "resample", "transpose"),
         *("concat", "len", "idxmax", "idxmin", "argmax", "argmin", "argsort", "reshape", "ravel"),
-        *("flatten", "dot", "prod", "nonzero", "apply", "map", "applymap", "pipe", "transform"),
+        *("flatten", "dot", "prod", "nonzero", "apply", "map", "applymap", "transform"),
+        # paths and patterns
+        *("exists", "is_file", "is_dir", "joinpath", "with_suffix", "with_name", "resolve"),
+        *("absolute", "as_posix", "relative_to", "match", "fullmatch", "findall", "finditer"),
+        *("search", "sub", "find", "rfind", "partition", "rpartition", "zfill", "capitalize"),
         # fitted models
         *("predict", "predict_proba", "predict_log_proba", "decision_function", "score"),
         *("inverse_transform", "get_params", "get_feature_names_out", "staged_predict"),
@@ -230,49 +250,74 @@ PURE_METHODS = frozenset(
 )
 """Methods that leave the object itself alone, whatever its type."""
 
-PURE_ON_ARGUMENTS = PURE_METHODS | frozenset(
-    {
-        *(
-            "fit",
-            "fit_transform",
-            "fit_predict",
-            "partial_fit",
-            "append",
-            "extend",
-            "add",
-            "update",
-        ),
-        *(
-            "insert",
-            "setdefault",
-            "remove",
-            "discard",
-            "pop",
-            "write",
-            "writelines",
-            "save",
-            "savefig",
-        ),
-        *(
-            "bar",
-            "barh",
-            "pie",
-            "imshow",
-            "legend",
-            "set_title",
-            "set_xlabel",
-            "set_ylabel",
-            "text",
-        ),
-        *("axhline", "axvline", "fill_between", "set", "split", "findall", "search", "sub", "seed"),
-        *("normal", "uniform", "integers", "choice", "permutation", "random", "appendleft"),
-    }
+PURE_ON_ARGUMENTS = (
+    PURE_METHODS
+    | ACTING
+    | frozenset(
+        {
+            *(
+                "fit",
+                "fit_transform",
+                "fit_predict",
+                "partial_fit",
+                "append",
+                "extend",
+                "add",
+                "update",
+            ),
+            *(
+                "insert",
+                "setdefault",
+                "remove",
+                "discard",
+                "pop",
+                "write",
+                "writelines",
+                "save",
+                "savefig",
+            ),
+            *(
+                "bar",
+                "barh",
+                "pie",
+                "imshow",
+                "legend",
+                "set_title",
+                "set_xlabel",
+                "set_ylabel",
+                "text",
+            ),
+            *(
+                "axhline",
+                "axvline",
+                "fill_between",
+                "set",
+                "split",
+                "findall",
+                "search",
+                "sub",
+                "seed",
+            ),
+            *("normal", "uniform", "integers", "choice", "permutation", "random", "appendleft"),
+        }
+    )
 )
 """Methods that leave their arguments alone; what they do to the object is another question."""
 
 FRESH_METHODS = PURE_METHODS - frozenset(
     {
-        *("values", "items", "get", "row", "rows", "pipe", "apply", "map", "transform", "first"),
+        *(
+            "values",
+            "copy",  # of a list: its items are the same
+            "items",
+            "get",
+            "row",
+            "rows",
+            "apply",
+            "map",
+            "transform",
+            "first",
+        ),
         *(
             "last",
             "reshape",

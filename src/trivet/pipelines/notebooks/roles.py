@@ -119,7 +119,7 @@ class Roles:
                 and self._may_ask(name, number)
             ):
                 self._roles[number] = "parameter"
-            elif name and is_early and self._is_fixed(name) and self._is_constant(value):
+            elif name and is_early and self._is_used(name) and self._is_constant(value):
                 self._give(number, "constant")
             elif not piece.is_shown and not self._is_setup(piece.node):
                 is_early = False
@@ -130,6 +130,10 @@ class Roles:
         used_by_definition = [n for n in earlier if isinstance(self._pieces[n].node, _DEFINITIONS)]
         is_import = any(self._roles.get(n) == "import" for n in self._bindings[name])
         return earlier == used_by_definition and name not in RESERVED and not is_import
+
+    def _is_used(self, name: str) -> bool:
+        """Say whether a name is fixed, and read by something: else it is a result."""
+        return self._is_fixed(name) and bool(self._reads[name])
 
     def _is_fixed(self, name: str) -> bool:
         return len(self._bindings[name]) == 1 and name not in self._changed

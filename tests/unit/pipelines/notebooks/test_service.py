@@ -281,3 +281,15 @@ def _run_cells(sources: list[str], folder: Path) -> dict[str, Any]:
         for module in ("analysis", "below"):
             sys.modules.pop(module, None)
     return names
+
+
+def test_a_constant_that_nothing_reads_is_a_result(desk: Any) -> None:
+    adopted = desk.adopt("RATES = [1, 2]", "double = [RATES, RATES]")
+    assert adopted.analysis.results == ("double",)
+
+
+def test_a_file_whose_path_is_not_literal_is_told(desk: Any) -> None:
+    desk.file("a.txt", "x")
+    adopted = desk.adopt("name = 'a'", "with open(name + '.txt') as s:\n    text = s.read()")
+    note = "cell 2 reads a file by name + '.txt': it is not fingerprinted"
+    assert note in adopted.analysis.notes
