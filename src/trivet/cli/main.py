@@ -12,6 +12,7 @@ READER_GONE = 141
 
 COMMANDS = {
     "init": ("trivet.cli.project:init", "make a project from a template and your data"),
+    "adopt": ("trivet.cli.adopting:adopt", "turn a notebook into a pipeline, and prove it"),
     "run": ("trivet.cli.pipelines:run", "run a flow"),
     "logs": ("trivet.cli.logs:logs", "show what a run printed, or follow it"),
     "graph": ("trivet.cli.graph:graph", "draw a flow, or what a run of it did"),

@@ -8,6 +8,7 @@ is pickled but what a step consents to.
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, islice
+from pathlib import PurePath
 from typing import cast
 
 import msgspec
@@ -195,6 +196,8 @@ class Values:
         """Digest a value of a library's type by its content, None when nothing accepts it."""
         if isinstance(value, InputFile | DataInput | TableInput):
             return value.content
+        if isinstance(value, PurePath):
+            return None  # a constant path is where something is, not what is there
         try:
             found = self._find(value)
             if found is not None:

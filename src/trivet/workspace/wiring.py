@@ -239,7 +239,7 @@ def pipelines_service(
         tracking=tracking,
         data=data,
         folder=folder,
-        materialisers=_materialisers(),
+        materialisers=step_materialisers(),
         elsewhere=Elsewhere(
             workers=workers, opener="trivet.workspace.wiring:open_parts", place=str(folder)
         ),
@@ -264,7 +264,7 @@ class WorkerParts:
         self._folder = folder
         self.blobs = FileBlobs(folder / FOLDER / "blobs")
         try:
-            self.values = Values(_materialisers())
+            self.values = Values(step_materialisers())
         except ModuleNotFoundError:  # an environment of a step's own without what models need
             self.values = Values()
 
@@ -276,7 +276,7 @@ class WorkerParts:
         return data_service(open_embedded(self._folder, settings).stores, scope)
 
 
-def _materialisers() -> tuple[Materialiser, ...]:
+def step_materialisers() -> tuple[Materialiser, ...]:
     """Return how candidates, and models of the libraries that adapters know, are kept."""
     from trivet.adapters.lightgbm.boosters import LightGBMBoosters
     from trivet.adapters.onnx.protos import OnnxProtos

@@ -1,6 +1,7 @@
 """Steps inside a run: known by content, made once, kept before they are handed on."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -352,3 +353,18 @@ def test_steps_in_threads_belong_to_the_run_when_the_context_is_handed_on(projec
     assert project.pipelines.value(run.id, "all") == [n * n for n in range(20)]
     assert len(project.statuses(run)) == 20
     assert {status for _, status in project.statuses(project.run())} == {"remembered"}
+
+
+def test_a_path_among_a_module_s_constants_is_a_place_and_not_its_content(
+    project: Any, tmp_path: Path
+) -> None:
+    place = tmp_path / "much"
+    place.mkdir()
+    project.write(
+        f"from pathlib import Path\nPLACE = Path({str(place)!r})\n"
+        "@step\ndef where() -> str:\n    return PLACE.name\n"
+        "@flow\ndef main():\n    where()\n"
+    )
+    project.run()
+    (place / "file").write_text("new")
+    assert project.statuses(project.run()) == [("where", "remembered")]
