@@ -415,6 +415,34 @@ class Runner(Protocol):
         ...
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """One file or object as a listing shows it."""
+
+    name: str
+    """Below the place that was listed, with `/` between folders."""
+    size_bytes: int
+    stamp: str
+    """Changes whenever the content may have: an ETag, or a time of modification."""
+
+
+class Listing(Protocol):
+    """What lies in a folder or a bucket, by name and stamp. Nothing is opened."""
+
+    def list(self, place: str, *, deep: bool = True) -> Iterator[Listed]:
+        """Yield what lies in a place, in no order; hidden names and links are left out.
+
+        Args:
+            place: A folder, one file, or the URL of a bucket and a prefix.
+            deep: Whether to look into folders below it, too.
+
+        Raises:
+            Invalid: The place is malformed, or not one that may be looked into.
+            NotFound: There is no such folder or bucket.
+            Unavailable: It does not answer.
+        """
+        ...
+
+
 class Converted(msgspec.Struct, frozen=True, kw_only=True):
     """A trained model in the two forms a package carries."""
 
