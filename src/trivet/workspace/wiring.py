@@ -10,7 +10,7 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -236,11 +236,18 @@ def monitoring_service(stores: Stores, scope: Scope, clock: Clock) -> "Monitorin
     return MonitoringService(stores, scope, clock)
 
 
-def triggers_service(stores: Stores, scope: Scope, clock: Clock) -> "TriggersService":
-    """Build the triggers room."""
+def triggers_service(
+    stores: Stores, scope: Scope, clock: Clock, folder: Path, allowed: Iterable[str]
+) -> "TriggersService":
+    """Build the triggers room, which looks into the project's folder, those allowed and buckets."""
+    from trivet.adapters.files.listing import FileListing
+    from trivet.adapters.objectstore.listing import ObjectListing
+    from trivet.triggers.seeing import World
     from trivet.triggers.service import TriggersService
 
-    return TriggersService(stores, scope, clock)
+    files = FileListing(folder, [Path(place) for place in allowed])
+    listings = {"files": files, "bucket": ObjectListing()}
+    return TriggersService(stores, scope, clock, World(folder=folder, listings=listings))
 
 
 def serving_app(

@@ -117,7 +117,9 @@ class Workspace:
     @cached_property
     def triggers(self) -> "wiring.TriggersService":
         """Rules that ask for runs."""
-        return wiring.triggers_service(self.stores, self.scope, self.clock)
+        return wiring.triggers_service(
+            self.stores, self.scope, self.clock, self.folder, self.settings.triggers.folders
+        )
 
     def acting_for(self, actor: str) -> "Workspace":
         """Return this workspace in somebody else's name; it shares the open stores."""

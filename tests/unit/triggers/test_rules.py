@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from trivet.core.errors import Invalid
 from trivet.triggers.facts import TriggerSet
-from trivet.triggers.rules import Past, Sight, check_rule, decide, due_mark
+from trivet.triggers.checking import check_rule
+from trivet.triggers.rules import Past, Sight, decide, due_mark
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
