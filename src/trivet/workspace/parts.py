@@ -23,6 +23,8 @@ from trivet.workspace.workspace import Workspace
 
 _LEASE_S = 30.0
 _RETRY_S = 10.0
+_EVENT_S = 0.25
+"""How long an event may wait until the trigger that it wakes is looked at, in seconds."""
 _BACKLOG = 1024
 _DONE = frozenset({0, 5})
 """Exit codes that end a task: success, and a gate's refusal, which a retry would only repeat."""
@@ -107,7 +109,9 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
         while True:
             if journal.lease("watcher", owner=owner, lease_s=max(_LEASE_S, 3 * tick_s)) is not None:
                 told = _tell_changes(told, look(workspace), tell)
-            time.sleep(tick_s)
+                _rest(workspace, tick_s)
+            else:
+                time.sleep(min(tick_s, _LEASE_S))
     finally:
         # Given back, so that the next watcher does not wait for its end.
         journal.lease("watcher", owner=owner, lease_s=0.0)
@@ -122,6 +126,14 @@ def look(workspace: Workspace) -> dict[str, str]:
         "monitoring": _trouble_of(workspace.monitoring.look),
         "triggers": _trouble_of(workspace.triggers.look),
     }
+
+
+def _rest(workspace: Workspace, tick_s: float) -> None:
+    """Wait for the next tick; look at a trigger sooner when an event wakes it."""
+    end = time.monotonic() + tick_s
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(_EVENT_S, left))
+        _trouble_of(workspace.triggers.look_at_woken)  # told at the next tick, if it lasts
 
 
 def _tell_changes(before: dict[str, str], now: dict[str, str], tell: Tell) -> dict[str, str]:
