@@ -13,6 +13,7 @@ READER_GONE = 141
 COMMANDS = {
     "init": ("trivet.cli.project:init", "make a project from a template and your data"),
     "run": ("trivet.cli.pipelines:run", "run a flow"),
+    "backfill": ("trivet.cli.backfill:backfill", "run a flow for each of many days or names"),
     "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
     "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),
     "why": ("trivet.cli.serving:why", "say which data, model and code made a prediction"),

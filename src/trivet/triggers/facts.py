@@ -95,6 +95,32 @@ class Firing(Fact, frozen=True, kw_only=True):
     """What it acted on when it fired, in the form of `TriggerSet.seen`."""
 
 
+class BackfillSet(Fact, frozen=True, kw_only=True):
+    """A back-fill was begun or changed; the head `backfill/<name>` names the one in force.
+
+    The head `backfill-open/<name>` exists while there is something left to do. Parent: the fact
+    that it takes the place of.
+    """
+
+    KIND = "backfill"
+    INDEXED = ("name",)
+
+    name: str
+    flow: str
+    over: tuple[str, ...]
+    """The axes as they were written, such as `day=2026-01-01..2026-01-31`."""
+    parameters: dict[str, Any] = {}
+    """Further parameters, the same in every partition."""
+    newest_first: bool = False
+    at_once: int = 1
+    """How many partitions may run at the same time."""
+    round: int = 1
+    """Counts how often it was taken up again; what is tried again gets a task of a new round."""
+    failed_again: int = 0
+    """What failed before this round is tried again."""
+    cancelled: bool = False
+
+
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     """A trigger with the identifier of its fact."""
 

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ from trivet.core.ports import Job, Task
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy, loopback_policy
 from trivet.pipelines.requests import QUEUE
+from trivet.triggers.backfills import QUEUE as BACKFILLS
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.workspace import Workspace
@@ -118,13 +119,14 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
 
 
 def look(workspace: Workspace) -> dict[str, str]:
-    """Look once at monitoring, then at triggers; return what went wrong in each, or nothing.
+    """Look once at monitoring, triggers and back-fills; return what went wrong in each, or nothing.
 
     Trouble in one does not keep the other from its work, and the next look makes up for it.
     """
     return {
         "monitoring": _trouble_of(workspace.monitoring.look),
         "triggers": _trouble_of(workspace.triggers.look),
+        "back-fills": _trouble_of(workspace.backfills.look),
     }
 
 
@@ -151,17 +153,34 @@ def _trouble_of(look_once: Callable[[], object]) -> str:
     return ""
 
 
-def run_runner(workspace: Workspace, tell: Tell) -> None:
-    """Execute asked-for runs, each in a child process, until told to stop."""
+def run_runner(
+    workspace: Workspace, tell: Tell, queues: Sequence[str] = (QUEUE, BACKFILLS)
+) -> None:
+    """Execute asked-for runs, each in a child process, until told to stop.
+
+    Args:
+        workspace: Whose runs they are.
+        tell: Told of each run's begin and end.
+        queues: Where to take them from; a later queue's turn comes when the earlier ones are empty.
+    """
     owner = f"runner-{os.getpid()}"
     while True:
-        tasks = workspace.stores.journal.claim(QUEUE, owner=owner, lease_s=_LEASE_S)
-        for task in tasks:
+        task = _claim(workspace, owner, queues)
+        if task is not None:
             tell(f"run {task.key} begins (attempt {task.attempts} of {task.max_attempts})")
             move = execute(workspace, task, owner)
             tell(f"run {task.key}: {move.state}")
-        if not tasks:
+            if task.queue == BACKFILLS:
+                workspace.backfills.look()  # the next one may begin, without waiting for a tick
+        else:
             time.sleep(min(1.0, workspace.settings.up.tick_s))
+
+
+def _claim(workspace: Workspace, owner: str, queues: Sequence[str]) -> Task | None:
+    for queue in queues:
+        for task in workspace.stores.journal.claim(queue, owner=owner, lease_s=_LEASE_S):
+            return task
+    return None
 
 
 def execute(workspace: Workspace, task: Task, owner: str) -> TaskMove:
@@ -172,7 +191,11 @@ def execute(workspace: Workspace, task: Task, owner: str) -> TaskMove:
     """
     pid = str(os.getpid())
     job = Job(
-        arguments=(sys.executable, "-m", "trivet", "run", "--task", task.key, "--parent", pid),
+        arguments=(
+            *(sys.executable, "-m", "trivet", "run", "--task", task.key, "--parent", pid),
+            # What is filled in about the past is no candidate for what is to come.
+            *(["--no-delivery"] if task.queue == BACKFILLS else []),
+        ),
         folder=str(workspace.folder),
     )
     move = TaskMove(key=task.key, owner=owner, epoch=task.epoch, state="ready")

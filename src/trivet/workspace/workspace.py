@@ -14,6 +14,7 @@ from trivet.core.ids import check_name
 from trivet.core.ports import Stores
 from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
+from trivet.triggers.backfills import BackfillsService
 from trivet.workspace import wiring
 from trivet.workspace.settings import Settings, find_project, read_settings
 
@@ -120,6 +121,11 @@ class Workspace:
         return wiring.triggers_service(
             self.stores, self.scope, self.clock, self.folder, self.settings.triggers.folders
         )
+
+    @cached_property
+    def backfills(self) -> BackfillsService:
+        """Flows over many partitions."""
+        return BackfillsService(self.stores, self.scope)
 
     def acting_for(self, actor: str) -> "Workspace":
         """Return this workspace in somebody else's name; it shares the open stores."""

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivet.core.errors import Invalid
-from trivet.triggers.facts import TriggerSet
 from trivet.triggers.checking import check_rule
+from trivet.triggers.facts import TriggerSet
 from trivet.triggers.rules import Past, Sight, decide, due_mark
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
