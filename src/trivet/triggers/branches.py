@@ -93,7 +93,7 @@ class Repository:
                 code="no-repository",
                 hint="Paths begin in the project's folder.",
             )
-        done = _git("ls-remote", "--", self._where, wanted)
+        done = _git("ls-remote", "--", self._top(self._where) or self._where, wanted)
         for line in done.splitlines():
             commit, _, name = line.partition("\t")
             if name == wanted:
@@ -125,16 +125,20 @@ class Repository:
 
     def checked_out(self) -> str | None:
         """Return the commit that the project's runs use, when this is the project's repository."""
+        here = self._top(self._where)
+        if here is None or here != self._top(str(self._folder)):
+            return None
+        try:
+            return _git("-C", here, "rev-parse", "--verify", "HEAD").strip()
+        except NotFound:
+            return None
+
+    def _top(self, folder: str) -> str | None:
+        """Return the top folder of the repository around a folder; None for one without files."""
         if self._is_remote:
             return None
         try:
-            tops = [
-                _git("-C", at, "rev-parse", "--show-toplevel")
-                for at in (self._where, str(self._folder))
-            ]
-            if tops[0] != tops[1]:
-                return None
-            return _git("-C", self._where, "rev-parse", "--verify", "HEAD").strip()
+            return _git("-C", folder, "rev-parse", "--show-toplevel").strip()
         except (NotFound, Unavailable):
             return None
 
