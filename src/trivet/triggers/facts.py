@@ -74,6 +74,8 @@ class TriggerSet(Fact, frozen=True, kw_only=True):
     seen: str | None = None
     """What stood when the trigger was set, and so is nothing new: a data version, a commit, or
     the blob digest of a listing."""
+    watching: str = ""
+    """Names the time for which it watches the same thing; another one begins with another watch."""
 
 
 class Firing(Fact, frozen=True, kw_only=True):
@@ -89,8 +91,8 @@ class Firing(Fact, frozen=True, kw_only=True):
     event_time: datetime
     task: str | None = None
     """Key of the task in queue `runs` when it fired."""
-    watch: str = ""
-    """What it watched then."""
+    watching: str = ""
+    """`TriggerSet.watching` of then."""
     seen: str | None = None
     """What it acted on when it fired, in the form of `TriggerSet.seen`."""
 

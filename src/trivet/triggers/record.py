@@ -37,33 +37,46 @@ class Record:
         self._scope = scope
         self._notebook = notebook
 
-    def write(
+    def hold(self, trigger: Trigger, decision: Decision, now: datetime) -> Firing | None:
+        """Record that a trigger does not fire; None when that stands on record already.
+
+        Raises:
+            Conflict: Another process recorded a decision at this moment (code `seen`).
+        """
+        name = trigger.rule.name
+        newest = next(iter(self.firings(name, 1)), None)
+        if newest and (newest[1].outcome, newest[1].reason) == ("held", decision.reason):
+            return None
+        firing = _firing(trigger, decision, now)
+        fact = draft(firing, parents=self._parents(trigger, decision.mark))
+        # One refusal may follow a decision: of two processes that look at once, one says it.
+        place = f"trigger-held/{self._scope.project}/{name}"
+        inbox = Inbox(source=place, key=newest[0] if newest else "")
+        self._ledger.commit(self._scope.batch(decision.reason, [fact], inbox=[inbox]))
+        return firing
+
+    def fire(
         self,
         trigger: Trigger,
         decision: Decision,
-        sight: Sight | None,
+        sight: Sight,
         now: datetime,
         notes: Notes | None = None,
     ) -> Firing:
-        """Record a decision; when it fires, ask for the run in the same commit.
+        """Record that a trigger fires, and ask for the run in the same commit.
 
         Args:
-            trigger: Whose decision it is.
-            decision: Whether it fires, and why.
-            sight: What it saw; None when it could not look.
+            trigger: Which one.
+            decision: Why, and what it acts on.
+            sight: What it saw.
             now: Event time.
             notes: What it remembers; None: what the notebook has.
 
         Raises:
             Conflict: Somebody asked for a run by this mark before (code `seen`).
         """
-        if not decision.fires:
-            firing = _firing(trigger, decision, now)
-            fact = draft(firing, parents=self._parents(trigger, decision.mark))
-            self._ledger.commit(self._scope.batch(decision.reason, [fact]))
-            return firing
-        seen = sight.seen if sight else None
-        if sight is not None and sight.listing is not None:
+        seen = sight.seen
+        if sight.listing is not None:
             seen = keep_listing(self._blobs, sight.listing)  # bytes first, then the fact
         firing = msgspec.structs.replace(_firing(trigger, decision, now), seen=seen)
         fact = draft(firing, parents=self._parents(trigger, decision.mark))
@@ -151,12 +164,10 @@ def _firing(trigger: Trigger, decision: Decision, now: datetime) -> Firing:
         reason=decision.reason,
         event_time=now,
         task=f"{trigger.rule.name}/{decision.mark}" if decision.fires else None,
-        watch=trigger.rule.watch,
+        watching=trigger.rule.watching,
     )
 
 
 def _is_of_now(firing: Firing, rule: TriggerSet) -> bool:
     """Whether what a firing saw is still what the trigger compares with."""
-    return (
-        firing.seen is not None and firing.watch == rule.watch and firing.event_time >= rule.since
-    )
+    return firing.seen is not None and firing.watching == rule.watching

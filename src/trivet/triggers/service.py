@@ -178,7 +178,7 @@ class TriggersService:
         decision = Decision(fires=True, reason=f"by hand: {reason}", mark=mark)
         sight = Sight(mark=mark, summary=decision.reason)
         try:
-            return self._record.write(trigger, decision, sight, self._clock.now())
+            return self._record.fire(trigger, decision, sight, self._clock.now())
         except Conflict as error:
             if error.code != "seen":
                 raise
@@ -271,16 +271,20 @@ class TriggersService:
         for trigger in triggers:
             past = self._record.past(trigger.rule, now)
             decision, sight, notes = self._decide(trigger, past, now)
-            if notes is not None and not decision.fires:
-                self._notebook.keep(trigger.rule.name, notes)
-            if not self._is_worth_recording(trigger, decision, sight):
-                continue
             try:
-                recorded.append(self._record.write(trigger, decision, sight, now, notes))
+                if decision.fires and sight is not None:
+                    recorded.append(self._record.fire(trigger, decision, sight, now, notes))
+                    continue
+                if notes is not None:
+                    self._notebook.keep(trigger.rule.name, notes)
+                # That there is nothing new is no refusal; that nothing could be seen is one.
+                if decision.mark is not None or sight is None:
+                    held = self._record.hold(trigger, decision, now)
+                    recorded += [held] if held else []
             except Conflict as error:
                 if error.code != "seen":
                     raise
-                # Another process looked at the same moment and asked for the run.
+                # Another process looked at the same moment, and said or asked it first.
         return tuple(recorded)
 
     def _decide(
@@ -295,17 +299,6 @@ class TriggersService:
         decision = decide(rule, sight, past, now, notes)
         return decision, sight, notes if notes != before else None
 
-    def _is_worth_recording(
-        self, trigger: Trigger, decision: Decision, sight: Sight | None
-    ) -> bool:
-        """A refusal that stands is recorded once, not at every look; nothing new is no refusal."""
-        if decision.fires:
-            return True
-        if decision.mark is None and sight is not None:
-            return False
-        newest = self.firings(trigger.rule.name, limit=1)
-        return not newest or (newest[0].outcome, newest[0].reason) != ("held", decision.reason)
-
     def _named(self, name: str) -> Trigger | None:
         head = self._ledger.head(self._scope.project, f"trigger/{name}")
         if head is None:
@@ -319,11 +312,15 @@ class TriggersService:
             rule = msgspec.structs.replace(rule, paused=before.rule.paused)
         if before is not None and _watches_the_same(before.rule, rule):
             # A change of limits or flow must not lose what was seen.
-            rule = msgspec.structs.replace(rule, since=before.rule.since, seen=before.rule.seen)
+            old = before.rule
+            rule = msgspec.structs.replace(
+                rule, since=old.since, seen=old.seen, watching=old.watching
+            )
             if rule == before.rule:
                 return before
         else:
-            rule = msgspec.structs.replace(rule, seen=self._lookout.standing(rule))
+            standing = self._lookout.standing(rule)
+            rule = msgspec.structs.replace(rule, seen=standing, watching=new_id())
         return self._set(rule, why)
 
     def _set(self, rule: TriggerSet, why: str) -> Trigger:
