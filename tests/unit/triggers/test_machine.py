@@ -138,10 +138,18 @@ class Triggers(RuleBasedStateMachine):
     def look(self, who: int) -> None:
         self.look_as(who)
 
-    @rule(who=st.integers(0, 1), minutes=st.sampled_from([5, 59, 61, 1440]), ends=st.booleans())
-    def turn(self, who: int, minutes: int, ends: bool) -> None:
-        """Something new, some time, a look, and perhaps the end of the run."""
-        self.event(changes=False)
+    @rule(
+        who=st.integers(0, 1),
+        minutes=st.sampled_from([5, 59, 61, 1440]),
+        ends=st.booleans(),
+        what=st.sampled_from(["arrives", "changes", "goes"]),
+    )
+    def turn(self, who: int, minutes: int, ends: bool, what: str) -> None:
+        """Something happens in the bucket, some time, a look, and perhaps the end of the run."""
+        if what == "goes":
+            self.something_goes_away()
+        else:
+            self.event(changes=what == "changes")
         self.look_as(who)
         self.time_goes_by(minutes)
         self.look_as(who)
