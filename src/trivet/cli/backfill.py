@@ -122,7 +122,7 @@ def _tell(text: str) -> None:
 
 
 backfill = Command(
-    "Run a flow for each of many days, months, numbers or names; without --over, list back-fills.",
+    "Run a flow for each of many days, numbers or names; without --over, list back-fills.",
     "trivet backfill pipeline:train --over day=2026-01-01..2026-01-31 --at-once 2",
     _backfill,
     (
