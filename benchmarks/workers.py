@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import ROOT
-from trivet.core.ports import Work
+from trivet.core.work import Work
 from trivet.testing.contracts import workers as entries
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace

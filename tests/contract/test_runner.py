@@ -12,7 +12,7 @@ import pytest
 
 from trivet.adapters.process.runner import ProcessRunner
 from trivet.core.errors import Unavailable
-from trivet.core.ports import Job, Runner
+from trivet.core.work import Job, Runner
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from trivet.adapters.process.pool import ProcessPool
 from trivet.core.errors import Invalid, Unavailable
-from trivet.core.ports import Needs, Work
+from trivet.core.work import Needs, Work
 from trivet.testing.contracts.workers import WorkersContract, wait_until
 from trivet.testing.memory_workers import MemoryWorkers
 
@@ -185,7 +185,7 @@ CALLER = """
 import sys, time
 from pathlib import Path
 from trivet.adapters.process.pool import ProcessPool
-from trivet.core.ports import Work
+from trivet.core.work import Work
 folder = Path(sys.argv[1])
 pool = ProcessPool(folder / "environments", cpus=2)
 work = Work(entry="waiting:entry", body=b"", folder=str(folder), paths=(str(folder), *sys.path))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from trivet.cli.main import COMMANDS, ROOMS
-from trivet.core import errors, ports
+from trivet.core import errors, ports, work
 from trivet.workspace.settings import Settings
 
 ERRORS = [
@@ -20,9 +20,10 @@ ERRORS = [
 ]
 PORTS = [
     name
-    for name, value in vars(ports).items()
+    for module in (ports, work)
+    for name, value in vars(module).items()
     if inspect.isclass(value)
-    and value.__module__ == ports.__name__
+    and value.__module__ == module.__name__
     and getattr(value, "_is_protocol", False)
 ]
 FENCE = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trivet.core import ports
+from trivet.core import ports, work
 
 MAX_LINES = 600
 # path below the repository's root: why one file is the better house for so many lines
@@ -105,9 +105,10 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 PORTS = [
     value
-    for value in vars(ports).values()
+    for module in (ports, work)
+    for value in vars(module).values()
     if inspect.isclass(value)
-    and value.__module__ == ports.__name__
+    and value.__module__ == module.__name__
     and getattr(value, "_is_protocol", False)
 ]
 

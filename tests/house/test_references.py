@@ -27,7 +27,7 @@ def is_struct(kind: object) -> bool:
 
 def shown(default: object) -> str:
     """A default as the pages write it."""
-    if default is None or default == "":
+    if default in {None, "", ()}:
         return ""
     if isinstance(default, bool):
         return str(default).lower()

@@ -16,6 +16,7 @@ COMMANDS = {
     "run": ("trivet.cli.pipelines:run", "run a flow"),
     "logs": ("trivet.cli.logs:logs", "show what a run printed, or follow it"),
     "graph": ("trivet.cli.graph:graph", "draw a flow, or what a run of it did"),
+    "backfill": ("trivet.cli.backfill:backfill", "run a flow for each of many days or names"),
     "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
     "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),
     "why": ("trivet.cli.why:why", "say what made a prediction, or why a step is run again"),

@@ -96,11 +96,13 @@ def _execute(ws: Workspace, options: Namespace, show: OnEvent) -> Run:
             code="no-flow",
             hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
         )
-    return ws.pipelines.run(flow, again=options.again, on_event=show, **_parameters(options.set))
+    return ws.pipelines.run(
+        flow, again=options.again, on_event=show, **parse_parameters(options.set)
+    )
 
 
 def _plan(ws: Workspace, options: Namespace) -> Answer:
-    plan = ws.pipelines.plan(options.flow or ws.settings.flow, **_parameters(options.set))
+    plan = ws.pipelines.plan(options.flow or ws.settings.flow, **parse_parameters(options.set))
     rows = [(item.step, item.action, "; ".join(item.reasons)) for item in plan.steps]
     text = table(("step", "would", "because"), rows)
     if not plan.complete:
@@ -146,7 +148,12 @@ def _what_failed(error: BaseException, folder: Path) -> str:
 _TAKEN = frozenset({"again", "asked_by", "on_event", "request"})
 
 
-def _parameters(pairs: list[str]) -> dict[str, str]:
+def parse_parameters(pairs: list[str]) -> dict[str, str]:
+    """Read parameters of a flow, each written as name=value.
+
+    Raises:
+        Invalid: One has no value, or a name that no parameter may have.
+    """
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -1,9 +1,12 @@
 """`trivet triggers`: rules that ask for runs."""
 
 from argparse import Namespace
+from typing import cast, get_args
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
+from trivet.cli.pipelines import parse_parameters
+from trivet.triggers.facts import AlertKind, Cause, Options, Trigger
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -22,20 +25,55 @@ def _set(options: Namespace) -> Answer:
         trigger = ws.triggers.when(
             options.name,
             options.cause,
+            do=options.flow or ws.settings.flow,
+            watch=options.watch or "",
+            parameters=parse_parameters(options.set or []),
+            **_given(options),
+        )
+    return _shown(trigger)
+
+
+def _edit(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        trigger = ws.triggers.edit(
+            options.name,
             do=options.flow,
             watch=options.watch,
-            cooldown_s=options.cooldown_s,
-            per_week=options.per_week,
+            parameters=None if options.set is None else parse_parameters(options.set),
+            **_given(options),
         )
+    return _shown(trigger)
+
+
+def _given(options: Namespace) -> Options:
+    """Return the options that were given; those that were not keep their default or their value."""
+    found = {name: getattr(options, name) for name in Options.__annotations__}
+    return cast("Options", {name: value for name, value in found.items() if value is not None})
+
+
+def _shown(trigger: Trigger) -> Answer:
     rule = trigger.rule
-    text = fields([("trigger", rule.name), ("when", rule.cause), ("do", rule.flow)])
-    return Answer(trigger, text)
+    pairs = [("trigger", rule.name), ("when", rule.cause), ("watches", rule.watch or None)]
+    return Answer(trigger, fields([*pairs, ("do", rule.flow)]))
 
 
 def _fire(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        firing = ws.triggers.fire(options.name, options.reason)
+        firing = ws.triggers.fire(options.name, options.reason, key=options.key)
     return Answer(firing, f"asked for a run: {firing.reason}")
+
+
+def _wake(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        woken = ws.triggers.wake(options.name)
+    return Answer(woken, f"{woken.trigger} is looked at soon, if `trivet up` runs")
+
+
+def _look(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = ws.triggers.look()
+    rows = [(f.trigger, f.outcome, f.reason) for f in found]
+    return Answer(found, table(("trigger", "outcome", "reason"), rows, empty="nothing new"))
 
 
 def _pause(options: Namespace) -> Answer:
@@ -44,35 +82,108 @@ def _pause(options: Namespace) -> Answer:
     return Answer(trigger, "paused" if trigger.rule.paused else "on")
 
 
+def _remove(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        trigger = ws.triggers.remove(options.name, options.reason)
+    return Answer(trigger, f"removed {trigger.rule.name}; its past stays on record")
+
+
 def _firings(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        found = ws.triggers.firings(options.name)
+        found = ws.triggers.firings(options.name, limit=options.limit)
     rows = [(f.event_time, f.trigger, f.outcome, f.reason) for f in found]
     return Answer(found, table(("when", "trigger", "outcome", "reason"), rows))
 
 
+def _explain(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        told = ws.triggers.explain(options.name)
+    pairs = [
+        ("now", "would fire" if told.would_fire else "would not fire"),
+        ("because", told.reason),
+        ("next due", told.next),
+        ("fired last", told.fired_last),
+        ("this week", told.fired_this_week),
+    ]
+    return Answer(told, fields(pairs))
+
+
+def _next(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = ws.triggers.next_times(options.name, options.count)
+    return Answer(found, "\n".join(f"{at:%a %Y-%m-%d %H:%M:%S %Z}" for at in found))
+
+
 _NAME = Argument("name", "the trigger")
+_WHAT = (
+    Argument("--watch", "what it looks at: endpoint, data set, folder, URL, period, expression"),
+    Argument("--flow", "the flow, `module:function` (default: the project's)"),
+    Argument(
+        "--set",
+        "a parameter of the flow, name=value; may be repeated",
+        {"action": "append", "metavar": "NAME=VALUE"},
+    ),
+    Argument("--branch", "git: the branch (default: what is checked out there)"),
+    Argument(
+        "--path",
+        "git: only changes below it count; may be repeated",
+        {"action": "append", "dest": "paths"},
+    ),
+    Argument(
+        "--kind",
+        "alert: only of this kind; may be repeated",
+        {"action": "append", "dest": "kinds", "choices": get_args(AlertKind)},
+    ),
+    Argument("--min-rows", "data: least growth in rows", {"type": int}),
+    Argument("--zone", "cron: time zone, such as Europe/Berlin (default: UTC)"),
+    Argument("--catch-up-s", "leave a time out that is longer past", {"type": float}),
+    Argument("--debounce-s", "seconds of quiet to wait for", {"type": float}),
+    Argument("--debounce-at-most-s", "longest wait for quiet", {"type": float}),
+    Argument("--cooldown-s", "least seconds between two firings", {"type": float}),
+    Argument("--per-week", "at most so many firings a week", {"type": int}),
+    Argument("--seconds-per-week", "at most so many seconds of runs a week", {"type": float}),
+)
 
 VERBS: Group = {
     "list": Command("List triggers.", "trivet triggers list", _list),
     "set": Command(
-        "Set a trigger, or change the one of this name.",
-        "trivet triggers set retrain alert --watch churn --flow pipeline:train",
+        "Set a trigger, or set the one of this name anew.",
+        "trivet triggers set nightly cron --watch '0 3 * * *' --zone Europe/Berlin",
         _set,
-        (
-            _NAME,
-            Argument("cause", "why", {"choices": ("alert", "data", "schedule", "hand")}),
-            Argument("--watch", "endpoint, data set, or period in seconds", {"default": ""}),
-            Argument("--flow", "the flow, `module:function`", {"required": True}),
-            Argument("--cooldown-s", "least seconds between", {"type": float, "default": 0.0}),
-            Argument("--per-week", "at most so many a week", {"type": int}),
-        ),
+        (_NAME, Argument("cause", "why", {"choices": get_args(Cause)}), *_WHAT),
+    ),
+    "edit": Command(
+        "Change what is given of a trigger; the rest stays.",
+        "trivet triggers edit nightly --per-week 3",
+        _edit,
+        (_NAME, *_WHAT),
+    ),
+    "remove": Command(
+        "Remove a trigger; its past stays on record.",
+        'trivet triggers remove nightly --reason "the feed has ended"',
+        _remove,
+        (_NAME, Argument("--reason", "why", {"required": True})),
     ),
     "fire": Command(
         "Ask for a run by hand.",
         'trivet triggers fire retrain --reason "new price list"',
         _fire,
-        (_NAME, Argument("--reason", "why", {"default": "asked for"})),
+        (
+            _NAME,
+            Argument("--reason", "why", {"default": "asked for"}),
+            Argument("--key", "names the request: a second one of this key asks for nothing"),
+        ),
+    ),
+    "wake": Command(
+        "Have the watcher look at a trigger now instead of at its next tick.",
+        "trivet triggers wake arrivals",
+        _wake,
+        (_NAME,),
+    ),
+    "look": Command(
+        "Look once at all triggers, as the watcher does all the time.",
+        "trivet triggers look",
+        _look,
     ),
     "pause": Command(
         "Pause a trigger, or let it go on.",
@@ -84,6 +195,21 @@ VERBS: Group = {
         "List what triggers decided and why, newest first.",
         "trivet triggers firings",
         _firings,
-        (Argument("--name", "only this trigger's"),),
+        (
+            Argument("--name", "only this trigger's"),
+            Argument("--limit", "how many", {"type": int, "default": 100}),
+        ),
+    ),
+    "explain": Command(
+        "Say what a trigger would do right now, and why; record nothing.",
+        "trivet triggers explain retrain",
+        _explain,
+        (_NAME,),
+    ),
+    "next": Command(
+        "Say when a schedule is due next, in its time zone.",
+        "trivet triggers next nightly",
+        _next,
+        (_NAME, Argument("--count", "how many times", {"type": int, "default": 5})),
     ),
 }

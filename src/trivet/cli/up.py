@@ -170,7 +170,7 @@ def _part(options: Namespace) -> Answer:
             case "watcher":
                 run_watcher(ws, _tell)
             case _:
-                run_runner(ws, _tell)
+                run_runner(ws, _tell, **({"queues": options.queue} if options.queue else {}))
     return Answer({"part": options.part}, "")
 
 
@@ -190,6 +190,7 @@ up = Command(
     _up,
     (
         Argument("--part", "run one part alone (the daemon does this)", {"choices": _PARTS}),
+        Argument("--queue", argparse.SUPPRESS, {"action": "append"}),
         Argument("--socket", argparse.SUPPRESS, {"type": int}),
         Argument("--parent", argparse.SUPPRESS, {"type": int}),
     ),

@@ -11,7 +11,7 @@ from contextvars import ContextVar, copy_context
 from threading import Lock
 from typing import Generic, TypeVar
 
-from trivet.core.ports import Ticket
+from trivet.core.work import Ticket
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -17,7 +17,7 @@ from trivet.pipelines.facts import CancelAsked
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.inputs import Inputs
 from trivet.pipelines.loading import name_of
-from trivet.pipelines.requests import FOREGROUND, QUEUE
+from trivet.pipelines.requests import FOREGROUND
 from trivet.pipelines.running import OnEvent, RunUnderWay
 from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, new_owner
 from trivet.tracking.facts import Output, Run, RunStatus
@@ -155,8 +155,8 @@ class Lifecycle:
                 runs = self._tracking.runs(request=task.body.decode())
                 lost += self._lose((run for run in runs if run.started.task == task.key), [end])
         asked_for = (
-            *(task for task in journal.tasks(QUEUE, state="running") if is_gone(task)),
-            *journal.tasks(QUEUE, state="failed", limit=_SWEPT),
+            *(task for task in journal.tasks(state="running") if is_gone(task)),
+            *journal.tasks(state="failed", limit=_SWEPT),
         )
         for task in asked_for:
             lost += self._lose(self._tracking.runs(request=task.key))

@@ -18,7 +18,8 @@ import msgspec
 from trivet.core.errors import Invalid, TrivetError, Unsupported
 from trivet.core.fingerprint import Fingerprint
 from trivet.core.modules import origin_of_module
-from trivet.core.ports import Blobs, Needs, Work, Workers
+from trivet.core.ports import Blobs
+from trivet.core.work import Needs, Work, Workers
 from trivet.pipelines.attempts import call_with_retries, too_late
 from trivet.pipelines.context import Context, Definition
 from trivet.pipelines.crossing import rebuild

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from trivet.core.errors import Invalid, TrivetError, Unavailable
-from trivet.core.ports import Needs, Work
+from trivet.core.work import Needs, Work
 
 _WIDTH = 2
 

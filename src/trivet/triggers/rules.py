@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from trivet.core.errors import Invalid
+from trivet.triggers.cron import last_time, next_time, parse, zone_of
 from trivet.triggers.facts import TriggerSet
 
 _WEEK = timedelta(days=7)
+_MOST_QUIET = 10.0
+"""The longest wait for quiet, in multiples of the wait itself."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,12 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 
     mark: str | None
     summary: str
+    but: str = ""
+    """A reason of the cause itself not to act on it yet; empty when there is none."""
+    seen: str | None = None
+    """What will have been acted on, for the next look to compare with."""
+    listing: dict[str, str] | None = None
+    """The same, for causes that watch files: stamps by name."""
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +41,23 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     fired: tuple[datetime, ...] = ()
     is_running: bool = False
     """Whether a run that it asked for is still under way."""
+    seen: str | None = None
+    """What was acted on last, in the form of `TriggerSet.seen`."""
+    seconds: float = 0.0
+    """What the runs that it asked for within a week took together."""
+
+
+class Notes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a trigger remembers from one look to the next; losing it costs a wait, never a run."""
+
+    mark: str | None = None
+    """What there is to act on."""
+    quiet_since: datetime | None = None
+    """When it became that."""
+    pending_since: datetime | None = None
+    """When there began to be something to act on."""
+    listing: dict[str, str] = {}
+    """For causes that watch files: what the last look found, stamps by name."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +68,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     mark: str | None = None
 
 
-def decide(rule: TriggerSet, sight: Sight, past: Past, now: datetime) -> Decision:
+def decide(
+    rule: TriggerSet, sight: Sight, past: Past, now: datetime, notes: Notes | None = None
+) -> Decision:
     """Decide whether a trigger fires at this look.
 
     Args:
@@ -51,25 +78,66 @@ def decide(rule: TriggerSet, sight: Sight, past: Past, now: datetime) -> Decisio
         sight: What it sees.
         past: What it did.
         now: The event clock's present.
+        notes: What it remembers, brought up to this look by `take_note`.
     """
     if sight.mark is None or sight.mark in past.marks:
         return Decision(fires=False, reason=f"nothing new: {sight.summary}")
+    reason = _why_not(rule, sight, past, now, notes or Notes())
+    return Decision(fires=not reason, reason=reason or sight.summary, mark=sight.mark)
+
+
+def _why_not(rule: TriggerSet, sight: Sight, past: Past, now: datetime, notes: Notes) -> str:
+    """Return the first reason to hold, empty when there is none. It stays the same while it holds.
+
+    A reason that stands is recorded once, so it names no figure that moves from look to look.
+    """
     if rule.paused:
-        return Decision(fires=False, reason="paused", mark=sight.mark)
+        return "paused"
+    if sight.but:
+        return sight.but
+    if _waits_for_quiet(rule, notes, now):
+        return f"waits until it has been quiet for {rule.debounce_s:g} s"
     if past.is_running:
-        return Decision(fires=False, reason="a run it asked for is under way", mark=sight.mark)
+        return "a run it asked for is under way"
+    return _limit(rule, past, now)
+
+
+def _limit(rule: TriggerSet, past: Past, now: datetime) -> str:
     last = max(past.fired, default=None)
     if last is not None and now - last < timedelta(seconds=rule.cooldown_s):
         free = last + timedelta(seconds=rule.cooldown_s)
-        return Decision(
-            fires=False, reason=f"cooling down until {free:%Y-%m-%d %H:%M} UTC", mark=sight.mark
-        )
+        return f"cooling down until {free:%Y-%m-%d %H:%M} UTC"
     recent = sum(1 for instant in past.fired if now - instant < _WEEK)
     if rule.per_week is not None and recent >= rule.per_week:
-        return Decision(
-            fires=False, reason=f"fired {recent} times within a week already", mark=sight.mark
+        return f"fired {recent} times within a week already"
+    if rule.seconds_per_week is not None and past.seconds >= rule.seconds_per_week:
+        return (
+            f"its runs took {past.seconds:.0f} s within a week already; "
+            f"{rule.seconds_per_week:g} s are allowed"
         )
-    return Decision(fires=True, reason=sight.summary, mark=sight.mark)
+    return ""
+
+
+def take_note(notes: Notes, sight: Sight, past: Past, now: datetime) -> Notes:
+    """Bring what a trigger remembers up to what this look found."""
+    mark = None if sight.mark in past.marks else sight.mark
+    if mark is None:
+        return msgspec.structs.replace(notes, mark=None, quiet_since=None, pending_since=None)
+    if mark == notes.mark:
+        return notes
+    return msgspec.structs.replace(
+        notes, mark=mark, quiet_since=now, pending_since=notes.pending_since or now
+    )
+
+
+def _waits_for_quiet(rule: TriggerSet, notes: Notes, now: datetime) -> bool:
+    if not rule.debounce_s:
+        return False
+    most = rule.debounce_at_most_s
+    most = rule.debounce_s * _MOST_QUIET if most is None else most
+    quiet_s = (now - (notes.quiet_since or now)).total_seconds()
+    pending_s = (now - (notes.pending_since or now)).total_seconds()
+    return quiet_s < rule.debounce_s and pending_s < most
 
 
 def due_mark(period_s: float, fired: Sequence[datetime], since: datetime, now: datetime) -> Sight:
@@ -88,53 +156,41 @@ def due_mark(period_s: float, fired: Sequence[datetime], since: datetime, now: d
     due = since + passed * period
     if passed < 1 or any(instant >= due for instant in fired):
         return Sight(mark=None, summary=f"next due {due + period:%Y-%m-%d %H:%M} UTC")
-    return Sight(mark=due.isoformat(), summary=f"due since {due:%Y-%m-%d %H:%M} UTC")
+    missed = due - period > max([since, *fired])
+    return Sight(
+        mark=due.isoformat(), summary=f"due since {due:%Y-%m-%d %H:%M} UTC{_made_up(missed)}"
+    )
 
 
-def check_rule(rule: TriggerSet) -> TriggerSet:
-    """Return the rule when it can work.
+def cron_mark(rule: TriggerSet, fired: Sequence[datetime], now: datetime) -> Sight:
+    """See whether a time of a cron expression has come. Missed times are made up once.
 
-    Raises:
-        Invalid: A field contradicts its cause.
+    Args:
+        rule: The trigger: expression, zone, and since when it counts.
+        fired: When it fired before.
+        now: The event clock's present.
     """
-    if rule.cause in {"alert", "data"} and not rule.watch:
-        raise Invalid(
-            f"trigger {rule.name!r} watches nothing; expected "
-            + ("an endpoint" if rule.cause == "alert" else "a data set"),
-            code="bad-trigger",
-            hint="Name it with watch.",
-        )
-    if rule.cause == "schedule":
-        try:
-            period = float(rule.watch)
-        except ValueError:
-            period = 0.0
-        if not 1 <= period < 1e9:
-            raise Invalid(
-                f"trigger {rule.name!r}: watch is no period; expected seconds, at least 1",
-                code="bad-trigger",
-                hint="A day is 86400.",
-            )
-    if rule.cooldown_s < 0 or (rule.per_week is not None and rule.per_week < 1):
-        raise Invalid(
-            f"trigger {rule.name!r} has a limit out of range; expected cooldown_s >= 0 and "
-            "per_week >= 1",
-            code="bad-trigger",
-            hint="Leave a limit out when there shall be none.",
-        )
-    module, colon, function = rule.flow.partition(":")
-    if not (module and colon and function):
-        raise Invalid(
-            f"trigger {rule.name!r}: flow is no `module:function`",
-            code="bad-trigger",
-            hint="For example pipeline:train.",
-        )
-    try:
-        msgspec.json.encode(rule.parameters)
-    except (TypeError, ValueError) as error:
-        raise Invalid(
-            f"trigger {rule.name!r} has a parameter that is not JSON-ready: {error}",
-            code="bad-trigger",
-            hint="Pass numbers, text, lists or mappings; data sets by name.",
-        ) from error
-    return rule
+    cron, zone = parse(rule.watch), zone_of(rule.zone)
+    begin = max([rule.since, *fired])
+    due = last_time(cron, zone, now, begin)
+    if due is None:
+        following = next_time(cron, zone, now)
+        when = f"{following.astimezone(zone):%Y-%m-%d %H:%M %Z}" if following else "never"
+        return Sight(mark=None, summary=f"next due {when}")
+    missed = last_time(cron, zone, due - timedelta(microseconds=1), begin) is not None
+    when = f"{due.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+    return Sight(mark=due.isoformat(), summary=f"due since {when}{_made_up(missed)}")
+
+
+def too_late(rule: TriggerSet, sight: Sight, now: datetime) -> Sight:
+    """Hold a time that is longer past than the trigger makes up for."""
+    if sight.mark is None or rule.catch_up_s is None:
+        return sight
+    if now - datetime.fromisoformat(sight.mark) <= timedelta(seconds=rule.catch_up_s):
+        return sight
+    why = f"missed: {sight.summary}, and what is {rule.catch_up_s:g} s late is left out"
+    return msgspec.structs.replace(sight, but=why)
+
+
+def _made_up(missed: bool) -> str:  # noqa: FBT001  # a property of the time
+    return "; catches up: earlier times were missed and are made up by this one" if missed else ""

@@ -1,34 +1,56 @@
 """The triggers service: sets rules, looks, and asks for runs in the transaction that says so."""
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Unpack
 
 import msgspec
 
 from trivet.core.clock import Clock
-from trivet.core.errors import Conflict, NotFound
-from trivet.core.facts import HeadMove, Inbox, Scope, draft, read
-from trivet.core.ids import check_name, new_id
+from trivet.core.errors import Conflict, Invalid, NotFound, TrivetError
+from trivet.core.facts import HeadMove, Scope, draft, read
+from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import Stores
-from trivet.data.facts import DataCommit
-from trivet.monitoring.facts import Alert, AlertResolved
-from trivet.pipelines.requests import RunRequest, new_task
-from trivet.triggers.facts import Cause, Firing, Trigger, TriggerSet
-from trivet.triggers.rules import Decision, Past, Sight, check_rule, decide, due_mark
+from trivet.triggers.checking import check_rule, make_rule
+from trivet.triggers.cron import next_times, parse, zone_of
+from trivet.triggers.facts import (
+    Cause,
+    Explanation,
+    Firing,
+    Options,
+    Trigger,
+    TriggerSet,
+    Woken,
+)
+from trivet.triggers.notebook import Notebook
+from trivet.triggers.record import Record
+from trivet.triggers.rules import Decision, Notes, Past, Sight, decide
+from trivet.triggers.seeing import Lookout, World
 
-_HISTORY = 1000
-_ATTEMPTS = 3
+_WEEK = timedelta(days=7)
 
 
 class TriggersService:
-    """Rules that watch facts and ask for runs."""
+    """Rules that watch facts and ask for runs.
 
-    def __init__(self, stores: Stores, scope: Scope, clock: Clock) -> None:
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        clock: The event clock.
+        world: Folders, buckets and repositories that triggers look at.
+    """
+
+    def __init__(
+        self, stores: Stores, scope: Scope, clock: Clock, world: World | None = None
+    ) -> None:
         self._ledger = stores.ledger
-        self._journal = stores.journal
         self._scope = scope
         self._clock = clock
+        self._lookout = Lookout(stores, scope, world or World())
+        self._notebook = Notebook(stores.views, scope)
+        self._record = Record(stores, scope, self._notebook)
+        self._heard: dict[str, int] = {}
 
     def when(
         self,
@@ -38,8 +60,7 @@ class TriggersService:
         do: str,
         watch: str = "",
         parameters: Mapping[str, Any] | None = None,
-        cooldown_s: float = 0.0,
-        per_week: int | None = None,
+        **options: Unpack[Options],
     ) -> Trigger:
         """Set a trigger, or change the one of this name.
 
@@ -48,34 +69,49 @@ class TriggersService:
 
         Args:
             name: The trigger's name.
-            cause: `alert`, `data`, `schedule` or `hand`.
+            cause: `alert`, `data`, `files`, `bucket`, `git`, `schedule`, `cron` or `hand`.
             do: The flow to run, `module:function`.
-            watch: The endpoint, the data set, or the period in seconds.
+            watch: What it looks at: see `TriggerSet.watch`.
             parameters: Parameters of the flow.
-            cooldown_s: Least event time between two firings, in seconds.
-            per_week: At most so many firings in seven days.
+            **options: Limits, and what belongs to the cause: see `Options`.
 
         Raises:
             Invalid: A field contradicts the cause.
+            TrivetError: What it is to watch cannot be looked at.
         """
-        rule = TriggerSet(
-            name=check_name(name, "trigger name"),
-            cause=cause,
-            watch=watch,
-            flow=do,
-            parameters=dict(parameters or {}),
-            cooldown_s=cooldown_s,
-            per_week=per_week,
-            since=self._clock.now(),
-            seen=self._newest_data(watch) if cause == "data" else None,
+        rule = make_rule(
+            {
+                "name": name,
+                "cause": cause,
+                "watch": watch,
+                "flow": do,
+                "parameters": dict(parameters or {}),
+                "since": self._clock.now(),
+            },
+            options,
         )
-        check_rule(rule)
-        before = self._named(name)
-        if before is not None:
-            rule = _carry_on(before.rule, rule)
-            if rule == before.rule:
-                return before
-        return self._set(rule, f"set trigger {name}")
+        return self._change(rule, f"set trigger {name}")
+
+    def edit(
+        self,
+        name: str,
+        *,
+        do: str | None = None,
+        watch: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> Trigger:
+        """Change what is given of a trigger, and leave the rest as it is.
+
+        Raises:
+            NotFound: There is no trigger of this name.
+            Invalid: The change contradicts the cause.
+        """
+        before = self.get(name).rule
+        given = {"flow": do, "watch": watch, "parameters": parameters}
+        fields = msgspec.structs.asdict(before) | {k: v for k, v in given.items() if v is not None}
+        rule = make_rule(fields | {"since": self._clock.now(), "seen": None}, options)
+        return self._change(rule, f"edit trigger {name}")
 
     def pause(self, name: str, *, paused: bool = True) -> Trigger:
         """Pause a trigger, or let it go on.
@@ -85,6 +121,17 @@ class TriggersService:
         """
         rule = msgspec.structs.replace(self.get(name).rule, paused=paused)
         return self._set(rule, f"{'pause' if paused else 'resume'} trigger {name}")
+
+    def remove(self, name: str, reason: str) -> Trigger:
+        """Remove a trigger; its past stays on record, and runs under way go on.
+
+        Raises:
+            NotFound: There is no trigger of this name.
+        """
+        found = self.get(name)
+        head = HeadMove(name=f"trigger/{name}", to=None, expect=found.id)
+        self._ledger.commit(self._scope.batch(reason, heads=[head]))
+        return found
 
     def get(self, name: str) -> Trigger:
         """Return a trigger.
@@ -111,60 +158,146 @@ class TriggersService:
 
     def firings(self, name: str | None = None, limit: int = 100) -> tuple[Firing, ...]:
         """Return what triggers decided, newest first."""
-        page = self._ledger.find(
-            Firing.KIND,
-            where={"trigger": name} if name else None,
-            project=self._scope.project,
-            limit=limit,
-        )
-        return tuple(read(entry, Firing) for entry in page.entries)
+        return tuple(firing for _, firing in self._record.firings(name, limit))
 
-    def fire(self, name: str, reason: str) -> Firing:
+    def fire(self, name: str, reason: str, *, key: str | None = None) -> Firing:
         """Fire by hand: no cool-down, no budget, but on record like every other.
+
+        Args:
+            name: The trigger.
+            reason: Why.
+            key: Names the request: the same person's second one of this key asks for nothing and
+                gets the first one's answer.
+
+        Raises:
+            NotFound: There is no trigger of this name.
+            Invalid: The key came before with another reason (code `key-reused`), or is malformed.
+        """
+        trigger = self.get(name)
+        mark = new_id() if key is None else _mark_of_key(self._scope.actor, key)
+        decision = Decision(fires=True, reason=f"by hand: {reason}", mark=mark)
+        sight = Sight(mark=mark, summary=decision.reason)
+        try:
+            return self._record.fire(trigger, decision, sight, self._clock.now())
+        except Conflict as error:
+            if error.code != "seen":
+                raise
+        first = self._record.firing_of(name, mark)
+        if first.reason != decision.reason:
+            raise Invalid(
+                "this idempotency key came before with another reason",
+                code="key-reused",
+                hint="Make a new key for each request that means something new.",
+            )
+        return first
+
+    def wake(self, name: str) -> Woken:
+        """Have a trigger looked at soon, without waiting for the next tick.
+
+        An event only wakes: a thousand of them ask for no more than what is there to act on.
 
         Raises:
             NotFound: There is no trigger of this name.
         """
-        decision = Decision(fires=True, reason=f"by hand: {reason}", mark=new_id())
-        return self._record(self.get(name), decision, self._clock.now())
+        self.get(name)
+        return Woken(trigger=name, at=self._notebook.wake(name))
 
     def look(self) -> tuple[Firing, ...]:
         """Look at the world once and decide for every trigger.
 
         Firings and refusals are recorded; that there is nothing new is not. A look is idempotent:
-        looking twice at the same world asks for one run.
+        looking twice at the same world asks for one run. A trigger that cannot look says so on
+        record, and keeps no other from looking.
 
         Returns:
             What was recorded at this look.
         """
+        self._heard = self._notebook.wakes()
+        return self._look_at(self.all())
+
+    def look_at_woken(self) -> tuple[Firing, ...]:
+        """Look for the triggers that were woken since the last look of this process."""
+        heard, self._heard = self._heard, self._notebook.wakes()
+        names = {name for name, time in self._heard.items() if heard.get(name) != time}
+        if not names:
+            return ()
+        return self._look_at([t for t in self.all() if t.rule.name in names])
+
+    def explain(self, name: str) -> Explanation:
+        """Say what a trigger would do right now, and why. Nothing is recorded.
+
+        Raises:
+            NotFound: There is no trigger of this name.
+        """
+        trigger, now = self.get(name), self._clock.now()
+        past = self._record.past(trigger.rule, now)
+        decision, _, _ = self._decide(trigger, past, now)
+        coming = self.next_times(name, 1) if trigger.rule.cause in {"cron", "schedule"} else ()
+        return Explanation(
+            trigger=name,
+            would_fire=decision.fires,
+            reason=decision.reason,
+            mark=decision.mark,
+            fired_last=max(past.fired, default=None),
+            fired_this_week=sum(1 for at in past.fired if now - at < _WEEK),
+            next=coming[0] if coming else None,
+        )
+
+    def next_times(self, name: str, count: int = 5) -> tuple[datetime, ...]:
+        """Return the next times of a schedule, in its zone.
+
+        Raises:
+            NotFound: There is no trigger of this name.
+            Invalid: It has no schedule.
+        """
+        rule, now = self.get(name).rule, self._clock.now()
+        if rule.cause == "cron":
+            zone = zone_of(rule.zone)
+            coming = islice(next_times(parse(rule.watch), zone, now), count)
+            return tuple(at.astimezone(zone) for at in coming)
+        if rule.cause == "schedule":
+            period = timedelta(seconds=float(rule.watch))
+            passed = max(0, (now - rule.since) // period)
+            return tuple(rule.since + (passed + n) * period for n in range(1, count + 1))
+        raise Invalid(
+            f"trigger {name!r} has the cause {rule.cause!r}, which has no times",
+            code="no-times",
+            hint="`trivet triggers explain` says what it waits for.",
+        )
+
+    def _look_at(self, triggers: Collection[Trigger]) -> tuple[Firing, ...]:
         now = self._clock.now()
         recorded: list[Firing] = []
-        for trigger in self.all():
-            past = self._past(trigger.rule.name)
-            decision = decide(trigger.rule, self._see(trigger, past, now), past, now)
-            if decision.mark is None or self._said_already(trigger, decision):
-                continue
+        for trigger in triggers:
+            past = self._record.past(trigger.rule, now)
+            decision, sight, notes = self._decide(trigger, past, now)
             try:
-                recorded.append(self._record(trigger, decision, now))
+                if decision.fires and sight is not None:
+                    recorded.append(self._record.fire(trigger, decision, sight, now, notes))
+                    continue
+                if notes is not None:
+                    self._notebook.keep(trigger.rule.name, notes)
+                # That there is nothing new is no refusal; that nothing could be seen is one.
+                if decision.mark is not None or sight is None:
+                    held = self._record.hold(trigger, decision, now)
+                    recorded += [held] if held else []
             except Conflict as error:
                 if error.code != "seen":
                     raise
-                # Another process looked at the same moment and asked for the run.
+                # Another process looked at the same moment, and said or asked it first.
         return tuple(recorded)
 
-    def _see(self, trigger: Trigger, past: Past, now: datetime) -> Sight:
-        rule = trigger.rule
-        if rule.cause == "schedule":
-            return due_mark(float(rule.watch), past.fired, rule.since, now)
-        if rule.cause == "alert":
-            return self._see_alert(rule.watch)
-        if rule.cause == "data":
-            newest = self._newest_data(rule.watch)
-            if newest is None or newest == rule.seen:
-                return Sight(mark=None, summary=f"data set {rule.watch} has no newer version")
-            commit = read(self._ledger.get(newest), DataCommit)
-            return Sight(mark=newest, summary=f"new data: {commit.source}")
-        return Sight(mark=None, summary="fires by hand alone")
+    def _decide(
+        self, trigger: Trigger, past: Past, now: datetime
+    ) -> tuple[Decision, Sight | None, Notes | None]:
+        """Decide; the sight is None when nothing could be seen, the notes when none changed."""
+        rule, before = trigger.rule, self._notebook.read(trigger.rule.name)
+        try:
+            sight, notes = self._lookout.see(rule, past, now, before)
+        except TrivetError as error:
+            return Decision(fires=False, reason=f"could not look: {error.message}"), None, None
+        decision = decide(rule, sight, past, now, notes)
+        return decision, sight, notes if notes != before else None
 
     def _named(self, name: str) -> Trigger | None:
         head = self._ledger.head(self._scope.project, f"trigger/{name}")
@@ -172,71 +305,23 @@ class TriggersService:
             return None
         return Trigger(id=head.target, rule=read(self._ledger.get(head.target), TriggerSet))
 
-    def _newest_data(self, dataset: str) -> str | None:
-        head = self._ledger.head(self._scope.project, f"data/{dataset}")
-        return head.target if head else None
-
-    def _see_alert(self, endpoint: str) -> Sight:
-        found = self._ledger.find(
-            Alert.KIND, where={"endpoint": endpoint}, project=self._scope.project, limit=1
-        ).entries
-        if not found:
-            return Sight(mark=None, summary=f"no alert about {endpoint}")
-        alert = read(found[0], Alert)
-        ended = self._ledger.find(AlertResolved.KIND, where={"alert": found[0].id}, limit=1)
-        if ended.entries:
-            return Sight(mark=None, summary=f"the last alert about {endpoint} is resolved")
-        return Sight(mark=found[0].id, summary=f"alert: {alert.summary}")
-
-    def _past(self, name: str) -> Past:
-        entries = self._ledger.find(
-            Firing.KIND, where={"trigger": name}, project=self._scope.project, limit=_HISTORY
-        ).entries
-        fired = [f for f in (read(entry, Firing) for entry in entries) if f.outcome == "fired"]
-        tasks = [f"{self._scope.project}/{f.task}" for f in fired[:5]]
-        running = any(
-            task is not None and task.state in {"ready", "running"}
-            for task in map(self._journal.task, tasks)
-        )
-        return Past(
-            marks=frozenset(
-                task.removeprefix(f"{name}/") for task in (f.task or "" for f in fired)
-            ),
-            fired=tuple(f.event_time for f in fired),
-            is_running=running,
-        )
-
-    def _said_already(self, trigger: Trigger, decision: Decision) -> bool:
-        """A refusal that stands is recorded once, not at every look."""
-        if decision.fires:
-            return False
-        newest = self.firings(trigger.rule.name, limit=1)
-        return bool(newest) and newest[0].outcome == "held" and newest[0].reason == decision.reason
-
-    def _record(self, trigger: Trigger, decision: Decision, now: datetime) -> Firing:
-        rule = trigger.rule
-        key = f"{rule.name}/{decision.mark}"
-        outcome: Literal["fired", "held"] = "fired" if decision.fires else "held"
-        firing = Firing(
-            trigger=rule.name,
-            outcome=outcome,
-            reason=decision.reason,
-            event_time=now,
-            task=key if decision.fires else None,
-        )
-        parents = [trigger.id]
-        if rule.cause in {"alert", "data"} and decision.mark and self._ledger.get(decision.mark):
-            parents.append(decision.mark)
-        fact = draft(firing, parents=parents)
-        if not decision.fires:
-            self._ledger.commit(self._scope.batch(decision.reason, [fact]))
-            return firing
-        asked = RunRequest(flow=rule.flow, parameters=rule.parameters, asked_by=fact.id)
-        task = new_task(asked, key=f"{self._scope.project}/{key}", max_attempts=_ATTEMPTS)
-        # The inbox row makes a mark count once: of two processes that look at once, one asks.
-        seen = Inbox(source=f"trigger/{self._scope.project}/{rule.name}", key=decision.mark or "")
-        self._ledger.commit(self._scope.batch(decision.reason, [fact], tasks=[task], inbox=[seen]))
-        return firing
+    def _change(self, rule: TriggerSet, why: str) -> Trigger:
+        check_rule(rule)
+        before = self._named(rule.name)
+        if before is not None:
+            rule = msgspec.structs.replace(rule, paused=before.rule.paused)
+        if before is not None and _watches_the_same(before.rule, rule):
+            # A change of limits or flow must not lose what was seen.
+            old = before.rule
+            rule = msgspec.structs.replace(
+                rule, since=old.since, seen=old.seen, watching=old.watching
+            )
+            if rule == before.rule:
+                return before
+        else:
+            standing = self._lookout.standing(rule)
+            rule = msgspec.structs.replace(rule, seen=standing, watching=new_id())
+        return self._set(rule, why)
 
     def _set(self, rule: TriggerSet, why: str) -> Trigger:
         fact = draft(rule)
@@ -245,10 +330,20 @@ class TriggersService:
         return Trigger(id=fact.id, rule=rule)
 
 
-def _carry_on(before: TriggerSet, rule: TriggerSet) -> TriggerSet:
-    """Keep what a change of limits or flow must not lose: a pause, and what was seen."""
-    if (before.cause, before.watch) == (rule.cause, rule.watch):
-        return msgspec.structs.replace(
-            rule, paused=before.paused, since=before.since, seen=before.seen
+def _watches_the_same(before: TriggerSet, after: TriggerSet) -> bool:
+    return (before.cause, before.watch, before.branch) == (after.cause, after.watch, after.branch)
+
+
+def _mark_of_key(actor: str, key: str) -> str:
+    """Make a mark of an idempotency key; two people may choose the same one.
+
+    Raises:
+        Invalid: The key is empty, longer than 255 characters, or holds what cannot be printed.
+    """
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise Invalid(
+            "the idempotency key is malformed; expected 1 to 255 printable characters",
+            code="bad-key",
+            hint="A random identifier will do, for example a UUID.",
         )
-    return msgspec.structs.replace(rule, paused=before.paused)
+    return f"key-{sha256_hex(actor.encode(), key.encode())[:32]}"

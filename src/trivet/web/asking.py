@@ -119,6 +119,18 @@ def body_as(request: Request, kind: type[T]) -> T:
         ) from error
 
 
+def idempotency_key_of(request: Request) -> str | None:
+    """Return the header `Idempotency-Key`, None when it is absent.
+
+    Raises:
+        Invalid: It is given twice.
+    """
+    found = [value for name, value in request.headers if name.lower() == b"idempotency-key"]
+    if len(found) > 1:
+        raise Invalid("the header Idempotency-Key is given twice; expected once", code="bad-key")
+    return found[0].decode("latin-1") if found else None
+
+
 def limit_of(request: Request, default: int = 100) -> int:
     """Return the query's `limit`.
 

@@ -14,8 +14,8 @@ from trivet.releases.facts import Release
 from trivet.serving.lineage import Why
 from trivet.serving.service import Replay
 from trivet.tracking.facts import Run
-from trivet.triggers.facts import Firing, Trigger
-from trivet.web.asking import RouteOf, body_as, get, limit_of, post
+from trivet.triggers.facts import Explanation, Firing, Trigger, Woken
+from trivet.web.asking import RouteOf, body_as, get, idempotency_key_of, limit_of, post
 from trivet.workspace.workspace import Workspace
 
 
@@ -153,7 +153,16 @@ def _firings(workspace: Workspace, request: Request) -> tuple[Firing, ...]:
 def _fire(workspace: Workspace, request: Request) -> Firing:
     wish = body_as(request, FireWish)
     triggers = workspace.acting_for(request.principal.name).triggers
-    return triggers.fire(request.values["name"], wish.reason)
+    return triggers.fire(request.values["name"], wish.reason, key=idempotency_key_of(request))
+
+
+def _explain(workspace: Workspace, request: Request) -> Explanation:
+    return workspace.triggers.explain(request.values["name"])
+
+
+def _wake(workspace: Workspace, request: Request) -> Woken:
+    # Whatever the sender says about its event is not read: what is there decides.
+    return workspace.triggers.wake(request.values["name"])
 
 
 def _why(workspace: Workspace, request: Request) -> Why:
@@ -254,6 +263,20 @@ ROUTES: tuple[RouteOf, ...] = (
         _fire,
         request=FireWish,
         response=Firing,
+    ),
+    get(
+        "/triggers/{name}/explain",
+        _READ,
+        "Say what a trigger would do right now, and why",
+        _explain,
+        response=Explanation,
+    ),
+    post(
+        "/triggers/{name}/wake",
+        Permission.RUN,
+        "Have a trigger looked at soon",
+        _wake,
+        response=Woken,
     ),
     get(
         "/predictions/{id}",

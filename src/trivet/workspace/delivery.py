@@ -166,8 +166,7 @@ def set_up_watching(workspace: Workspace) -> None:
             do=trigger.flow or settings.flow,
             watch=trigger.watch,
             parameters=trigger.parameters,
-            cooldown_s=trigger.cooldown_s,
-            per_week=trigger.per_week,
+            **trigger.options(),
         )
 
 

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -13,11 +13,13 @@ import msgspec
 
 from trivet.core.errors import Conflict, TrivetError, Unavailable
 from trivet.core.facts import TaskMove
-from trivet.core.ports import Job, Task
+from trivet.core.ports import Task
+from trivet.core.work import Job
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy, loopback_policy
 from trivet.pipelines.requests import QUEUE
 from trivet.pipelines.tenure import LEASE_S, new_owner
+from trivet.triggers.backfills import QUEUE as BACKFILLS
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.notifying import deliver_messages
@@ -25,6 +27,8 @@ from trivet.workspace.workspace import Workspace
 
 _GRACE_S = 15.0
 _RETRY_S = 10.0
+_EVENT_S = 0.25
+"""How long an event may wait until the trigger that it wakes is looked at, in seconds."""
 _BACKLOG = 1024
 _DONE = frozenset({0, 5})
 """Exit codes that end a task: success, and a gate's refusal, which a retry would only repeat."""
@@ -113,7 +117,9 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
         while True:
             if journal.lease("watcher", owner=owner, lease_s=max(LEASE_S, 3 * tick_s)) is not None:
                 told = _tell_changes(told, look(workspace), tell)
-            time.sleep(tick_s)
+                _rest(workspace, tick_s)
+            else:
+                time.sleep(min(tick_s, LEASE_S))
     finally:
         # Given back, so that the next watcher does not wait for its end.
         journal.lease("watcher", owner=owner, lease_s=0.0)
@@ -128,15 +134,24 @@ def _send_messages(workspace: Workspace, tick_s: float, tell: Tell) -> None:
 
 
 def look(workspace: Workspace) -> dict[str, str]:
-    """Look once at monitoring, triggers and runs; return what went wrong in each, or nothing.
+    """Look once at monitoring, triggers, back-fills and runs; return what went wrong in each.
 
     Trouble in one does not keep the other from its work, and the next look makes up for it.
     """
     return {
         "monitoring": _trouble_of(workspace.monitoring.look),
         "triggers": _trouble_of(workspace.triggers.look),
+        "back-fills": _trouble_of(workspace.backfills.look),
         "runs": _trouble_of(workspace.pipelines.sweep),
     }
+
+
+def _rest(workspace: Workspace, tick_s: float) -> None:
+    """Wait for the next tick; look at a trigger sooner when an event wakes it."""
+    end = time.monotonic() + tick_s
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(_EVENT_S, left))
+        _trouble_of(workspace.triggers.look_at_woken)  # told at the next tick, if it lasts
 
 
 def _tell_changes(before: dict[str, str], now: dict[str, str], tell: Tell) -> dict[str, str]:
@@ -154,17 +169,34 @@ def _trouble_of(look_once: Callable[[], object]) -> str:
     return ""
 
 
-def run_runner(workspace: Workspace, tell: Tell) -> None:
-    """Execute asked-for runs, each in a child process, until told to stop."""
+def run_runner(
+    workspace: Workspace, tell: Tell, queues: Sequence[str] = (QUEUE, BACKFILLS)
+) -> None:
+    """Execute asked-for runs, each in a child process, until told to stop.
+
+    Args:
+        workspace: Whose runs they are.
+        tell: Told of each run's begin and end.
+        queues: Where to take them from; a later queue's turn comes when the earlier ones are empty.
+    """
     owner = new_owner()
     while True:
-        tasks = workspace.stores.journal.claim(QUEUE, owner=owner, lease_s=LEASE_S)
-        for task in tasks:
+        task = _claim(workspace, owner, queues)
+        if task is not None:
             tell(f"run {task.key} begins (attempt {task.attempts} of {task.max_attempts})")
             move = execute(workspace, task, owner)
             tell(f"run {task.key}: {move.state}")
-        if not tasks:
+            if task.queue == BACKFILLS:
+                workspace.backfills.look()  # the next one may begin, without waiting for a tick
+        else:
             time.sleep(min(1.0, workspace.settings.up.tick_s))
+
+
+def _claim(workspace: Workspace, owner: str, queues: Sequence[str]) -> Task | None:
+    for queue in queues:
+        for task in workspace.stores.journal.claim(queue, owner=owner, lease_s=LEASE_S):
+            return task
+    return None
 
 
 def execute(workspace: Workspace, task: Task, owner: str) -> TaskMove:
@@ -177,7 +209,12 @@ def execute(workspace: Workspace, task: Task, owner: str) -> TaskMove:
     pid = str(os.getpid())
     held = ("--task", task.key, "--epoch", str(task.epoch), "--parent", pid)
     job = Job(
-        arguments=(sys.executable, "-m", "trivet", "run", *held), folder=str(workspace.folder)
+        # What is filled in about the past is no candidate for what is to come.
+        arguments=(
+            *(sys.executable, "-m", "trivet", "run", *held),
+            *(["--no-delivery"] if task.queue == BACKFILLS else []),
+        ),
+        folder=str(workspace.folder),
     )
     move = TaskMove(key=task.key, owner=owner, epoch=task.epoch, state="ready", is_refunded=True)
     try:

@@ -2,12 +2,12 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
 from trivet.releases.judge import RolloutPolicy
-from trivet.triggers.facts import Cause
+from trivet.triggers.facts import AlertKind, Cause, Options
 from trivet.workspace.settings import unreadable
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -37,8 +37,21 @@ class TriggerFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     flow: str = ""
     """The flow to run; the project's when empty."""
     parameters: dict[str, Any] = {}
+    branch: str = ""
+    paths: tuple[str, ...] = ()
+    kinds: tuple[AlertKind, ...] = ()
+    min_rows: int = 0
+    zone: str = "UTC"
+    catch_up_s: float | None = None
+    debounce_s: float = 0.0
+    debounce_at_most_s: float | None = None
     cooldown_s: float = 0.0
     per_week: int | None = None
+    seconds_per_week: float | None = None
+
+    def options(self) -> Options:
+        """Return what the file says besides cause, watch, flow and parameters."""
+        return cast("Options", {name: getattr(self, name) for name in Options.__annotations__})
 
 
 class MonitorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -43,6 +43,13 @@ class ServingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Largest request body, in MiB."""
 
 
+class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[triggers]`: what triggers may look at."""
+
+    folders: tuple[str, ...] = ()
+    """Folders outside the project, absolute, that triggers of the cause `files` may list."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `trivet.toml`."""
 
@@ -61,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The endpoint that serves the model; the project's name when empty."""
     up: UpSettings = UpSettings()
     serving: ServingSettings = ServingSettings()
+    triggers: TriggerSettings = TriggerSettings()
 
 
 def find_project(start: Path) -> Path:
@@ -100,6 +108,13 @@ def read_settings(folder: Path) -> Settings:
             f"up.port and up.serving_port are both {settings.up.port}; expected two ports",
             code="bad-settings",
             hint="Give the API and serving a port each in trivet.toml.",
+        )
+    relative = [folder for folder in settings.triggers.folders if not Path(folder).is_absolute()]
+    if relative:
+        raise Invalid(
+            f"triggers.folders has {relative[0]!r}; expected absolute paths",
+            code="bad-settings",
+            hint="Folders of the project need no leave.",
         )
     return msgspec.structs.replace(
         settings,

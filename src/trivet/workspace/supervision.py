@@ -129,6 +129,10 @@ class Supervisor:
             for number, action in previous.items():
                 signal.signal(number, action)
 
+    def stop(self) -> None:
+        """Stop the parts, and then `run`; for whoever sees at a look that all is done."""
+        self._stopping += 1
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self._stopping += 1

@@ -10,7 +10,7 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -24,7 +24,8 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
-from trivet.core.ports import Flavour, Notifier, Runner, Stores, Workers
+from trivet.core.ports import Flavour, Notifier, Stores
+from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
 from trivet.pipelines.materialisers import Materialiser
@@ -333,11 +334,18 @@ def monitoring_service(stores: Stores, scope: Scope, clock: Clock) -> "Monitorin
     return MonitoringService(stores, scope, clock)
 
 
-def triggers_service(stores: Stores, scope: Scope, clock: Clock) -> "TriggersService":
-    """Build the triggers room."""
+def triggers_service(
+    stores: Stores, scope: Scope, clock: Clock, folder: Path, allowed: Iterable[str]
+) -> "TriggersService":
+    """Build the triggers room, which looks into the project's folder, those allowed and buckets."""
+    from trivet.adapters.files.listing import FileListing
+    from trivet.adapters.objectstore.listing import ObjectListing
+    from trivet.triggers.seeing import World
     from trivet.triggers.service import TriggersService
 
-    return TriggersService(stores, scope, clock)
+    files = FileListing(folder, [Path(place) for place in allowed])
+    listings = {"files": files, "bucket": ObjectListing()}
+    return TriggersService(stores, scope, clock, World(folder=folder, listings=listings))
 
 
 def serving_app(

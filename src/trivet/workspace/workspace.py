@@ -14,6 +14,7 @@ from trivet.core.ids import check_name
 from trivet.core.ports import Stores
 from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
+from trivet.triggers.backfills import BackfillsService
 from trivet.workspace import wiring
 from trivet.workspace.outbox import tasks_at_end
 from trivet.workspace.settings import Settings, find_project, read_settings
@@ -127,7 +128,14 @@ class Workspace:
     @cached_property
     def triggers(self) -> "wiring.TriggersService":
         """Rules that ask for runs."""
-        return wiring.triggers_service(self.stores, self.scope, self.clock)
+        return wiring.triggers_service(
+            self.stores, self.scope, self.clock, self.folder, self.settings.triggers.folders
+        )
+
+    @cached_property
+    def backfills(self) -> BackfillsService:
+        """Flows over many partitions."""
+        return BackfillsService(self.stores, self.scope)
 
     def acting_for(self, actor: str) -> "Workspace":
         """Return this workspace in somebody else's name; it shares the open stores."""

@@ -82,6 +82,8 @@ READING = (
     "monitoring alerts",
     "triggers list",
     "triggers firings",
+    "triggers look",
+    "backfill",
     "doctor",
     "fsck",
 )

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from trivet.core.errors import Invalid, TrivetError, Unavailable, Unsupported
-from trivet.core.ports import Needs, SeriesKey, Ticket, Work, Workers
+from trivet.core.ports import SeriesKey
+from trivet.core.work import Needs, Ticket, Work, Workers
 from trivet.pipelines.authoring import map as map_steps
 from trivet.pipelines.authoring import step
 from trivet.pipelines.exchange import INLINE_BYTES

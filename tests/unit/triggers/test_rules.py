@@ -7,8 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivet.core.errors import Invalid
+from trivet.triggers.checking import check_rule
 from trivet.triggers.facts import TriggerSet
-from trivet.triggers.rules import Past, Sight, check_rule, decide, due_mark
+from trivet.triggers.rules import (
+    Notes,
+    Past,
+    Sight,
+    cron_mark,
+    decide,
+    due_mark,
+    take_note,
+    too_late,
+)
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -171,6 +181,28 @@ def test_a_schedule_never_fires_twice_in_a_period_and_misses_none_that_is_looked
         ({"flow": "train"}, "no `module:function`"),
         ({"flow": ":train"}, "no `module:function`"),
         ({"parameters": {"model": object()}}, "not JSON-ready"),
+        ({"cause": "cron", "watch": ""}, "expected an expression"),
+        ({"cause": "cron", "watch": "0 3 * *"}, "has 4 fields"),
+        ({"cause": "cron", "watch": "0 0 31 2 *"}, "never comes"),
+        ({"cause": "cron", "watch": "@daily", "zone": "Mars/Olympus"}, "is no time zone"),
+        ({"cause": "files", "watch": ""}, "expected a folder, a file or a pattern"),
+        ({"cause": "files", "watch": "s3://bucket/in"}, "Buckets have|expected a path"),
+        ({"cause": "bucket", "watch": "incoming"}, "expected s3://"),
+        ({"cause": "git", "watch": "https://a:b@example.org/x"}, "never stored"),
+        ({"cause": "git", "watch": ".", "branch": "a b"}, "no name of a branch"),
+        ({"cause": "hand", "watch": "delay"}, "watches nothing"),
+        ({"zone": "Europe/Berlin"}, "zone belongs to the cause cron"),
+        ({"branch": "main"}, "branch belongs to the cause git"),
+        ({"paths": ("src",)}, "paths belongs to the cause git"),
+        ({"min_rows": 5}, "min_rows belongs to the cause data"),
+        ({"catch_up_s": 5.0}, "catch_up_s belongs to the cause schedule or cron"),
+        ({"cause": "data", "kinds": ("drift",)}, "kinds belongs to the cause alert"),
+        ({"cause": "schedule", "watch": "60", "debounce_s": 5.0}, "debounce_s belongs to"),
+        ({"cause": "data", "min_rows": -1}, "min_rows is below 0"),
+        ({"debounce_s": -1.0}, "debounce_s <= debounce_at_most_s"),
+        ({"debounce_s": 9.0, "debounce_at_most_s": 5.0}, "debounce_s <= debounce_at_most_s"),
+        ({"seconds_per_week": -1.0}, "seconds_per_week >= 0"),
+        ({"cooldown_s": float("nan")}, "cooldown_s >= 0"),
     ],
 )
 def test_a_rule_that_cannot_work_is_refused(fields: dict[str, Any], words: str) -> None:
@@ -186,7 +218,86 @@ def test_a_rule_that_cannot_work_is_refused(fields: dict[str, Any], words: str) 
         {"cause": "data"},
         {"cause": "schedule", "watch": "86400"},
         {"cause": "hand", "watch": ""},
+        {"cause": "cron", "watch": "@daily", "zone": "Asia/Kolkata", "catch_up_s": 60.0},
+        {"cause": "files", "watch": "incoming/*.csv", "debounce_s": 60.0},
+        {"cause": "bucket", "watch": "s3://company-data/in", "debounce_s": 5.0},
+        {"cause": "git", "watch": ".", "branch": "main", "paths": ("src",)},
+        {"kinds": ("drift", "quality"), "seconds_per_week": 3600.0},
+        {"cause": "data", "min_rows": 500, "debounce_s": 1.0, "debounce_at_most_s": 1.0},
     ],
 )
 def test_a_rule_that_can_work_is_taken_as_it_is(fields: dict[str, Any]) -> None:
     assert check_rule(rule(**fields)) == rule(**fields)
+
+
+def cron(**fields: Any) -> TriggerSet:
+    return rule(**({"cause": "cron", "watch": "0 3 * * *", "zone": "Europe/Berlin"} | fields))
+
+
+@pytest.mark.parametrize(
+    ("fired", "hours", "words"),
+    [
+        ([], 1, "next due 2013-03-01 03:00 CET"),
+        ([], 2, "due since 2013-03-01 03:00 CET"),
+        ([], 50, "due since 2013-03-03 03:00 CET; catches up"),
+        ([50], 51, "next due 2013-03-04 03:00 CET"),
+        ([3], 26, "due since 2013-03-02 03:00 CET"),
+        ([60], 26, "next due 2013-03-03 03:00 CET"),  # fired later than now: the clock was put back
+    ],
+)
+def test_a_cron_time_is_made_up_once(fired: list[int], hours: int, words: str) -> None:
+    instants = [START + timedelta(hours=at) for at in fired]
+    seen = cron_mark(cron(), instants, START + timedelta(hours=hours))
+    assert words in seen.summary
+    assert ("catches up" in seen.summary) is ("catches up" in words)
+    assert (seen.mark is None) is words.startswith("next")
+
+
+def test_a_time_that_is_too_long_past_is_left_out() -> None:
+    late = cron(catch_up_s=3600.0)
+    for hours, fires in ((2.5, True), (3.5, False)):
+        now = START + timedelta(hours=hours)
+        found = decide(late, too_late(late, cron_mark(late, [], now), now), Past(), now)
+        assert found.fires is fires
+    assert found.reason == (
+        "missed: due since 2013-03-01 03:00 CET, and what is 3600 s late is left out"
+    )
+
+
+def watch_over(rule: TriggerSet, marks: dict[int, str], seconds: int) -> list[tuple[int, str]]:
+    """Look every second at marks that change; return when it fired, and for what."""
+    notes, fired, acted = Notes(), [], frozenset[str]()
+    mark = None
+    for second in range(seconds):
+        now = START + timedelta(seconds=second)
+        mark = marks.get(second, mark)
+        past = Past(marks=acted)
+        notes = take_note(notes, sight(mark), past, now)
+        if decide(rule, sight(mark), past, now, notes).fires:
+            fired.append((second, str(mark)))
+            acted |= {str(mark)}
+            notes = Notes()
+    return fired
+
+
+def test_a_burst_is_waited_out_and_asks_for_one_run() -> None:
+    burst = {second: f"v{second}" for second in range(100, 200)}
+    assert watch_over(rule(debounce_s=30.0), burst, 400) == [(229, "v199")]
+
+
+def test_what_never_becomes_quiet_is_waited_for_only_so_long() -> None:
+    restless = {second: f"v{second}" for second in range(100, 400)}
+    found = watch_over(rule(debounce_s=30.0, debounce_at_most_s=60.0), restless, 500)
+    # Each firing begins a new wait; the last one finds quiet.
+    assert [second for second, _ in found] == [160, 221, 282, 343, 404]
+    assert watch_over(rule(debounce_s=30.0), restless, 500) == [(400, "v399")]
+
+
+def test_what_runs_may_cost_in_a_week_is_bounded() -> None:
+    bounded = rule(seconds_per_week=100.0)
+    assert decide(bounded, sight(), Past(seconds=99.0), START).fires
+    held = decide(bounded, sight(), Past(seconds=100.5), START)
+    assert (held.fires, held.reason) == (
+        False,
+        "its runs took 100 s within a week already; 100 s are allowed",
+    )

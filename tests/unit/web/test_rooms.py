@@ -125,6 +125,45 @@ def test_a_move_at_the_wrong_stage_is_a_conflict(api: Any, workspace: Workspace)
     assert (answer.status, answer.data["code"]) == (409, "other-stage")
 
 
+def test_a_request_with_a_key_is_answered_once_however_often_it_is_sent(
+    api: Any, workspace: Workspace
+) -> None:
+    workspace.triggers.when("retrain", "hand", do="pipeline:train")
+    key = {"idempotency-key": "4f2a"}
+    first = api.post("/triggers/retrain", {"reason": "new prices"}, role="developer", headers=key)
+    again = api.post("/triggers/retrain", {"reason": "new prices"}, role="developer", headers=key)
+    assert first.status == again.status == 200
+    assert first.data == again.data
+    assert len(workspace.stores.journal.tasks("runs")) == 1
+    other = api.post("/triggers/retrain", {"reason": "else"}, role="developer", headers=key)
+    assert (other.status, other.data["code"]) == (400, "key-reused")
+    # Somebody else's key of the same name is another one.
+    assert api.post("/triggers/retrain", {"reason": "x"}, role="admin", headers=key).status == 200
+    assert len(workspace.stores.journal.tasks("runs")) == 2
+    for bad in ("x" * 256, "a\tb"):
+        headers = {"idempotency-key": bad}
+        refused = api.post("/triggers/retrain", {"reason": "x"}, headers=headers)
+        assert (refused.status, refused.data["code"]) == (400, "bad-key")
+
+
+def test_an_event_wakes_and_what_is_there_decides(api: Any, workspace: Workspace) -> None:
+    workspace.triggers.when("retrain", "hand", do="pipeline:train")
+    woken = api.post("/triggers/retrain/wake", b"whatever the sender says", role="developer")
+    assert (woken.status, woken.data["trigger"]) == (200, "retrain")
+    assert workspace.stores.journal.tasks("runs") == ()
+    assert api.post("/triggers/nope/wake", b"", role="developer").status == 404
+    assert api.post("/triggers/retrain/wake", b"", role="viewer").status == 403
+
+
+def test_a_trigger_explains_itself(api: Any, workspace: Workspace) -> None:
+    workspace.triggers.when("daily", "cron", do="pipeline:train", watch="@daily")
+    told = api.get("/triggers/daily/explain", role="viewer").data
+    assert told["would_fire"] is False
+    assert told["reason"].startswith("nothing new: next due")
+    assert told["next"]
+    assert api.get("/triggers/daily").data == []
+
+
 def test_a_trigger_is_fired_by_hand_and_lists_its_decisions(api: Any, workspace: Workspace) -> None:
     workspace.triggers.when("retrain", "hand", do="pipeline:train")
     fired = api.post("/triggers/retrain", {"reason": "new prices"}, role="developer")

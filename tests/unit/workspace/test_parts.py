@@ -176,11 +176,11 @@ class Broken:
 
 
 def test_trouble_in_monitoring_does_not_keep_triggers_from_looking(workspace: Workspace) -> None:
-    assert parts.look(workspace) == {"monitoring": "", "triggers": "", "runs": ""}
+    well = {"monitoring": "", "triggers": "", "back-fills": "", "runs": ""}
+    assert parts.look(workspace) == well
     workspace.triggers.when("hourly", "schedule", do="pipeline:train", watch="3600")
     workspace.__dict__["monitoring"] = Broken("the log is away")  # in the place of the cached room
-    found = parts.look(workspace)
-    assert found == {"monitoring": "the log is away. Wait.", "triggers": "", "runs": ""}
+    assert parts.look(workspace) == well | {"monitoring": "the log is away. Wait."}
 
 
 def test_trouble_is_told_once_until_it_changes() -> None:

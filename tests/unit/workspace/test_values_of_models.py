@@ -50,7 +50,7 @@ class Doubler(TransformerMixin, BaseEstimator):
 
 @pytest.fixture(scope="module")
 def values() -> Values:
-    return Values(wiring._materialisers())
+    return Values(wiring.step_materialisers())
 
 
 MODELS = [

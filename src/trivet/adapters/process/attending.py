@@ -15,7 +15,7 @@ from trivet.adapters.process.nurseries import Nursery
 from trivet.adapters.process.nursery import NUMBER
 from trivet.adapters.process.worker import Assignment
 from trivet.core.errors import Invalid, TrivetError, Unavailable
-from trivet.core.ports import Needs
+from trivet.core.work import Needs
 
 _CHUNK_BYTES = 1 << 16
 _LINE_BYTES = 64 << 10

@@ -24,7 +24,7 @@ from trivet.adapters.process.nurseries import Breed, Nursery
 from trivet.adapters.process.room import Room, usable_cpus, visible_gpus
 from trivet.adapters.process.worker import Assignment
 from trivet.core.errors import TrivetError, Unavailable, Unsupported
-from trivet.core.ports import Needs, Work
+from trivet.core.work import Needs, Work
 
 _WAITING_PER_CPU = 2
 _FRESH_TRIES = 3

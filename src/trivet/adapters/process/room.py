@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from trivet.core.errors import Invalid
-from trivet.core.ports import Needs
+from trivet.core.work import Needs
 
 
 class Room:

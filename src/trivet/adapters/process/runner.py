@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import IO
 
 from trivet.core.errors import Unavailable
-from trivet.core.ports import Job, Outcome
+from trivet.core.work import Job, Outcome
 
 _TAIL_BYTES = 64 << 10
 _LINE_BYTES = 64 << 10

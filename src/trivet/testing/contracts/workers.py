@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from trivet.core.errors import Invalid, TrivetError, Unavailable
-from trivet.core.ports import Needs, Work, Workers
+from trivet.core.work import Needs, Work, Workers
 
 OpenWorkers = Callable[[Path], Workers]
 
