@@ -1,13 +1,29 @@
 """ZenML with its default local stack: SQLite, files, steps in process."""
 
 import importlib
+import sys
 from pathlib import Path
 
 from sqlalchemy import text
-from zenml import pipeline, step
 from zenml.client import Client
+from zenml.utils import source_utils
 
 from benchmarks.peers.reading import sqlite_durability
+
+PIPELINE = """
+from zenml import pipeline, step
+
+
+@step(enable_cache=True)
+def trivial(number: int, salt: int) -> int:
+    return number + salt
+
+
+@pipeline(enable_cache=True)
+def many(count: int, salt: int):
+    for number in range(count + 1):
+        trivial(number, salt)
+"""
 
 PRELUDE = "from zenml import pipeline, step\n"
 STEP = "@step(enable_cache=True)\n"
@@ -23,30 +39,23 @@ def main(seed: int):
 """
 
 
-@step(enable_cache=True)
-def trivial(number: int, salt: int) -> int:
-    return number + salt
-
-
-@pipeline(enable_cache=True)
-def many(count: int, salt: int) -> None:
-    for number in range(count + 1):
-        trivial(number, salt)
-
-
 class Subject:
-    """One client."""
+    """One client, and a pipeline in the folder that ZenML takes for the root of the sources."""
 
     def __init__(self, folder: Path) -> None:
-        self._client = Client()
+        (folder / "many_steps.py").write_text(PIPELINE, "utf-8")
+        sys.path.insert(0, str(folder))
+        source_utils.set_custom_source_root(str(folder))
+        self._many = importlib.import_module("many_steps").many
 
     def run(self, count: int, salt: int) -> None:
-        many(count, salt)
+        self._many(count, salt)
 
     def durability(self) -> str:
-        with self._client.zen_store.engine.connect() as connection:
+        with Client().zen_store.engine.connect() as connection:
             return f"{sqlite_durability(connection, text)}; values in files, unsynced"
 
 
 def perform(place: Path, seed: int) -> None:
+    source_utils.set_custom_source_root(str(place))
     importlib.import_module("pipeline").main(seed)
