@@ -3,7 +3,7 @@
 `serve` answers one JSON line per line it is sent: `[count, salt]` runs a flow of 1 + count trivial
 steps, whose arguments no flow with another salt has, and answers with the seconds and the memory;
 `[]` asks how durable a step is. `once COUNT SALT [FILE]` runs one flow and ends, and names in the
-file the modules that were loaded. `edits` performs the projects in the folders `case-*`.
+file the modules that were loaded. `edits` asks the caches of the projects in the folder (`performing`).
 
 What a system prints goes to standard error: standard output is ours.
 """
@@ -17,13 +17,15 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from benchmarks.peers import performing
+
 
 def main(name: str, folder: str, what: str, *rest: str) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     subject = importlib.import_module(f"benchmarks.peers.{name}")
     if what == "edits":
-        tell(answers, edits(subject, Path(folder)))
+        performing.each(subject.perform, Path(folder), answers)
         return
     opened = subject.Subject(Path(folder))
     if what == "serve":
@@ -90,25 +92,6 @@ def resident_mb() -> float:
     if not statm.exists():
         return 0.0
     return int(statm.read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def edits(subject: Any, folder: Path) -> dict[str, Any]:
-    """Perform each project of the folder; return what went wrong by the project's name."""
-    places = sorted(folder.glob("case-*"))
-    sys.path[:0] = [str(place / "site-packages") for place in places]
-    failed: dict[str, str] = {}
-    for number, place in enumerate(places):
-        sys.path.insert(0, str(place))
-        importlib.invalidate_caches()
-        try:
-            subject.perform(place, number)
-        except Exception as error:  # noqa: BLE001  # one project that fails must not hide the others
-            failed[place.name] = f"{type(error).__name__}: {error}"[:300]
-        sys.path.remove(str(place))
-        for module in [*sys.modules]:
-            if str(getattr(sys.modules[module], "__file__", "")).startswith(str(place)):
-                del sys.modules[module]
-    return failed
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Hamilton with its cache on disk: a node per function, so a node per step."""
 
 import importlib
+import inspect
+import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hamilton import driver
+from hamilton import ad_hoc_utils, driver
 
-PRELUDE = STEP = FLOW = FLOW_WITH_FILE = ""
 _MOST = 200
 
 
@@ -28,8 +30,6 @@ class Subject:
         self._driver.execute(names, inputs={"salt": salt})
 
     def durability(self) -> str:
-        import sqlite3
-
         of_python = sqlite3.connect(":memory:").execute("PRAGMA synchronous").fetchone()[0]
         return f"metadata in SQLite (synchronous={of_python}, as Python's), values in files, unsynced"
 
@@ -38,8 +38,9 @@ def driver_of(module: Any, folder: Path) -> Any:
     return driver.Builder().with_modules(module).with_cache(path=str(folder / "cache")).build()
 
 
-def perform(place: Path, seed: int) -> None:
-    module = importlib.import_module("pipeline")
-    takes_file = "path" in module.answer.__annotations__
-    inputs = {"seed": seed, **({"path": "data.csv"} if takes_file else {})}
-    driver_of(module, place).execute(["answer"], inputs=inputs)
+def perform(place: Path, compute: Callable[[Any], Any], argument: Any) -> Any:
+    """Answer by the cache of a project, as a process that starts anew does."""
+    (name,) = inspect.signature(compute).parameters
+    compute.__annotations__.update({name: object, "return": object})
+    module = ad_hoc_utils.create_temporary_module(compute, module_name="nodes")
+    return driver_of(module, place).execute(["compute"], inputs={name: argument})["compute"]

@@ -8,12 +8,15 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.load import ROOT, environment
 
 FOLDER = ROOT / "build" / "bench" / "peers"
+
+LIBRARIES = ("msgspec", "numpy")
 
 
 class Missing(Exception):
@@ -95,6 +98,8 @@ def label_of(name: str) -> str:
 def place_of(name: str, home: Path) -> Place:
     """Return where a subject runs, installed if need be.
 
+    A peer's environment also has the libraries that projects of the edits use, as they are here.
+
     Raises:
         Missing: It cannot be installed here.
     """
@@ -103,9 +108,10 @@ def place_of(name: str, home: Path) -> Place:
     peer = PEERS[name]
     folder = FOLDER / name
     stamp = folder / "pins.txt"
-    wanted = "\n".join((*peer.pins, sys.version))
+    pins = (*peer.pins, *(f"{library}=={version(library)}" for library in LIBRARIES))
+    wanted = "\n".join((*pins, sys.version))
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
-        install(folder, peer.pins)
+        install(folder, pins)
         stamp.write_text(wanted, "utf-8")
     own = {key: value.format(home=home) for key, value in peer.variables.items()}
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR") if key in os.environ}

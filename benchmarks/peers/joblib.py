@@ -1,25 +1,11 @@
 """joblib.Memory: a function's results in files, by its arguments."""
 
-import importlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from joblib import Memory
 
-PRELUDE = """from pathlib import Path
-
-from joblib import Memory
-
-memory = Memory(Path(__file__).parent / "cache", verbose=0)
-"""
-STEP = "@memory.cache\n"
-FLOW = """
-def main(seed):
-    answer(seed)
-"""
-FLOW_WITH_FILE = """
-def main(seed):
-    answer(seed, "data.csv")
-"""
 
 
 def trivial(number: int, salt: int) -> int:
@@ -40,5 +26,6 @@ class Subject:
         return "files that are never synced: kill -9 at once, power loss when the system writes"
 
 
-def perform(place: Path, seed: int) -> None:
-    importlib.import_module("pipeline").main(seed)
+def perform(place: Path, compute: Callable[[Any], Any], argument: Any) -> Any:
+    """Answer by the cache of a project, as a process that starts anew does."""
+    return Memory(place / "cache", verbose=0).cache(compute)(argument)

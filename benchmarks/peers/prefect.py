@@ -1,25 +1,10 @@
 """Prefect with the server it starts by itself, on SQLite; results are kept in files."""
 
-import importlib
 from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 
-PRELUDE = """from prefect import flow, task
-from prefect.cache_policies import INPUTS, TASK_SOURCE
-"""
-STEP = "@task(cache_policy=INPUTS + TASK_SOURCE, persist_result=True)\n"
-FLOW = """
-@flow
-def main(seed: int):
-    answer(seed)
-"""
-FLOW_WITH_FILE = """
-@flow
-def main(seed: int):
-    answer(seed, "data.csv")
-"""
 
 
 @task(cache_policy=INPUTS + TASK_SOURCE, persist_result=True)
@@ -44,7 +29,3 @@ class Subject:
 
     def durability(self) -> str:
         return "values in files, unsynced; states reach the server's SQLite some time later"
-
-
-def perform(place: Path, seed: int) -> None:
-    importlib.import_module("pipeline").main(seed)

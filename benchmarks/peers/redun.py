@@ -1,8 +1,9 @@
 """redun on SQLite, its usual local setting: a database in the project's folder."""
 
-import importlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from redun import Scheduler, task
 from redun.config import Config
@@ -10,18 +11,6 @@ from sqlalchemy import text
 
 from benchmarks.peers.reading import sqlite_durability
 
-PRELUDE = "from redun import File, task\n\nredun_namespace = 'bench'\n"
-STEP = "@task()\n"
-FLOW = """
-@task(cache=False)
-def main(seed: int):
-    return answer(seed)
-"""
-FLOW_WITH_FILE = """
-@task(cache=False)
-def main(seed: int):
-    return answer(seed, File("data.csv"))
-"""
 
 logging.disable(logging.CRITICAL)
 
@@ -57,5 +46,6 @@ def scheduler_of(folder: Path) -> Scheduler:
     return made
 
 
-def perform(place: Path, seed: int) -> None:
-    scheduler_of(place).run(importlib.import_module("pipeline").main(seed))
+def perform(place: Path, compute: Callable[[Any], Any], argument: Any) -> Any:
+    """Answer by the cache of a project, as a process that starts anew does."""
+    return scheduler_of(place).run(task(name="compute", namespace="bench")(compute)(argument))
