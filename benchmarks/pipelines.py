@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from benchmarks import caches, kills, mapping, noop, pool, steps
+from benchmarks import caches, mapping, noop, pool, steps, survival
 from benchmarks.parts import Part, Rows, absent, rows_of_parts
 
 
@@ -23,7 +23,7 @@ TABLE = (
     Part("3.4", "a step in the pool", pool.rows),
     Part("3.5", "map", mapping.rows),
     Part("3.6", "edits", caches.rows),
-    Part("3.7", "random kills", kills.rows),
+    Part("3.7", "random kills", survival.rows),
     Part("3.8", "until", until_rows),
 )
 
