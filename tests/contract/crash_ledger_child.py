@@ -1,13 +1,17 @@
 """The command that the crash tests of the ledger end violently.
 
-python crash_ledger_child.py FOLDER COMMITS [normal]: two threads write numbered batches and print
-`THREAD NUMBER` when one is acknowledged. `normal` switches the sync of each commit off.
+python crash_ledger_child.py FOLDER COMMITS [normal|soon|later]: two threads write numbered batches
+and print `THREAD NUMBER` when one is acknowledged. `normal` switches the sync of each commit off
+behind the ledger's back; `soon` asks for commits that do not wait for the disk; `later` does, too,
+and prints only once the 200 ms are over within which they may be lost to a power cut.
 """
 
 import os
 import sys
 import threading
+from collections import deque
 from pathlib import Path
+from time import monotonic
 
 from trivet.adapters.sqlite import connection
 from trivet.adapters.sqlite.database import Database, open_database
@@ -16,6 +20,7 @@ from trivet.core.ports import View
 
 SCOPE = Scope(project="crash", actor="child")
 PARTS = 3
+PROMISE_S = 0.2
 ROWS = View(name="rows", columns={"key": "text", "number": "integer"}, key=("key",))
 
 
@@ -35,8 +40,10 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
-def write(database: Database, thread: str, commits: int) -> None:
+def write(database: Database, thread: str, commits: int, options: tuple[str, ...]) -> None:
     """Commit numbered batches: facts, a head, a task and a row each."""
+    synced = not {"soon", "later"}.intersection(options)
+    waiting: deque[tuple[float, str]] = deque()
     last = None
     for number in range(commits):
         name = f"{thread} {number}"
@@ -48,9 +55,11 @@ def write(database: Database, thread: str, commits: int) -> None:
             tasks=[TaskNew(key=name, queue=thread, body=b"")],
             rows=[ViewPut(view=ROWS.name, row={"key": name, "number": number})],
         )
-        database.ledger.commit(batch)
+        database.ledger.commit(batch, synced=synced)
         last = facts[-1].id
-        say(name)
+        waiting.append((monotonic() + (PROMISE_S if "later" in options else 0.0), name))
+        while waiting and monotonic() >= waiting[0][0]:
+            say(waiting.popleft()[1])
 
 
 def main(folder: str, commits: str, *options: str) -> None:
@@ -67,7 +76,8 @@ def main(folder: str, commits: str, *options: str) -> None:
         database.views.declare(ROWS)
         say("ready")
         threads = [
-            threading.Thread(target=write, args=(database, name, int(commits))) for name in "ab"
+            threading.Thread(target=write, args=(database, name, int(commits), options))
+            for name in "ab"
         ]
         for thread in threads:
             thread.start()

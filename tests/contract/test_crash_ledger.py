@@ -80,8 +80,12 @@ def last_part(database: Database, batch: str) -> str:
     return last.id
 
 
-def test_a_killed_writer_loses_nothing_it_had_acknowledged(tmp_path: Path) -> None:
-    report = kill_sweep(writing(100_000), check, workplace=tmp_path, rounds=25 * ROUNDS)
+@pytest.mark.parametrize("options", [(), ("soon",)], ids=["synced", "soon"])
+def test_a_killed_writer_loses_nothing_it_had_acknowledged(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    command = writing(100_000, *options)
+    report = kill_sweep(command, check, workplace=tmp_path, rounds=25 * ROUNDS)
     assert report.crashes == 25 * ROUNDS
     assert report.acknowledged > report.crashes
     assert report.finished == 0
@@ -113,10 +117,12 @@ def test_a_write_or_sync_that_fails_is_never_taken_for_a_success(
 
 
 @pytest.mark.power
-def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("later",)], ids=["synced", "within 200 ms"])
+def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, options: tuple[str, ...]) -> None:
     if reason := missing_for_power_cuts():
         pytest.skip(reason)
-    report = power_sweep(writing(100_000), check, workplace=tmp_path, rounds=3 * ROUNDS)
+    command = writing(100_000, *options)
+    report = power_sweep(command, check, workplace=tmp_path, rounds=3 * ROUNDS)
     assert report.acknowledged > 0
     assert report.finished == 0
 

@@ -112,6 +112,13 @@ def test_a_job_over_its_time_limit_is_ended(runner: Runner, tmp_path: Path) -> N
     assert refused.value.detail["output"] == "begun\n"
 
 
+def test_a_job_is_ended_when_that_is_asked_for(runner: Runner, tmp_path: Path) -> None:
+    stop = threading.Event()
+    code = "import time; print('begun', flush=True); time.sleep(600)"
+    outcome = runner.run(python(tmp_path, code), lambda _: stop.set(), stop=stop)
+    assert (outcome.exit_code, outcome.output) == (-signal.SIGTERM, "begun\n")
+
+
 def test_a_job_that_will_not_end_is_killed(runner: Runner, tmp_path: Path) -> None:
     code = (
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

@@ -13,7 +13,7 @@ from trivet.cli.models import findings
 from trivet.cli.output import table
 from trivet.cli.tracking import describe_run
 from trivet.core.errors import Invalid, NotFound, Refused, TrivetError
-from trivet.core.ids import new_id
+from trivet.core.tasks import fenced
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.running import OnEvent, StepEvent
 from trivet.tracking.facts import Run
@@ -28,6 +28,7 @@ _WORDS = {
     "remembered": "remembered",
     "retried": "again",
     "failed": "FAILED",
+    "warned": "warning",
 }
 
 
@@ -56,13 +57,15 @@ def _run(options: Namespace) -> Answer:
 def _execute(ws: Workspace, options: Namespace, show: OnEvent) -> Run:
     if options.task:
         task = ws.stores.journal.task(options.task)
+        if task is not None and options.epoch not in {None, task.epoch}:
+            raise fenced(task.key)
         if task is None:
             raise NotFound(
                 f"no task {options.task!r}",
                 code="no-task",
                 hint="Runs are asked for by triggers: `trivet triggers firings` lists them.",
             )
-        return ws.pipelines.execute(task.body, request=task.key, on_event=show)
+        return ws.pipelines.execute(task, on_event=show)
     flow = options.flow or ws.settings.flow
     if not flow:
         raise Invalid(
@@ -70,7 +73,7 @@ def _execute(ws: Workspace, options: Namespace, show: OnEvent) -> Run:
             code="no-flow",
             hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
         )
-    return ws.pipelines.run(flow, request=new_id(), on_event=show, **_parameters(options.set))
+    return ws.pipelines.run(flow, again=options.again, on_event=show, **_parameters(options.set))
 
 
 def _plan(ws: Workspace, options: Namespace) -> Answer:
@@ -79,6 +82,9 @@ def _plan(ws: Workspace, options: Namespace) -> Answer:
     text = table(("step", "would", "because"), rows)
     if not plan.complete:
         text += "\nfurther steps depend on values that nobody has yet"
+    if plan.limits:
+        text += "\n\nnot covered by the steps' keys (remedy: depends= or version=):"
+        text += "".join(f"\n  {limit}" for limit in plan.limits)
     return Answer(plan, text)
 
 
@@ -114,7 +120,7 @@ def _what_failed(error: BaseException, folder: Path) -> str:
     return describe_failure(error, None, folder).removeprefix("the flow: ")
 
 
-_TAKEN = frozenset({"asked_by", "on_event", "request"})
+_TAKEN = frozenset({"again", "asked_by", "on_event", "request"})
 
 
 def _parameters(pairs: list[str]) -> dict[str, str]:
@@ -146,6 +152,8 @@ def _show_event(event: StepEvent) -> None:
     if event.kind == "started":
         return
     seconds = f"{event.seconds:7.2f} s" if event.kind != "remembered" else ""
+    if event.kind == "warned":
+        seconds = event.text
     line = f"{time.strftime('%H:%M:%S')}  {event.step:<20} {_WORDS[event.kind]:<11} {seconds}"
     print(line.rstrip(), file=sys.stderr, flush=True)
 
@@ -165,10 +173,16 @@ run = Command(
             "a parameter of the flow, name=value; may be repeated",
             {"action": "append", "default": [], "metavar": "NAME=VALUE"},
         ),
+        Argument(
+            "--again",
+            "make this step again although it is known; may be repeated",
+            {"action": "append", "default": [], "metavar": "STEP"},
+        ),
         Argument("--plan", "only say what would run, and why", {"action": "store_true"}),
         Argument("--no-delivery", "run the flow and stop there", {"action": "store_true"}),
         Argument("--traceback", "when it fails, show every line", {"action": "store_true"}),
         Argument("--task", "execute an asked-for run (the runner does this)", {"metavar": "KEY"}),
+        Argument("--epoch", argparse.SUPPRESS, {"type": int}),
         Argument("--parent", argparse.SUPPRESS, {"type": int}),
     ),
 )

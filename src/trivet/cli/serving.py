@@ -1,4 +1,4 @@
-"""`trivet why`, `replay`, `score` and `trivet serving`: predictions and labels."""
+"""`trivet replay`, `score` and `trivet serving`: predictions and labels."""
 
 import csv
 from argparse import Namespace
@@ -14,12 +14,6 @@ from trivet.serving.exchange import LabelIn
 from trivet.serving.lineage import DataLink, Why
 from trivet.serving.records import output_values
 from trivet.workspace.workspace import open as open_workspace
-
-
-def _why(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
-        found = ws.serving.why(options.prediction)
-    return Answer(found, describe_why(found))
 
 
 def describe_why(why: Why) -> str:
@@ -202,12 +196,6 @@ def _read_label_file(path: Path) -> list[LabelIn]:
 
 _PREDICTION = Argument("prediction", "the prediction's identifier, as it was answered")
 
-why = Command(
-    "Say which data, model and code made a prediction.",
-    "trivet why 01a20078b2f679378f03478a29de8f60",
-    _why,
-    (_PREDICTION,),
-)
 replay = Command(
     "Run a prediction again from its package and compare bit for bit.",
     "trivet replay 01a20078b2f679378f03478a29de8f60",

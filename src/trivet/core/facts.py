@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -117,6 +117,20 @@ class Forgotten(Fact, frozen=True, kw_only=True):
     digest: str
 
 
+class Limit(msgspec.Struct, frozen=True):
+    """A concurrency limit by name: at most `at_once` tasks of this name run at a time."""
+
+    name: str
+    at_once: int
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who begins a task in the moment it is added, and for how long it is theirs."""
+
+    owner: str
+    lease_s: float
+
+
 class TaskNew(msgspec.Struct, frozen=True, kw_only=True):
     """Work that must survive. A `key` that exists already leaves the older task as it is."""
 
@@ -125,6 +139,9 @@ class TaskNew(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     due: datetime | None = None
     max_attempts: int = 3
+    limit: Limit | None = None
+    claim: Claim | None = None
+    """The task is added as `running`, in its first attempt and epoch; None: it waits."""
 
 
 class TaskMove(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,9 +151,23 @@ class TaskMove(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     epoch: int
     state: str
-    """`done`, `failed` (dead letter), `ready` (try again at `due`) or `cancelled`."""
+    """`done`, `failed` (dead letter), `ready` (try again at `due`), `cancelled`, or `running`: it
+    stays as it is, and the batch is written only if the writer still holds it."""
     result: bytes | None = None
     due: datetime | None = None
+    is_refunded: bool = False
+    """With `ready`: the attempt does not count; it ended for a reason that is not the task's."""
+
+
+class TaskOverride(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person decides about a task, whoever holds it: the epoch rises, the holder is fenced.
+
+    `cancelled` ends a task that waits or runs; `ready` lets one that failed or was cancelled begin
+    anew, with all its attempts. A task in any other state stays as it is.
+    """
+
+    key: str
+    state: Literal["cancelled", "ready"]
 
 
 class Inbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +192,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     facts: tuple[Draft, ...] = ()
     heads: tuple[HeadMove, ...] = ()
-    tasks: tuple[TaskNew | TaskMove, ...] = ()
+    tasks: tuple[TaskNew | TaskMove | TaskOverride, ...] = ()
     inbox: tuple[Inbox, ...] = ()
     rows: tuple[ViewPut, ...] = ()
     forget: tuple[str, ...] = ()
@@ -197,7 +228,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         facts: Iterable[Draft] = (),
         *,
         heads: Iterable[HeadMove] = (),
-        tasks: Iterable[TaskNew | TaskMove] = (),
+        tasks: Iterable[TaskNew | TaskMove | TaskOverride] = (),
         inbox: Iterable[Inbox] = (),
         rows: Iterable[ViewPut] = (),
     ) -> Batch:

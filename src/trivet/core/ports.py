@@ -5,13 +5,14 @@ four processes at once. "Durable" means: survives `kill -9` and a power cut from
 call returns.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, Literal, Protocol
 
 import msgspec
 
-from trivet.core.facts import Batch, Entry, Head, Link, Receipt
+from trivet.core.facts import Batch, Entry, Head, Limit, Link, Receipt
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +36,13 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger(Protocol):
     """Small immutable facts and movable heads."""
 
-    def commit(self, batch: Batch) -> Receipt:
+    def commit(self, batch: Batch, *, synced: bool = True) -> Receipt:
         """Write a batch durably, all or none. Committing the same draft again changes nothing.
+
+        With `synced=False` the call does not wait for the disk: what it wrote survives `kill -9`
+        at once and a power cut from 200 ms later. A power cut before that takes the newest such
+        commits and never one that a later commit which survived was built on; a synced commit
+        makes all before it durable, too.
 
         Heads are checked against their `expect` inside the transaction. Each head move also
         records a `head.moved` fact, each forgotten payload a `forgotten` fact.
@@ -112,6 +118,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     due: datetime | None = None
     leased_until: datetime | None = None
     result: bytes | None = None
+    limit: Limit | None = None
 
 
 class Journal(Protocol):
@@ -120,12 +127,15 @@ class Journal(Protocol):
     def claim(self, queue: str, *, owner: str, lease_s: float, limit: int = 1) -> tuple[Task, ...]:
         """Take due tasks, oldest first; each gets a higher epoch. Expired leases are taken over.
 
-        A task whose attempts are used up turns `failed` instead of being handed out.
+        A task whose attempts are used up turns `failed` instead of being handed out; one whose
+        concurrency limit is reached waits, and those behind it come first.
         """
         ...
 
     def extend(self, task: Task, lease_s: float) -> Task:
         """Prolong the lease of a claimed task.
+
+        The longer lease survives `kill -9`; after a power cut nobody is left to hold one.
 
         Raises:
             Conflict: Somebody else holds it by now (code `fenced`).
@@ -406,8 +416,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Runner(Protocol):
     """Where a user's code runs: never in the process that asks."""
 
-    def run(self, job: Job, on_line: Callable[[str], None] | None = None) -> Outcome:
+    def run(
+        self,
+        job: Job,
+        on_line: Callable[[str], None] | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> Outcome:
         """Run the job to its end; `on_line` receives each line as it is printed.
+
+        A job whose `stop` is set is told to end, and killed when it does not.
 
         Raises:
             Unavailable: The job could not be started, or was killed at its time limit.

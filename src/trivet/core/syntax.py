@@ -6,31 +6,15 @@ that runs. Then, and where there is no file, the byte code stands in.
 """
 
 import ast
-import copy
-import dis
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from types import CodeType
-from typing import cast
 
-import msgspec
+from trivet.core.normal_form import FUNCTIONS, dump, normalise
+from trivet.core.reach import Reach, nested, reach_of
 
-from trivet.core.ids import sha256_hex
-
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DOCUMENTED = (*_FUNCTIONS, ast.ClassDef, ast.Module)
 _BLOCKS = (ast.stmt, ast.ExceptHandler)
-_ROOTS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
-_PARTS = {"LOAD_ATTR", "LOAD_METHOD"}
-
-
-class Reach(msgspec.Struct, frozen=True):
-    """What a code object refers to: dotted chains from a global name, and imports inside it."""
-
-    chains: tuple[tuple[str, ...], ...]
-    imports: tuple[tuple[str, tuple[str, ...]], ...]
-    """Pairs (module as written, names taken from it)."""
 
 
 class Source:
@@ -39,29 +23,43 @@ class Source:
     def __init__(self, text: bytes, file: str) -> None:
         tree = ast.parse(text, file)
         self._codes: dict[tuple[str, int], list[CodeType]] = {}
-        for code in _nested(compile(tree, file, "exec", dont_inherit=True)):
+        for code in nested(compile(tree, file, "exec", dont_inherit=True)):
             self._codes.setdefault((code.co_name, code.co_firstlineno), []).append(code)
         self._nodes: dict[tuple[str, int], list[ast.AST]] = {}
         self._classes: dict[str, ast.ClassDef] = {}
         self._bindings: dict[str, list[ast.stmt]] = {}
-        _forget_docstrings(tree)
+        self._annotations = normalise(tree)
+        self._dumped: dict[ast.AST, str] = {}
         self._tree = tree
         self._index(tree, "")
         for statement in _statements(tree.body):
             for name in _bound_names(statement):
                 self._bindings.setdefault(name, []).append(statement)
+        self.patches = tuple(one for one in _statements(tree.body) if _is_patch(one))
+        """Statements of the module that set an attribute of something."""
 
     def function(self, code: CodeType) -> str | None:
         """Return the normal form of a function, None when this text is not what runs."""
+        return "".join(map(self._dump, self.nodes(code))) or None
+
+    def annotations(self, code: CodeType) -> str:
+        """Return the annotations of a function that are no part of its normal form."""
+        return "".join(self._annotations.get(node, "") for node in self.nodes(code))
+
+    def nodes(self, code: CodeType) -> list[ast.AST]:
+        """Return the syntax of a function, empty when this text is not what runs."""
         place = (code.co_name, code.co_firstlineno)
-        if code not in self._codes.get(place, ()):
-            return None
-        return "".join(_dump(node) for node in self._nodes.get(place, ())) or None
+        return self._nodes.get(place, []) if code in self._codes.get(place, ()) else []
 
     def class_(self, qualname: str) -> str | None:
         """Return the normal form of a class by its qualified name, None when there is none."""
         node = self._classes.get(qualname)
         return ast.dump(node) if node else None
+
+    @property
+    def tree(self) -> ast.Module:
+        """The whole syntax."""
+        return self._tree
 
     def binding(self, name: str) -> tuple[ast.stmt, ...]:
         """Return the statements of the module that give `name` a value."""
@@ -75,10 +73,15 @@ class Source:
         """Return what the file refers to, at any depth."""
         return reach_of(compile(self._tree, "<module>", "exec", dont_inherit=True))
 
+    def _dump(self, node: ast.AST) -> str:
+        if node not in self._dumped:
+            self._dumped[node] = dump(node)
+        return self._dumped[node]
+
     def _index(self, node: ast.AST, prefix: str) -> None:
         for child in ast.iter_child_nodes(node):
             below = prefix
-            if isinstance(child, _FUNCTIONS):
+            if isinstance(child, FUNCTIONS):
                 line = min([child.lineno, *(d.lineno for d in child.decorator_list)])
                 self._nodes.setdefault((child.name, line), []).append(child)
                 below = f"{prefix}{child.name}.<locals>."
@@ -115,84 +118,10 @@ def _read_source(file: str, _mtime_ns: int, _size: int) -> Source | None:
         return None
 
 
-def bytecode(code: CodeType) -> str:
-    """Digest what a code object does, without its name and its lines."""
-    described = [
-        bytecode(item) if isinstance(item, CodeType) else _constant(item) for item in code.co_consts
-    ]
-    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    return sha256_hex(code.co_code, repr((described, names, counts)).encode())
-
-
-def _constant(value: object) -> str:
-    if isinstance(value, frozenset):  # its order differs from process to process
-        return f"frozenset:{sorted(map(repr, cast('frozenset[object]', value)))}"
-    return f"{type(value).__name__}:{value!r}"
-
-
-@lru_cache(maxsize=4096)
-def reach_of(code: CodeType) -> Reach:
-    """List what a code object, and those nested in it, refer to."""
-    chains: dict[tuple[str, ...], None] = {}
-    imports: dict[tuple[str, tuple[str, ...]], None] = {}
-    for inner in _nested(code):
-        _read_instructions(inner, chains, imports)
-    return Reach(tuple(chains), tuple(imports))
-
-
-def _read_instructions(
-    code: CodeType,
-    chains: dict[tuple[str, ...], None],
-    imports: dict[tuple[str, tuple[str, ...]], None],
-) -> None:
-    chain: tuple[str, ...] = ()
-    module, taken = "", ()
-    for instruction in dis.get_instructions(code):
-        name, argument = instruction.opname, instruction.argval
-        if name in _PARTS and chain:
-            chain = (*chain, str(argument))
-            continue
-        if chain:
-            chains[chain] = None
-        chain = (str(argument),) if name in _ROOTS else ()
-        if name == "IMPORT_NAME":
-            module, taken = str(argument), ()
-            imports[module, taken] = None
-        elif name == "IMPORT_FROM":
-            imports.pop((module, taken), None)
-            taken = (*taken, str(argument))
-            imports[module, taken] = None
-    if chain:
-        chains[chain] = None
-
-
-def _nested(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for item in code.co_consts:
-        if isinstance(item, CodeType):
-            yield from _nested(item)
-
-
-def _dump(node: ast.AST) -> str:
-    if isinstance(node, _FUNCTIONS):
-        node = copy.copy(node)
-        node.decorator_list = []  # what a decorator makes is looked at as the object it made
-    return ast.dump(node)
-
-
-def _forget_docstrings(tree: ast.AST) -> None:
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body[:1] = (
-                [] if len(node.body) > 1 else [ast.copy_location(ast.Pass(), node.body[0])]
-            )
-
-
 def _statements(body: Sequence[ast.AST]) -> Iterator[ast.stmt]:
     """Yield the statements of a module, also those below `if`, `try`, `with` and loops."""
     for node in body:
-        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             yield node
             continue
         inner = [n for n in ast.iter_child_nodes(node) if isinstance(n, _BLOCKS)]
@@ -202,8 +131,18 @@ def _statements(body: Sequence[ast.AST]) -> Iterator[ast.stmt]:
             yield node
 
 
+def _is_patch(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Assign(targets=targets):
+            return any(isinstance(target, ast.Attribute) for target in targets)
+        case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"))):
+            return True
+        case _:
+            return False
+
+
 def _bound_names(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, (*_FUNCTIONS, ast.ClassDef)):
+    if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
         yield statement.name
     elif isinstance(statement, ast.Import | ast.ImportFrom):
         for alias in statement.names:

@@ -11,8 +11,7 @@ from types import FrameType
 from trivet.core.errors import Conflict, TrivetError, Unavailable
 from trivet.pipelines.context import Definition
 
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 300.0
 
 
 def call_with_retries(
@@ -23,7 +22,8 @@ def call_with_retries(
 ) -> object:
     """Call a step's function; after an error try again as often as its options say.
 
-    Between two attempts lies a pause that doubles, with jitter. What Trivet itself refuses is not
+    Between two attempts lies a pause that begins at `backoff_s` and doubles, at most five minutes,
+    with jitter. What Trivet itself refuses is not
     tried again, unless trying again is what it advises.
     """
     for attempt in range(definition.retries + 1):
@@ -37,7 +37,7 @@ def call_with_retries(
             if attempt == definition.retries or is_hopeless:
                 raise
             on_retry(error)
-            pause_s = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
+            pause_s = min(definition.backoff_s * 2**attempt, _LONGEST_PAUSE_S)
             time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries in time
     raise AssertionError  # the last attempt returned or raised
 

@@ -32,7 +32,7 @@ Data = Annotated[Any, DataMark()]
 Arrow (`polars.DataFrame(customers)`), and `customers["orders"]` is one of several tables. Outside a
 run it gets whatever was passed: in a test, a frame."""
 
-RESERVED = frozenset({"asked_by", "on_event", "request"})
+RESERVED = frozenset({"again", "asked_by", "on_event", "request"})
 """Names that no parameter of a flow may have: the run itself takes them."""
 
 
@@ -69,9 +69,11 @@ def step(function: Callable[P, R], /) -> Callable[P, R]: ...
 def step(
     *,
     retries: int = 0,
+    backoff_s: float = 0.05,
     timeout_s: float | None = None,
     version: str = "",
     depends: Iterable[object] = (),
+    limits: Mapping[str, int] = ...,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -86,12 +88,15 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Args:
         function: The function; its signature stays as it is.
         retries: How often it is tried again after an error.
+        backoff_s: The pause before the first retry; it doubles from one to the next, with jitter.
         timeout_s: After so many seconds the step fails (code `step-timeout`). In a thread other
             than the main one, and inside native code, only once the call returns.
         version: Any text; change it to have the step run again.
         depends: What it depends on without naming it: functions, classes, modules, values, or
             paths of files, which count by their content.
-        **options: These four, in the signature that type checkers see.
+        limits: Concurrency limits by name: `{"warehouse": 2}` lets at most two steps with this
+            limit run at once, over all runs and processes of the project; others wait.
+        **options: These, in the signature that type checkers see.
 
     Raises:
         Invalid: It is a coroutine or a generator, an option is out of range, or it is a step,
@@ -106,7 +111,11 @@ def effect(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 @overload
 def effect(
-    *, retries: int = 0, timeout_s: float | None = None
+    *,
+    retries: int = 0,
+    backoff_s: float = 0.05,
+    timeout_s: float | None = None,
+    limits: Mapping[str, int] = ...,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -133,7 +142,7 @@ def flow(function: F) -> F:
 
     Raises:
         Invalid: It is a coroutine or a generator, declared already, or one of its parameters has
-            a reserved name (`asked_by`, `on_event`, `request`).
+            a reserved name (`again`, `asked_by`, `on_event`, `request`).
     """
     _check_function("flow", function)
     taken = RESERVED & inspect.signature(function).parameters.keys()
@@ -226,13 +235,7 @@ def _declare(
     _check_function(kind, function)
     options = {**options, "depends": tuple(options.get("depends", ()))}
     definition = Definition(kind=kind, name=_name(function), function=function, **options)
-    limit_s = definition.timeout_s
-    if definition.retries < 0 or (limit_s is not None and limit_s <= 0):
-        raise Invalid(
-            f"{kind} {definition.name!r} has retries={definition.retries} and "
-            f"timeout_s={limit_s}; expected retries >= 0 and timeout_s > 0",
-            code="bad-option",
-        )
+    _check_options(definition)
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
@@ -245,6 +248,24 @@ def _declare(
     # What a step that calls this one depends on, too.
     call.__dict__["__depends__"] = (definition.version, *definition.depends)
     return call
+
+
+def _check_options(made: Definition) -> None:
+    limit_s = made.timeout_s
+    if made.retries < 0 or made.backoff_s < 0 or (limit_s is not None and limit_s <= 0):
+        raise Invalid(
+            f"{made.kind} {made.name!r} has retries={made.retries}, backoff_s={made.backoff_s} and "
+            f"timeout_s={limit_s}; expected retries >= 0, backoff_s >= 0 and timeout_s > 0",
+            code="bad-option",
+        )
+    for name, at_once in made.limits.items():
+        if not name or at_once < 1:
+            raise Invalid(
+                f"{made.kind} {made.name!r} has a limit {name!r} of {at_once}; expected a name and "
+                "at least 1",
+                code="bad-option",
+                hint='For example limits={"warehouse": 2}.',
+            )
 
 
 def _check_function(kind: str, function: Callable[..., Any]) -> None:

@@ -22,6 +22,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     version: str = ""
     depends: tuple[object, ...] = ()
+    backoff_s: float = 0.05
+    limits: dict[str, int] = {}
 
 
 class Caller(Protocol):

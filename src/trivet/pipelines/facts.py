@@ -1,4 +1,4 @@
-"""What the pipelines room records: steps."""
+"""What the pipelines room records: steps, the code they are made of, and effects."""
 
 from typing import Literal
 
@@ -7,21 +7,66 @@ from trivet.tracking.facts import Output
 
 
 class StepDone(Fact, frozen=True, kw_only=True):
-    """A step ended well. Its first parent is the run; the second, when remembered, the old step."""
+    """A call of a step ended well.
+
+    Its first parent is the run. When it was made, the steps of the same run whose values it was
+    given follow; when it was remembered, the step that made the value.
+    """
 
     KIND = "step"
-    INDEXED = ("run", "key")
+    INDEXED = ("run", "place", "known_by")
 
     run: str
     flow: str
     step: str
+    place: str
+    """`flow.step`: the calls that are compared with each other."""
     key: str
     """SHA-256 over the reachable code, packages, options and argument contents."""
+    known_by: str | None = None
+    """The key, when this very fact holds the result; None when it was remembered."""
     code: str
-    """SHA-256 of the reachable code alone."""
+    """SHA-256 of the reachable code alone; a fact `step.code` says what that was."""
     status: Literal["run", "remembered"]
     seconds: float
-    output: Output | None = None
+    output: Output
+    """Its digest begins with `sha256:` when the value's files are in this fact, in `files`."""
+    files: dict[str, bytes] | None = None
+    """The files of a small value. Those of others are blobs."""
+    content: str = ""
+    """Digest of the value as an argument of another step."""
+    arguments: dict[str, str] = {}
+    """Content digests by parameter."""
+    shown: dict[str, str] = {}
+    """The arguments in at most 200 characters each, for people."""
+    warnings: tuple[str, ...] = ()
+    """What its key does not cover, as it was noticed when it was made: files that were read."""
+
+
+class StepCode(Fact, frozen=True, kw_only=True):
+    """What the code of a step was made of, by parts. Its identifier follows from `code`."""
+
+    KIND = "step.code"
+    INDEXED = ("code",)
+
+    code: str
+    parts: dict[str, str]
+
+
+class StepFailed(Fact, frozen=True, kw_only=True):
+    """A call of a step ended in an error. Its parent is the run."""
+
+    KIND = "step.failed"
+    INDEXED = ("run", "place")
+
+    run: str
+    flow: str
+    step: str
+    place: str
+    key: str
+    seconds: float
+    error: str
+    """The error's type and message, at most 2,000 characters."""
 
 
 class EffectBegun(Fact, frozen=True, kw_only=True):
@@ -38,3 +83,12 @@ class EffectBegun(Fact, frozen=True, kw_only=True):
     effect: str
     key: str
     """The idempotency key that its receiver is given."""
+
+
+class CancelAsked(Fact, frozen=True, kw_only=True):
+    """Somebody asked for a run to be cancelled. Its parent is the run."""
+
+    KIND = "run.cancel"
+    INDEXED = ("run",)
+
+    run: str

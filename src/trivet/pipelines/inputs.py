@@ -80,6 +80,11 @@ class TableInput:
         return self._data.table(self._dataset, self.name).__arrow_c_stream__(requested_schema)
 
     @property
+    def label(self) -> str:
+        """Which table of which version, for people: `customers@01a2…/orders`."""
+        return f"{self._dataset.name}@{self._dataset.id}/{self.name}"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns' names, in order."""
         return tuple(self.version.columns)
@@ -96,6 +101,11 @@ class DataInput:
     def __init__(self, data: DataRoom, dataset: Dataset) -> None:
         self._data = data
         self.dataset = dataset
+
+    @property
+    def label(self) -> str:
+        """Which version, for people: `customers@01a2…`."""
+        return f"{self.dataset.name}@{self.dataset.id}"
 
     @property
     def tables(self) -> tuple[str, ...]:

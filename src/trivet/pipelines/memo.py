@@ -1,75 +1,55 @@
-"""What steps left behind: results by key, and what the last call of each step was made of.
+"""What steps left behind: results by key, and what the last calls of each step were made of.
 
-Bytes are stored first; then one commit holds the step's fact and the rows that find it again. A
-result whose row was lost is found by the fact, one whose bytes are gone counts as not known.
+A small value travels in the step's own fact; the files of a larger one are stored first, and then
+the fact that names them. A result whose bytes are gone counts as not known. Facts of steps do not
+wait for the disk (`Ledger.commit`, `synced=False`): what a power cut takes is made again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from trivet.core.errors import NotFound
-from trivet.core.facts import Scope, ViewPut, draft, read
-from trivet.core.ports import Stores, View
+from trivet.core.errors import Conflict, NotFound
+from trivet.core.facts import Draft, Entry, Scope, TaskMove, draft, read
+from trivet.core.ids import sha256_hex
+from trivet.core.ports import Stores
 from trivet.core.trees import load_tree, store_tree
-from trivet.pipelines.facts import EffectBegun, StepDone
+from trivet.pipelines.facts import EffectBegun, StepCode, StepDone, StepFailed
+from trivet.pipelines.materialisers import digest_files
 from trivet.pipelines.values import Form
 from trivet.tracking.facts import Output
 
-_RESULTS = View(
-    name="step_results",
-    columns={
-        "project": "text",
-        "key": "text",
-        "step": "text",
-        "name": "text",
-        "format": "text",
-        "digest": "text",
-        "size_bytes": "integer",
-    },
-    key=("project", "key"),
-)
-_LAST = View(
-    name="step_last",
-    columns={
-        "project": "text",
-        "flow": "text",
-        "step": "text",
-        "key": "text",
-        "code": "text",
-        "arguments": "text",
-    },
-    key=("project", "flow", "step"),
-)
-_CODES = View(
-    name="step_codes",
-    columns={"project": "text", "code": "text", "parts": "text"},
-    key=("project", "code"),
-)
+SMALL_BYTES = 8192
+"""A value whose files are no larger is kept in the step's fact."""
+_IN_FACT = "sha256:"
+_COMPARED = 50
+"""So many of a step's latest calls are looked through for the one that is most alike."""
+
+
+Gathered = tuple[StepDone | StepFailed, Sequence[str]]
+"""A call that was remembered or failed, and its parents: recorded together with others."""
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A result that was kept: the step fact and its output."""
+    """A result that was kept: the identifier of its step, and what that recorded."""
 
     step: str
+    done: StepDone
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A value that is about to be recorded: where its files are."""
+
     output: Output
+    files: dict[str, bytes] | None
 
 
 class LastCall(msgspec.Struct, frozen=True):
-    """The last call of a step in a flow: its key, its code by parts, its arguments by digest."""
+    """An earlier call of a step in a flow: its code by parts, its arguments by digest."""
 
-    key: str
-    parts: dict[str, str]
-    arguments: dict[str, str]
-
-
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that ended well, with what `plan` will compare the next one with."""
-
+    id: str
     done: StepDone
-    parents: tuple[str, ...]
     parts: dict[str, str]
-    arguments: dict[str, str]
 
 
 class Memo:
@@ -84,37 +64,29 @@ class Memo:
         self._stores = stores
         self._scope = scope
         self._codes: set[str] = set()
-        self._is_declared = False
-
-    def prepare(self) -> None:
-        """Make the views exist; once per object."""
-        if not self._is_declared:
-            for view in (_RESULTS, _LAST, _CODES):
-                self._stores.views.declare(view)
-            self._is_declared = True
 
     def find(self, key: str) -> Known | None:
         """Return what was kept under a key, None when nothing was."""
-        where = {"project": self._scope.project, "key": key}
-        for row in self._stores.views.find(_RESULTS.name, where=where, limit=1):
-            output = Output(
-                name=row["name"],
-                format=row["format"],
-                digest=row["digest"],
-                size_bytes=row["size_bytes"],
-            )
-            return Known(row["step"], output)
         page = self._stores.ledger.find(
-            StepDone.KIND, where={"key": key}, project=self._scope.project, limit=1
+            StepDone.KIND, where={"known_by": key}, project=self._scope.project, limit=1
         )
         for entry in page.entries:
-            done = read(entry, StepDone) if entry.payload is not None else None
-            if done is not None and done.output is not None:
-                return Known(entry.id, done.output)
+            if entry.payload is not None:
+                return Known(entry.id, read(entry, StepDone))
         return None
 
-    def load(self, output: Output) -> Form | None:
+    def load(self, known: StepDone) -> Form | None:
         """Read a kept value's files; None when the bytes were removed.
+
+        Raises:
+            Corrupt: The bytes are not what was kept.
+        """
+        if known.files is not None:
+            return Form(known.output.format, known.files)
+        return self.load_output(known.output)
+
+    def load_output(self, output: Output) -> Form | None:
+        """Read the files of a value that was stored as blobs; None when they were removed.
 
         Raises:
             Corrupt: The bytes are not what was kept.
@@ -124,59 +96,125 @@ class Memo:
         except NotFound:
             return None
 
-    def keep(self, name: str, form: Form) -> Output:
-        """Store a value's files durably."""
+    def keep(self, name: str, form: Form) -> Kept:
+        """Make a value's files ready to be recorded: stored durably or, if small, in the fact."""
+        size = sum(map(len, form.files.values()))
+        if size > SMALL_BYTES:
+            return Kept(self.store(name, form), None)
+        output = Output(
+            name=name,
+            format=form.format,
+            digest=_IN_FACT + digest_files(form.files),
+            size_bytes=size,
+        )
+        return Kept(output, dict(form.files))
+
+    def store(self, name: str, form: Form) -> Output:
+        """Store a value's files as blobs, durably."""
         tree = store_tree(self._stores.blobs, form.files)
         return Output(name=name, format=form.format, digest=tree.digest, size_bytes=tree.size_bytes)
 
-    def record(self, call: CallRecord) -> None:
-        """Commit a call: the step's fact, and the rows by which it is found and explained."""
-        done, project = call.done, self._scope.project
-        fact = draft(done, parents=call.parents)
-        last = {
-            "project": project,
-            "flow": done.flow,
-            "step": done.step,
-            "key": done.key,
-            "code": done.code,
-            "arguments": msgspec.json.encode(call.arguments).decode(),
-        }
-        rows = [ViewPut(view=_LAST.name, row=last)]
+    def record_made(
+        self,
+        done: StepDone,
+        *,
+        parents: Sequence[str],
+        parts: Mapping[str, str],
+        lost: str | None,
+        before: Sequence[Gathered],
+        hold: TaskMove | None,
+    ) -> str:
+        """Commit a call that made its value; return the fact's identifier.
+
+        A key has one result: its identifier follows from the key and from the result, if any,
+        whose bytes were lost.
+
+        Args:
+            done: The call.
+            parents: The run, and the steps whose values it was given.
+            parts: What its code is made of.
+            lost: The fact whose result this one replaces.
+            before: Calls that ended before and are not recorded yet.
+            hold: What must be held for the commit.
+
+        Raises:
+            Conflict: The run is somebody else's by now (code `fenced`), or another process has
+                made this result in the meantime (`other-fact`).
+        """
+        identifier = _identifier(StepDone.KIND, self._scope.project, done.key, lost or "")
+        facts = [draft(fact, parents=of) for fact, of in before]
         if done.code not in self._codes:
-            parts = msgspec.json.encode(call.parts).decode()
-            row = {"project": project, "code": done.code, "parts": parts}
-            rows.append(ViewPut(view=_CODES.name, row=row))
-        if done.status == "run" and done.output is not None:
-            output = msgspec.structs.asdict(done.output)
-            row = {"project": project, "key": done.key, "step": fact.id, **output}
-            rows.append(ViewPut(view=_RESULTS.name, row=row))
-        reason = f"step {done.step} of {done.flow} {done.status}"
-        self._stores.ledger.commit(self._scope.batch(reason, [fact], rows=rows))
+            facts.append(self._code(done.code, parts))
+        facts.append(draft(done, parents=parents, id=identifier))
+        self._commit(f"step {done.step} of {done.flow}", facts, hold)
         self._codes.add(done.code)
+        return identifier
 
-    def begin_effect(self, effect: EffectBegun) -> None:
-        """Commit the intention to act, before the act."""
+    def record_others(self, facts: Sequence[Gathered], hold: TaskMove | None) -> None:
+        """Commit calls that were remembered or failed, each with its parents.
+
+        Raises:
+            Conflict: The run is somebody else's by now (code `fenced`).
+        """
+        drafts = [draft(fact, parents=parents) for fact, parents in facts]
+        self._commit("steps remembered or failed", drafts, hold)
+
+    def begin_effect(self, effect: EffectBegun, hold: TaskMove | None) -> None:
+        """Commit the intention to act, durably, before the act; all before it is durable, too.
+
+        Raises:
+            Conflict: The run is somebody else's by now (code `fenced`).
+        """
         fact = draft(effect, parents=[effect.run])
-        reason = f"effect {effect.effect} of {effect.flow} begins"
-        self._stores.ledger.commit(self._scope.batch(reason, [fact]))
+        self._commit(f"effect {effect.effect} of {effect.flow} begins", [fact], hold, synced=True)
 
-    def last(self, flow: str, step: str) -> LastCall | None:
-        """Return the last call of a step in a flow, None when there was none."""
-        where = {"project": self._scope.project, "flow": flow, "step": step}
-        for row in self._stores.views.find(_LAST.name, where=where, limit=1):
-            code = {"project": self._scope.project, "code": row["code"]}
-            found = self._stores.views.find(_CODES.name, where=code, limit=1)
-            parts = next((item["parts"] for item in found), "{}")
-            return LastCall(
-                row["key"],
-                msgspec.json.decode(parts, type=dict[str, str]),
-                msgspec.json.decode(row["arguments"], type=dict[str, str]),
-            )
-        return None
+    def last(self, place: str, arguments: Mapping[str, str] | None = None) -> LastCall | None:
+        """Return the latest call of a step in a flow, None when there was none.
+
+        Args:
+            place: `flow.step`.
+            arguments: Content digests by parameter: of the latest calls, the one that shares most
+                of them is returned, so that one item of many is compared with itself.
+        """
+        page = self._stores.ledger.find(
+            StepDone.KIND,
+            where={"place": place},
+            project=self._scope.project,
+            limit=1 if arguments is None else _COMPARED,
+        )
+        calls = [(e.id, read(e, StepDone)) for e in page.entries if e.payload is not None]
+        if not calls:
+            return None
+        wanted = (arguments or {}).items()
+        step, done = max(calls, key=lambda call: len(wanted & call[1].arguments.items()))
+        return LastCall(step, done, self.parts(done.code))
+
+    def parts(self, code: str) -> dict[str, str]:
+        """Return what code of this digest was made of; empty when that is not on record."""
+        page = self._stores.ledger.find(
+            StepCode.KIND, where={"code": code}, project=self._scope.project, limit=1
+        )
+        found = [read(entry, StepCode).parts for entry in page.entries if entry.payload]
+        return found[0] if found else {}
+
+    def _code(self, code: str, parts: Mapping[str, str]) -> Draft:
+        identifier = _identifier(StepCode.KIND, self._scope.project, code)
+        return draft(StepCode(code=code, parts=dict(parts)), id=identifier)
+
+    def _commit(
+        self, reason: str, facts: Sequence[Draft], hold: TaskMove | None, *, synced: bool = False
+    ) -> None:
+        tasks = () if hold is None else (hold,)
+        self._stores.ledger.commit(self._scope.batch(reason, facts, tasks=tasks), synced=synced)
 
 
 def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:
     """Yield the steps of a run in the order they ended."""
+    return (done for _, done in step_entries_of(stores, project, run))
+
+
+def step_entries_of(stores: Stores, project: str, run: str) -> Iterator[tuple[Entry, StepDone]]:
+    """Yield the steps of a run in the order they ended, with their entries."""
     after: int | None = None
     while True:
         page = stores.ledger.find(
@@ -187,13 +225,23 @@ def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:
             limit=1000,
             newest_first=False,
         )
-        yield from (read(entry, StepDone) for entry in page.entries if entry.payload is not None)
+        known = (entry for entry in page.entries if entry.payload is not None)
+        yield from ((entry, read(entry, StepDone)) for entry in known)
         after = page.after
         if after is None:
             return
+
+
+def is_made_elsewhere(error: Conflict) -> bool:
+    """Say whether another process has recorded the same result first."""
+    return error.code == "other-fact"
 
 
 def parts_that_differ(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of parts that are new, gone or different, sorted."""
     names = before.keys() | after.keys()
     return tuple(sorted(name for name in names if before.get(name) != after.get(name)))
+
+
+def _identifier(*parts: str) -> str:
+    return sha256_hex(*(part.encode() for part in parts))[:32]

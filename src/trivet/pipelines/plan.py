@@ -11,8 +11,8 @@ from typing import Literal, NoReturn, cast
 import msgspec
 
 from trivet.pipelines.context import Context, Definition, entered
+from trivet.pipelines.keys import Ask, Keys, bind, recall
 from trivet.pipelines.memo import LastCall, Memo, parts_that_differ
-from trivet.pipelines.running import Ask, Keys, bind, recall
 from trivet.pipelines.values import Values
 
 _DEEPEST = 20
@@ -27,6 +27,8 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     """`perform` is an effect: never remembered."""
     reasons: tuple[str, ...] = ()
     """Why it is run: code and arguments that changed since the last call, or promised inputs."""
+    limits: tuple[str, ...] = ()
+    """What its key does not cover: code that could not be followed."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +43,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def to_run(self) -> tuple[PlannedStep, ...]:
         """The steps that are not remembered."""
         return tuple(item for item in self.steps if item.action != "remember")
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What the keys of its steps do not cover, each said once."""
+        return tuple(dict.fromkeys(text for item in self.steps for text in item.limits))
 
 
 class Promise:
@@ -112,17 +119,18 @@ class Planner:
             for parameter, value in bind(definition, args, kwargs).items()
             if (step := _promise_in(value)) is not None
         }
+        limits = tuple(limit.text for limit in self._keys.code(definition).limits)
         if promised:
             reasons = tuple(f"{p} comes from {step!r}" for p, step in promised.items())
-            self._steps.append(PlannedStep(step=name, action="run", reasons=reasons))
+            self._steps.append(PlannedStep(step=name, action="run", reasons=reasons, limits=limits))
             return Promise(name)
         ask = self._keys.ask(definition, args, kwargs)
-        found = recall(self._memo, self._values, ask.key)
+        found = recall(self._memo, self._values, self._memo.find(ask.key))
         if found is not None:
-            self._steps.append(PlannedStep(step=name, action="remember"))
+            self._steps.append(PlannedStep(step=name, action="remember", limits=limits))
             return found.value
-        reasons = explain(self._memo.last(self._flow, name), ask)
-        self._steps.append(PlannedStep(step=name, action="run", reasons=reasons))
+        reasons = explain(self._memo.last(f"{self._flow}.{name}", ask.arguments), ask)
+        self._steps.append(PlannedStep(step=name, action="run", reasons=reasons, limits=limits))
         return Promise(name)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -138,7 +146,7 @@ def explain(last: LastCall | None, ask: Ask) -> tuple[str, ...]:
         for part in parts_that_differ(last.parts, ask.code.parts)
     ]
     arguments = [
-        f"argument {name} changed" for name in parts_that_differ(last.arguments, ask.arguments)
+        f"argument {name} changed" for name in parts_that_differ(last.done.arguments, ask.arguments)
     ]
     return tuple(code + arguments) or ("its result was removed",)
 

@@ -9,6 +9,9 @@ from trivet.core.facts import TaskNew
 from trivet.core.ids import new_id
 
 QUEUE = "runs"
+"""Runs that were asked for: a runner executes them."""
+FOREGROUND = "runs.foreground"
+"""Runs that a person's own process executes. Nobody takes them over."""
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):

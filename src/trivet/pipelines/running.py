@@ -2,116 +2,75 @@
 
 A step's key covers its reachable code and the contents of its arguments, so the order of calls,
 crashes in between and branches of the flow do not matter: what is known is not made again. Its
-value is stored before it is handed on, and what the flow gets is always the *stored* value: a run
-that remembers sees exactly what the run that made it saw.
+value is recorded before it is handed on, and what the flow gets is always the *recorded* value: a
+run that remembers sees exactly what the run that made it saw.
 """
 
-import inspect
+import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import Literal
 
 import msgspec
 
-from trivet.core.errors import Invalid, NotFound
-from trivet.core.fingerprint import Fingerprint, fingerprint
+from trivet.core.errors import Conflict, Invalid, TrivetError
+from trivet.core.facts import TaskMove
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
-from trivet.pipelines.facts import EffectBegun, StepDone
-from trivet.pipelines.memo import CallRecord, Known, Memo
+from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
+from trivet.pipelines.keys import Ask, Keys, Recalled, recall
+from trivet.pipelines.limits import Limits
+from trivet.pipelines.memo import Gathered, Kept, Known, Memo, is_made_elsewhere
+from trivet.pipelines.reads import describe_reads, watch_reads
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Run
+
+_log = logging.getLogger("trivet.pipelines")
+
+_GATHERED = 200
+_GATHERED_S = 0.2
+_ERROR_CHARACTERS = 2000
 
 
 class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a run, for whoever shows its progress."""
 
-    kind: Literal["started", "done", "remembered", "retried", "failed"]
+    kind: Literal["started", "done", "remembered", "retried", "failed", "warned"]
+    """`warned`: something that the step's key does not cover, in `text`; told once a run."""
     run: str
     step: str
     seconds: float = 0.0
-    """Since the call began."""
+    """Since the call began; of one that was remembered, how long making it took."""
     error: str = ""
+    text: str = ""
 
 
 OnEvent = Callable[[StepEvent], None]
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of a step as it is looked up."""
+class Right(msgspec.Struct, frozen=True, kw_only=True):
+    """By what right a run writes: its hold on its task, and the name of what was asked for."""
 
-    definition: Definition
-    key: str
-    code: Fingerprint
-    arguments: dict[str, str]
-    """Content digests by parameter."""
-
-
-class Keys:
-    """Computes the keys of calls; each function's code is looked at once per run."""
-
-    def __init__(self, values: Values) -> None:
-        self._values = values
-        self._codes: dict[int, tuple[object, Fingerprint]] = {}
-
-    def ask(
-        self, definition: Definition, args: tuple[object, ...], kwargs: Mapping[str, object]
-    ) -> Ask:
-        """Compute the key of a call.
-
-        Raises:
-            Invalid: An argument has no content that could be known, or does not fit the function.
-        """
-        arguments = {
-            name: self._values.digest(value, f"argument {name!r} of step {definition.name!r}")
-            for name, value in bind(definition, args, kwargs).items()
-        }
-        code = self.code(definition)
-        parts = [code.digest, definition.name, *(f"{n}={d}" for n, d in arguments.items())]
-        key = sha256_hex(*(part.encode() for part in parts))
-        return Ask(definition=definition, key=key, code=code, arguments=arguments)
-
-    def code(self, definition: Definition) -> Fingerprint:
-        """Return the fingerprint of a step's reachable code."""
-        function = definition.function
-        if id(function) not in self._codes:
-            found = fingerprint(
-                function,
-                depends=definition.depends,
-                version=definition.version,
-                digester=self._values.digest_constant,
-            )
-            self._codes[id(function)] = (function, found)
-        return self._codes[id(function)][1]
+    request: str
+    """What the keys of effects begin with: equal when a request is tried again."""
+    hold: TaskMove | None = None
+    """Goes with every commit: whoever lost the task writes nothing more. None: nobody can take
+    it."""
 
 
-class Recalled(msgspec.Struct, frozen=True):
-    """A value that was kept, and where it came from."""
+class Means(msgspec.Struct, frozen=True):
+    """What runs of a project work with: its folder, what is known, how values are kept, limits."""
 
-    known: Known
-    value: object
+    folder: Path
 
-
-def recall(memo: Memo, values: Values, key: str) -> Recalled | None:
-    """Return what was kept under a key.
-
-    None when nothing was, when its bytes were removed, or when nothing here reads its format any
-    more: then it is made again.
-
-    Raises:
-        Corrupt: The bytes are not what was kept.
-    """
-    known = memo.find(key)
-    form = memo.load(known.output) if known else None
-    if known is None or form is None:
-        return None
-    try:
-        return Recalled(known, values.load(form))
-    except NotFound:
-        return None
+    memo: Memo
+    values: Values
+    limits: Limits
 
 
 class RunUnderWay:
@@ -119,32 +78,39 @@ class RunUnderWay:
 
     Args:
         run: The run, begun.
-        request: What the keys of effects begin with: equal when a request is tried again.
-        memo: What is known.
-        values: How values are kept.
+        right: By what right it writes.
+        means: What it works with.
         log: Appends points to the run's series.
         on_event: Told of each step's progress.
+        again: Names of steps that are made although they are known.
     """
 
     def __init__(
         self,
         run: Run,
-        request: str,
+        right: Right,
         *,
-        memo: Memo,
-        values: Values,
+        means: Means,
         log: Callable[[Mapping[str, float], int], None],
         on_event: OnEvent | None = None,
+        again: Collection[str] = (),
     ) -> None:
         self._failure: tuple[BaseException | None, str] = (None, "")
         self._run = run
-        self._request = request
-        self._memo = memo
-        self._values = values
-        self._keys = Keys(values)
+        self._right = right
+        self._folder = means.folder
+        self._memo = means.memo
+        self._values = means.values
+        self._limits = means.limits
+        self._keys = Keys(means.values)
         self._log = log
         self._on_event = on_event
+        self._again = frozenset(again)
         self._effects: Counter[str] = Counter()
+        self._warned: set[str] = set()
+        self._makers: dict[str, str] = {}
+        self._gathered: list[Gathered] = []
+        self._gathered_since = 0.0
         self._lock = threading.Lock()
 
     def call(
@@ -155,24 +121,70 @@ class RunUnderWay:
         Raises:
             Invalid: An argument or the value cannot be stored, or an effect is called inside a
                 step, which would leave it out once it is remembered.
+            Conflict: The run is somebody else's by now (code `fenced`).
         """
         began = monotonic()
         ask = self._keys.ask(definition, args, kwargs)
         if definition.kind == "effect":
             ask = self._effect(ask)
-        found = recall(self._memo, self._values, ask.key)
-        if found is None:
-            return self._make(ask, args, kwargs, began)
-        self._record(ask, "remembered", known=found.known, began=began)
-        return found.value
+        self._warn(definition.name, (limit.text for limit in ask.code.limits))
+        known = self._memo.find(ask.key)
+        if definition.name not in self._again:
+            found = recall(self._memo, self._values, known)
+            if found is not None:
+                return self._remember(ask, found, began)
+        return self._make(ask, args, kwargs, began, known)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append one point to each series of the run."""
         self._log(metrics, step)
 
+    def settle(self) -> None:
+        """Record what was gathered. Call it before the run's end is recorded.
+
+        Raises:
+            Conflict: The run is somebody else's by now (code `fenced`).
+        """
+        gathered = self._take_gathered()
+        if gathered:
+            self._memo.record_others(gathered, self._right.hold)
+
     def step_that_failed(self, error: BaseException) -> str | None:
         """Return the step an error came from, None when it came from the flow's own lines."""
         return self._failure[1] if self._failure[0] is error else None
+
+    # ------------------------------------------------------------ remembering
+
+    def _remember(self, ask: Ask, found: Recalled, began: float) -> object:
+        # What it read when it was made may have changed since: say so again.
+        warnings = found.known.done.warnings
+        self._warn(ask.definition.name, warnings)
+        kept = Kept(found.known.done.output, None)
+        done = self._done(ask, "remembered", kept, began, warnings=warnings)
+        self._gather(done, (self._run.id, found.known.step))
+        if found.known.done.content:
+            self._makers[found.known.done.content] = found.known.step
+        self._tell("remembered", done.step, seconds=found.known.done.seconds)
+        return found.value
+
+    def _gather(self, fact: StepDone | StepFailed, parents: Sequence[str]) -> None:
+        """Put a fact aside that can be lost: it is recorded with its neighbours."""
+        with self._lock:
+            if not self._gathered:
+                self._gathered_since = monotonic()
+            self._gathered.append((fact, parents))
+            is_due = (
+                len(self._gathered) >= _GATHERED or monotonic() - self._gathered_since > _GATHERED_S
+            )
+        if is_due:
+            self.settle()
+
+    def _take_gathered(self) -> list[Gathered]:
+        with self._lock:
+            gathered, self._gathered = self._gathered, []
+        return gathered
+
+    # ----------------------------------------------------------------- making
 
     def _make(
         self,
@@ -180,36 +192,87 @@ class RunUnderWay:
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
         began: float,
+        known: Known | None,
     ) -> object:
-        name = ask.definition.name
-        is_effect = ask.definition.kind == "effect"
-        if is_effect:
-            self._memo.begin_effect(
-                EffectBegun(run=self._run.id, flow=self._run.started.name, effect=name, key=ask.key)
-            )
+        definition = ask.definition
+        name = definition.name
+        if definition.kind == "effect":
+            self._begin_effect(ask)
         self._tell("started", name)
         inside = Context(
             run=self._run.id,
             flow=self._run.started.name,
             step=name,
-            effect_key=ask.key if is_effect else None,
+            effect_key=ask.key if definition.kind == "effect" else None,
             caller=self,
         )
         try:
-            with entered(inside):
+            with (
+                entered(inside),
+                self._limits.within(definition.limits),
+                watch_reads(self._folder) as reads,
+            ):
                 value = call_with_retries(
-                    ask.definition,
+                    definition,
                     args,
                     kwargs,
                     lambda error: self._tell("retried", name, began, error),
                 )
-            form = self._values.save(value, f"what {ask.definition.kind} {name!r} returned")
+            place = f"what {definition.kind} {name!r} returned"
+            form = self._values.save(value, place)
+            content = self._values.digest(value, place)
         except BaseException as error:
-            self._note_failure(error, name, began)
+            self._note_failure(error, ask, began)
             raise
-        output = self._memo.keep(name, form)
-        self._record(ask, "run", known=Known("", output), began=began)
+        undeclared = () if definition.kind == "effect" else reads.undeclared(ask.depends_on)
+        warnings = (describe_reads(name, undeclared),) if undeclared else ()
+        self._warn(name, warnings)
+        kept = self._memo.keep(name, form)
+        done = self._done(ask, "run", kept, began, content=content, warnings=warnings)
+        try:
+            self._record(ask, done, known)
+        except Conflict as conflict:
+            other = self._made_elsewhere(conflict, ask)
+            return self._remember(ask, other, began)
+        self._tell("done", name, began)
         return self._values.load(form)
+
+    def _record(self, ask: Ask, done: StepDone, known: Known | None) -> None:
+        sources = (self._makers.get(digest) for digest in ask.arguments.values())
+        parents = dict.fromkeys([self._run.id, *(step for step in sources if step)])
+        before = self._take_gathered()
+        try:
+            self._makers[done.content] = self._memo.record_made(
+                done,
+                parents=tuple(parents),
+                parts=ask.code.parts,
+                lost=known.step if known else None,
+                before=before,
+                hold=self._right.hold,
+            )
+        except Conflict:
+            with self._lock:
+                self._gathered[:0] = before
+            raise
+
+    def _made_elsewhere(self, conflict: Conflict, ask: Ask) -> Recalled:
+        """Return the result that another process has recorded first; ours is dropped."""
+        if not is_made_elsewhere(conflict):
+            raise conflict
+        found = recall(self._memo, self._values, self._memo.find(ask.key))
+        if found is None:
+            raise conflict
+        return found
+
+    def _begin_effect(self, ask: Ask) -> None:
+        self.settle()
+        begun = EffectBegun(
+            run=self._run.id,
+            flow=self._run.started.name,
+            effect=ask.definition.name,
+            key=ask.key,
+        )
+        self._memo.begin_effect(begun, self._right.hold)
 
     def _effect(self, ask: Ask) -> Ask:
         """Give an effect its own key: the request, what it does, and the how-manieth time."""
@@ -223,40 +286,67 @@ class RunUnderWay:
         with self._lock:
             self._effects[ask.key] += 1
             number = self._effects[ask.key]
-        parts = ("effect", self._request, ask.definition.name, str(number))
+        parts = ("effect", self._right.request, ask.definition.name, str(number))
         digests = [f"{name}={digest}" for name, digest in ask.arguments.items()]
         key = sha256_hex(*(part.encode() for part in (*parts, *digests)))
         return msgspec.structs.replace(ask, key=key)
 
-    def _record(
+    def _done(
         self,
         ask: Ask,
         status: Literal["run", "remembered"],
-        *,
-        known: Known,
+        kept: Kept,
         began: float,
-    ) -> None:
-        seconds = monotonic() - began
-        done = StepDone(
+        *,
+        content: str = "",
+        warnings: tuple[str, ...] = (),
+    ) -> StepDone:
+        flow, step = self._run.started.name, ask.definition.name
+        return StepDone(
             run=self._run.id,
-            flow=self._run.started.name,
-            step=ask.definition.name,
+            flow=flow,
+            step=step,
+            place=f"{flow}.{step}",
             key=ask.key,
+            known_by=ask.key if status == "run" else None,
             code=ask.code.digest,
             status=status,
-            seconds=seconds,
-            output=known.output,
+            seconds=monotonic() - began,
+            output=kept.output,
+            files=kept.files,
+            content=content,
+            arguments=ask.arguments,
+            shown=ask.shown,
+            warnings=warnings,
         )
-        parents = (self._run.id, known.step) if known.step else (self._run.id,)
-        self._memo.record(
-            CallRecord(done=done, parents=parents, parts=ask.code.parts, arguments=ask.arguments)
-        )
-        self._tell("done" if status == "run" else "remembered", done.step, began)
 
-    def _note_failure(self, error: BaseException, name: str, began: float) -> None:
+    def _warn(self, step: str, texts: Iterable[str]) -> None:
+        """Tell of what a key does not cover, each once a run."""
+        for text in texts:
+            with self._lock:
+                is_new = text not in self._warned
+                self._warned.add(text)
+            if is_new and self._on_event is not None:
+                self._on_event(StepEvent(kind="warned", run=self._run.id, step=step, text=text))
+            elif is_new:
+                _log.warning("%s", text)
+
+    def _note_failure(self, error: BaseException, ask: Ask, began: float) -> None:
+        name = ask.definition.name
         if self._failure[0] is not error:  # the innermost step is where it happened
             self._failure = (error, name)
             error.add_note(f"in step {name!r} of run {self._run.id}")
+            failed = StepFailed(
+                run=self._run.id,
+                flow=self._run.started.name,
+                step=name,
+                place=f"{self._run.started.name}.{name}",
+                key=ask.key,
+                seconds=monotonic() - began,
+                error=f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS],
+            )
+            with suppress(TrivetError):  # the user's error is the one to raise
+                self._gather(failed, (self._run.id,))
         self._tell("failed", name, began, error)
 
     def _tell(
@@ -265,6 +355,8 @@ class RunUnderWay:
         step: str,
         began: float | None = None,
         error: BaseException | None = None,
+        *,
+        seconds: float = 0.0,
     ) -> None:
         if self._on_event is not None:
             self._on_event(
@@ -272,37 +364,7 @@ class RunUnderWay:
                     kind=kind,
                     run=self._run.id,
                     step=step,
-                    seconds=monotonic() - began if began is not None else 0.0,
+                    seconds=monotonic() - began if began is not None else seconds,
                     error=f"{type(error).__name__}: {error}" if error else "",
                 )
             )
-
-
-def bind(
-    definition: Definition, args: tuple[object, ...], kwargs: Mapping[str, object]
-) -> dict[str, object]:
-    """Return a call's arguments by parameter, defaults included.
-
-    Raises:
-        Invalid: They do not fit the function's signature.
-    """
-    signature = _signature(definition.function)
-    if signature is None:
-        return {"args": args, **kwargs}
-    try:
-        bound = signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise Invalid(
-            f"step {definition.name!r} cannot be called so: {error}",
-            code="bad-call",
-            hint=f"Its signature is {definition.name}{signature}.",
-        ) from error
-    bound.apply_defaults()
-    return bound.arguments
-
-
-def _signature(function: Callable[..., object]) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except (ValueError, TypeError):  # some built-in functions have none
-        return None

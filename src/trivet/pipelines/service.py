@@ -2,26 +2,31 @@
 
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from trivet.core.errors import Invalid, NotFound, TrivetError
+from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Scope
-from trivet.core.ports import Stores
+from trivet.core.ports import Stores, Task, TaskState
 from trivet.data.naming import suggest
 from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.facts import StepDone
-from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
-from trivet.pipelines.loading import flow_of, load_flow, name_of
+from trivet.pipelines.inquiry import Inquiry
+from trivet.pipelines.keys import Keys
+from trivet.pipelines.lifecycle import Lifecycle, Order, UnderWay, run_name
+from trivet.pipelines.limits import Limits
+from trivet.pipelines.loading import flow_of, load_flow
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
-from trivet.pipelines.requests import read_request
-from trivet.pipelines.running import OnEvent, RunUnderWay
+from trivet.pipelines.requests import FOREGROUND, QUEUE, read_request
+from trivet.pipelines.running import Means, OnEvent, Right, RunUnderWay
+from trivet.pipelines.tenure import Tenure
 from trivet.pipelines.values import Values
-from trivet.tracking.facts import Output, Run, RunStatus
+from trivet.pipelines.why import StepWhy
+from trivet.tracking.facts import Output, Run
 from trivet.tracking.service import TrackingService
 
 Flow = Callable[..., object] | str
@@ -54,8 +59,13 @@ class PipelinesService:
         self._tracking = tracking
         self._data = data
         self._folder = folder.resolve()
-        self._values = Values(materialisers)
-        self._memo = Memo(stores, scope)
+        self._means = Means(
+            self._folder,
+            Memo(stores, scope),
+            Values(materialisers),
+            Limits(stores.journal, scope.project),
+        )
+        self._lifecycle = Lifecycle(stores, scope, tracking, self._folder)
 
     def run(
         self,
@@ -64,6 +74,7 @@ class PipelinesService:
         *,
         asked_by: str | None = None,
         request: str | None = None,
+        again: Collection[str] = (),
         on_event: OnEvent | None = None,
         **parameters: object,
     ) -> Run:
@@ -73,11 +84,16 @@ class PipelinesService:
         flow returns become metrics, everything else in it outputs; a flow that returns something
         else has the one output `result`.
 
+        A run that failed, was cancelled or lost its process is resumed by running it again with
+        the same parameters: its steps are remembered, and effects it has done are not repeated.
+
         Args:
             flow: The flow.
             asked_by: The fact that asked for the run.
             request: Names what was asked for, when this may be tried again: effects that were
-                done for it are not done a second time.
+                done for it are not done a second time. When omitted it is that of the last run
+                with these parameters, unless that one succeeded.
+            again: Names of steps that are made again although they are known.
             on_event: Told of each step's progress.
             **parameters: The flow's parameters. Data sets are pinned to a version, files are
                 published by content, before the run begins.
@@ -86,30 +102,12 @@ class PipelinesService:
             Invalid: A parameter is unknown, missing or of another type, or a value cannot be
                 stored.
             NotFound: The flow, a data set or a file does not exist.
+            Conflict: Somebody cancelled the run (code `run-cancelled`).
             Exception: What the flow raised, with a note that names step and run; the run is
                 recorded as failed. Ctrl-C leaves it cancelled.
         """
-        definition = flow_of(flow, self._folder)
-        self._memo.prepare()
-        with Resolver(self._data, self._folder) as resolver:
-            inputs = resolver.resolve(definition.function, parameters)
-            run = self._tracking.start(
-                _run_name(definition),
-                entry=name_of(definition),
-                folder=self._folder,
-                parameters=inputs.parameters,
-                data=inputs.data,
-                asked_by=asked_by,
-            )
-            caller = RunUnderWay(
-                run,
-                request or run.id,
-                memo=self._memo,
-                values=self._values,
-                log=lambda metrics, step: self._tracking.log(run.id, metrics, step=step),
-                on_event=on_event,
-            )
-            return self._run(definition, inputs, caller, run)
+        ordered = Order(asked_by=asked_by, request=request, again=again, on_event=on_event)
+        return self._run(flow, parameters, ordered, None)
 
     def plan(self, flow: Flow, /, **parameters: object) -> Plan:
         """Say what a run would remember and what it would do again, and why; change no fact.
@@ -122,31 +120,90 @@ class PipelinesService:
             NotFound: As `run`.
         """
         definition = flow_of(flow, self._folder)
-        self._memo.prepare()
         with Resolver(self._data, self._folder) as resolver:
             inputs = resolver.resolve(definition.function, parameters)
-            planner = Planner(_run_name(definition), self._memo, self._values)
+            planner = Planner(run_name(definition), self._means.memo, self._means.values)
             return planner.plan(definition.function, inputs.arguments)
 
-    def execute(self, body: bytes, *, request: str, on_event: OnEvent | None = None) -> Run:
-        """Run what a task of queue `runs` asks for.
+    def why(self, step: str) -> StepWhy:
+        """Say why a step was run, or will be: what changed since or before its last call.
+
+        When its code as it is now is not that of its last call, the two are compared; otherwise
+        its last call and the nearest call before, in the run before if that called it. What is
+        compared is code, packages, declared dependencies, and, between calls, arguments.
+
+        The flow's module is imported, no step is run.
 
         Args:
-            body: The task's body, see `requests.RunRequest`.
-            request: The task's key.
+            step: `flow.step`, such as `main.fit`; `module:flow.step` works too.
+
+        Raises:
+            Invalid: The name has another form.
+            NotFound: No run of this flow finished such a step.
+
+        Example:
+            >>> ws.pipelines.why("main.fit").changes  # doctest: +SKIP
+            (Change(kind='constant', name='pipeline.RATE', ...),)
+        """
+        inquiry = Inquiry(
+            self._stores,
+            self._scope,
+            self._tracking,
+            memo=self._means.memo,
+            code_of=Keys(self._means.values).code,
+            folder=self._folder,
+        )
+        return inquiry.why(step)
+
+    def execute(self, task: Task, *, on_event: OnEvent | None = None) -> Run:
+        """Run what a claimed task of queue `runs` asks for; its holder prolongs the lease.
+
+        What was asked for is done once: when an earlier attempt ended well, and died before its
+        task did, its run is returned as it is.
+
+        Args:
+            task: The task, as it was claimed.
             on_event: Told of each step's progress.
 
         Raises:
             Invalid: The body is no request, or as `run`.
+            Conflict: Somebody else holds the task by now (code `fenced`), or as `run`.
         """
-        asked = read_request(body)
-        return self.run(
-            asked.flow,
-            asked_by=asked.asked_by,
-            request=request,
-            on_event=on_event,
-            **asked.parameters,
-        )
+        asked = read_request(task.body)
+        for run in self._tracking.runs(request=task.key):
+            if run.status == "succeeded":
+                return run
+        ordered = Order(asked_by=asked.asked_by, request=task.key, on_event=on_event)
+        return self._run(asked.flow, asked.parameters, ordered, task)
+
+    def cancel(self, run_id: str, reason: str = "cancelled by hand") -> Run:
+        """Cancel a run, wherever it runs: it is interrupted within seconds and fenced at once.
+
+        Returns:
+            The run; it has ended already when its process was gone.
+
+        Raises:
+            NotFound: There is no such run.
+            Conflict: It has ended before (code `run-finished`).
+        """
+        return self._lifecycle.cancel(run_id, reason)
+
+    def sweep(self) -> tuple[Run, ...]:
+        """Record as lost the runs whose process is gone; return them."""
+        return self._lifecycle.sweep()
+
+    def tasks(self, state: TaskState | None = None, limit: int = 100) -> tuple[Task, ...]:
+        """Return what runs were asked for, newest first; `failed` ones are dead letters."""
+        return self._stores.journal.tasks(QUEUE, state=state, limit=limit)
+
+    def retry(self, key: str, reason: str = "sent again by hand") -> Task:
+        """Send a dead letter again: a task that failed or was cancelled, with all its attempts.
+
+        Raises:
+            NotFound: There is no such task.
+            Conflict: It has not ended, or it ended well (code `task-open`).
+        """
+        return self._lifecycle.retry(key, reason)
 
     def steps(self, run_id: str) -> tuple[StepDone, ...]:
         """Return the steps of a run in the order they ended."""
@@ -171,14 +228,14 @@ class PipelinesService:
                 code="no-output",
                 hint=suggest(name, [*(item.name for item in outputs), *metrics]),
             )
-        form = self._memo.load(output)
+        form = self._means.memo.load_output(output)
         if form is None:
             raise NotFound(
                 f"the bytes of result {name!r} of run {run_id} were removed",
                 code="no-bytes",
                 hint="Run the flow again.",
             )
-        return self._values.load(form)
+        return self._means.values.load(form)
 
     def load_flow(self, name: str) -> Callable[..., object]:
         """Import a flow of the project by its name `module:function`.
@@ -189,19 +246,38 @@ class PipelinesService:
         """
         return load_flow(name, self._folder).function
 
-    def _run(self, flow: Definition, inputs: Inputs, caller: RunUnderWay, run: Run) -> Run:
+    def _run(
+        self, flow: Flow, parameters: Mapping[str, object], order: Order, task: Task | None
+    ) -> Run:
+        definition = flow_of(flow, self._folder)
+        with Resolver(self._data, self._folder) as resolver:
+            inputs = resolver.resolve(definition.function, parameters)
+            run, task = self._lifecycle.begin(definition, inputs, order, task)
+            is_own = task.queue == FOREGROUND
+            with Tenure(self._stores.journal, task, prolongs=is_own) as tenure:
+                caller = RunUnderWay(
+                    run,
+                    Right(request=run.started.request or run.id, hold=tenure.hold),
+                    means=self._means,
+                    log=lambda metrics, step: self._tracking.log(run.id, metrics, step=step),
+                    on_event=order.on_event,
+                    again=order.again,
+                )
+                return self._carry_out(definition, inputs, UnderWay(run, caller, tenure))
+
+    def _carry_out(self, flow: Definition, inputs: Inputs, under_way: UnderWay) -> Run:
+        run, caller, _ = under_way
         inside = Context(run=run.id, flow=run.started.name, caller=caller)
         try:
             with entered(inside):
                 result = flow.function(**inputs.arguments)
             metrics, outputs = self._keep(flow, result)
-        except (KeyboardInterrupt, SystemExit) as error:
-            self._end(run, "cancelled", error, caller)
-            raise
-        except Exception as error:
-            self._end(run, "failed", error, caller)
-            raise
-        return self._tracking.finish(run.id, "succeeded", metrics=metrics, outputs=outputs)
+            return self._lifecycle.succeed(under_way, metrics, outputs)
+        except BaseException as error:
+            end = self._lifecycle.fail(under_way, error)
+            if end is error:
+                raise
+            raise end from error
 
     def _keep(self, flow: Definition, result: object) -> tuple[dict[str, float], list[Output]]:
         metrics: dict[str, float] = {}
@@ -211,24 +287,8 @@ class PipelinesService:
                 metrics[name] = float(cast("float", value))
             else:
                 place = f"result {name!r} of flow {flow.name!r}"
-                outputs.append(self._memo.keep(name, self._values.save(value, place)))
+                outputs.append(self._means.memo.store(name, self._means.values.save(value, place)))
         return metrics, outputs
-
-    def _end(self, run: Run, status: RunStatus, error: BaseException, caller: RunUnderWay) -> None:
-        step = caller.step_that_failed(error)
-        text = describe_failure(error, step, self._folder)
-        try:
-            self._tracking.finish(run.id, status, error=text)
-        except TrivetError as trouble:
-            # The user's error is the one to raise; the run will look like one that crashed.
-            error.add_note(f"the end of run {run.id} could not be recorded: {trouble}")
-        if step is None:
-            error.add_note(f"in flow {run.started.name!r} of run {run.id}")
-
-
-def _run_name(flow: Definition) -> str:
-    """Make a run's name of a function's: lower-case, as names are."""
-    return flow.name.lower().strip("_") or "flow"
 
 
 def _named(flow: Definition, result: object) -> Mapping[str, object]:

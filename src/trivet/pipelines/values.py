@@ -14,6 +14,7 @@ import msgspec
 from trivet.core.errors import Corrupt, Invalid, NotFound
 from trivet.core.fingerprint import fingerprint
 from trivet.core.ids import sha256_hex
+from trivet.core.modules import origin_of_module
 from trivet.pipelines.inputs import DataInput, InputFile, TableInput
 from trivet.pipelines.materialisers import (
     STANDARD,
@@ -60,6 +61,7 @@ class Values:
 
     def __init__(self, materialisers: Sequence[Materialiser] = ()) -> None:
         self._own = tuple(materialisers)
+        self._kinds: dict[type, str] = {}
 
     def save(self, value: object, place: str) -> Form:
         """Return a value's files.
@@ -143,7 +145,17 @@ class Values:
                 return ["code", fingerprint(called, digester=self.digest_constant).digest]
             case _:
                 found = self._find(value)
-                return None if found is None else [found.format, content_of(found, value)]
+                if found is None:
+                    return None
+                return [found.format, content_of(found, value), *self._code_of(type(value))]
+
+    def _code_of(self, kind: type) -> tuple[str, ...]:
+        """Return the digest of a class of the user's own: its methods act on the content."""
+        if origin_of_module(kind.__module__) != "project":
+            return ()
+        if kind not in self._kinds:
+            self._kinds[kind] = fingerprint(kind, digester=self.digest_constant).digest
+        return (self._kinds[kind],)
 
     def _find(self, value: object) -> Materialiser | None:
         candidates = (*self._own, *registered(), *STANDARD)

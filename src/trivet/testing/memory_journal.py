@@ -1,11 +1,12 @@
 """A journal in a dictionary."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from trivet.core.ports import Task, TaskState
-from trivet.testing.memory_state import MemoryState, fenced
+from trivet.core.tasks import TaskChange, change_task, claimed, fenced, ready_at
+from trivet.testing.memory_state import MemoryState
 
 
 class MemoryJournal:
@@ -16,39 +17,24 @@ class MemoryJournal:
 
     def claim(self, queue: str, *, owner: str, lease_s: float, limit: int = 1) -> tuple[Task, ...]:
         state = self._state
-        claimed: list[Task] = []
+        taken: list[Task] = []
         with state.transaction():
             now = state.clock.now()
-            open_tasks = [
-                task
-                for task in state.tasks.values()
-                if task.queue == queue
-                and task.state in {"ready", "running"}
-                and state.ready_at[task.key] <= now
-            ]
-            usable = [task for task in open_tasks if task.attempts < task.max_attempts]
-            for task in open_tasks:
+            for task in _due(state, queue, now):
                 if task.attempts >= task.max_attempts:
-                    buried = replace(task, state="failed", leased_until=None)
-                    state.set(state.tasks, task.key, buried)
-            for task in sorted(usable, key=lambda task: state.ready_at[task.key])[:limit]:
-                until = now + timedelta(seconds=lease_s)
-                taken = replace(
-                    task,
-                    state="running",
-                    attempts=task.attempts + 1,
-                    epoch=task.epoch + 1,
-                    owner=owner,
-                    leased_until=until,
-                )
-                state.set(state.tasks, task.key, taken)
-                state.set(state.ready_at, task.key, until)
-                claimed.append(taken)
-        return tuple(claimed)
+                    state.set(
+                        state.tasks, task.key, replace(task, state="failed", leased_until=None)
+                    )
+            for task in _due(state, queue, now):
+                if len(taken) < limit and not _is_full(state, task, now):
+                    taken.append(claimed(task, owner, lease_s, now))
+                    _store(state, taken[-1], now)
+        return tuple(taken)
 
     def extend(self, task: Task, lease_s: float) -> Task:
         state = self._state
         with state.transaction():
+            now = state.clock.now()
             held = state.tasks.get(task.key)
             if held is None or (held.owner, held.epoch, held.state) != (
                 task.owner,
@@ -56,10 +42,8 @@ class MemoryJournal:
                 "running",
             ):
                 raise fenced(task.key)
-            until = state.clock.now() + timedelta(seconds=lease_s)
-            extended = replace(held, leased_until=until)
-            state.set(state.tasks, task.key, extended)
-            state.set(state.ready_at, task.key, until)
+            extended = replace(held, leased_until=now + timedelta(seconds=lease_s))
+            _store(state, extended, now)
         return extended
 
     def task(self, key: str) -> Task | None:
@@ -87,3 +71,41 @@ class MemoryJournal:
             epoch = epoch if until > now else epoch + 1
             state.set(state.leases, name, (owner, epoch, now + timedelta(seconds=lease_s)))
             return epoch
+
+
+def apply_task(state: MemoryState, change: TaskChange, now: datetime) -> None:
+    """Add or change a task, inside the caller's transaction."""
+    before = state.tasks.get(change.key)
+    after = change_task(before, change, now)
+    if after is not before:
+        _store(state, after, now)
+
+
+def _store(state: MemoryState, task: Task, now: datetime) -> None:
+    state.set(state.tasks, task.key, task)
+    state.set(state.ready_at, task.key, ready_at(task, now))
+
+
+def _due(state: MemoryState, queue: str, now: datetime) -> list[Task]:
+    found = [
+        task
+        for task in state.tasks.values()
+        if task.queue == queue
+        and task.state in {"ready", "running"}
+        and state.ready_at[task.key] <= now
+    ]
+    return sorted(found, key=lambda task: state.ready_at[task.key])
+
+
+def _is_full(state: MemoryState, task: Task, now: datetime) -> bool:
+    if task.limit is None:
+        return False
+    held = [
+        other
+        for other in state.tasks.values()
+        if other.limit is not None
+        and other.limit.name == task.limit.name
+        and other.state == "running"
+        and state.ready_at[other.key] > now
+    ]
+    return len(held) >= task.limit.at_once

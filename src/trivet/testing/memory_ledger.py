@@ -21,21 +21,17 @@ from trivet.core.facts import (
     HeadMoved,
     Link,
     Receipt,
-    TaskMove,
-    TaskNew,
     chain_hash,
     draft,
     new_salt,
     payload_digest,
 )
 from trivet.core.ids import check_id
-from trivet.core.ports import Damage, Page, Task
-from trivet.testing.memory_journal import MemoryJournal
-from trivet.testing.memory_state import MemoryState, fenced
+from trivet.core.ports import Damage, Page
+from trivet.core.rules import RESERVED_KINDS, check_batch, check_search
+from trivet.testing.memory_journal import MemoryJournal, apply_task
+from trivet.testing.memory_state import MemoryState
 from trivet.testing.memory_views import MemoryViews, put_row
-
-_RESERVED_KINDS = frozenset({HeadMoved.KIND, Forgotten.KIND})
-_MOVE_STATES = frozenset({"done", "failed", "ready", "cancelled"})
 
 
 class MemoryLedger:
@@ -44,8 +40,9 @@ class MemoryLedger:
     def __init__(self, state: MemoryState) -> None:
         self._state = state
 
-    def commit(self, batch: Batch) -> Receipt:
-        _check_batch(batch)
+    def commit(self, batch: Batch, *, synced: bool = True) -> Receipt:
+        del synced  # memory knows no disk
+        check_batch(batch)
         with self._state.transaction():
             return _Commit(self._state, batch).run()
 
@@ -64,7 +61,7 @@ class MemoryLedger:
         limit: int = 100,
         newest_first: bool = True,
     ) -> Page:
-        _check_find(kind, where, limit)
+        check_search(kind, where, limit)
         if parent is not None:
             check_id(parent, "parent")
         wanted = dict(where or {})
@@ -152,7 +149,7 @@ class _Commit:
         for identifier in batch.forget:
             self._forget(identifier)
         for task in batch.tasks:
-            self._new_task(task) if isinstance(task, TaskNew) else self._move_task(task)
+            apply_task(state, task, self._now)
         for event in batch.inbox:
             if (event.source, event.key) in state.inbox:
                 raise Conflict(
@@ -245,7 +242,7 @@ class _Commit:
         entry = state.entry(identifier)
         if entry is None:
             raise NotFound(f"no fact {identifier} to forget", code="no-fact")
-        if entry.kind in _RESERVED_KINDS:
+        if entry.kind in RESERVED_KINDS:
             raise Invalid(
                 f"a fact of kind {entry.kind!r} cannot be forgotten", code="reserved-kind"
             )
@@ -255,46 +252,6 @@ class _Commit:
         state.drop(state.salts, identifier)
         state.drop(state.index, identifier)
         self._add(draft(Forgotten(subject=identifier, digest=entry.digest), parents=(identifier,)))
-
-    def _new_task(self, new: TaskNew) -> None:
-        state = self._state
-        if new.key in state.tasks:
-            return
-        task = Task(
-            key=new.key,
-            queue=new.queue,
-            body=new.body,
-            state="ready",
-            attempts=0,
-            max_attempts=new.max_attempts,
-            epoch=0,
-            due=new.due,
-        )
-        state.set(state.tasks, new.key, task)
-        state.set(state.ready_at, new.key, new.due or self._now)
-
-    def _move_task(self, move: TaskMove) -> None:
-        state = self._state
-        task = state.tasks.get(move.key)
-        if task is None:
-            raise NotFound(f"no task has the key {move.key!r}", code="no-task")
-        held = (task.owner, task.epoch, task.state)
-        if held == (move.owner, move.epoch, move.state) and task.result == move.result:
-            return
-        waiting = task.state == "ready" and move.state == "cancelled" and task.epoch == move.epoch
-        if not waiting and held != (move.owner, move.epoch, "running"):
-            raise fenced(move.key)
-        ready = move.state == "ready"
-        moved = replace(
-            task,
-            state=move.state,
-            owner=None if ready else move.owner,
-            due=move.due if ready else task.due,
-            leased_until=None,
-            result=move.result,
-        )
-        state.set(state.tasks, move.key, moved)
-        state.set(state.ready_at, move.key, move.due or self._now)
 
     def _close(self, known: list[int], digest: str) -> Receipt:
         state = self._state
@@ -347,45 +304,3 @@ def _batch_digest(batch: Batch) -> str:
         raise Invalid(
             f"a task, event or row holds a value that cannot be stored: {error}", code="bad-batch"
         ) from error
-
-
-def _check_batch(batch: Batch) -> None:
-    if not batch.project or not batch.actor:
-        raise Invalid("project or actor is empty; expected who writes and where", code="bad-batch")
-    for item in batch.facts:
-        _check_draft(item)
-    for move in batch.heads:
-        if not move.name:
-            raise Invalid("a head's name is empty; expected some text", code="bad-head")
-        if move.to is not None:
-            check_id(move.to, "to")
-    for identifier in batch.forget:
-        check_id(identifier, "forget")
-    for task in batch.tasks:
-        if isinstance(task, TaskMove) and task.state not in _MOVE_STATES:
-            raise Invalid(
-                f"a task's next state is {task.state!r}; expected one of {sorted(_MOVE_STATES)}",
-                code="bad-state",
-            )
-
-
-def _check_draft(item: Draft) -> None:
-    check_id(item.id)
-    for parent in item.parents:
-        check_id(parent, "parent")
-    if not item.kind or item.kind in _RESERVED_KINDS:
-        raise Invalid(
-            f"a fact is of kind {item.kind!r}; expected a kind that its room declares",
-            code="reserved-kind",
-            hint="Give the class a KIND; heads and tombstones are the ledger's own records.",
-        )
-
-
-def _check_find(kind: str | None, where: Mapping[str, str] | None, limit: int) -> None:
-    if where and (kind is None or len(where) > 1):
-        raise Invalid(
-            f"where has {len(where)} fields; expected at most one, together with a kind",
-            code="bad-search",
-        )
-    if not 1 <= limit <= 1000:
-        raise Invalid(f"limit is {limit}; expected 1 to 1,000", code="bad-limit")

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from trivet.core.clock import SystemClock
-from trivet.core.errors import Conflict
 from trivet.core.facts import Entry, Head, Link
 from trivet.core.ports import Row, Task, View
 
@@ -79,12 +78,3 @@ class MemoryState:
         place, old = entry.seq - 1, self.entries[entry.seq - 1]
         self._undo.append(lambda: self.entries.__setitem__(place, old))
         self.entries[place] = entry
-
-
-def fenced(key: str) -> Conflict:
-    """Make the answer to whoever writes about a task that somebody else holds."""
-    return Conflict(
-        f"the task {key!r} is held by another owner or epoch",
-        code="fenced",
-        hint="Drop this work; somebody else has taken it over.",
-    )

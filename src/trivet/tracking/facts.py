@@ -6,7 +6,8 @@ import msgspec
 
 from trivet.core.facts import Fact
 
-RunStatus = Literal["running", "succeeded", "failed", "cancelled"]
+RunStatus = Literal["running", "succeeded", "failed", "cancelled", "lost"]
+"""`lost`: its process died and recorded no end."""
 
 
 class CodeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,7 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     """A run began. Its parents are the data commits it was given (and the firing that asked)."""
 
     KIND = "run"
-    INDEXED = ("name",)
+    INDEXED = ("name", "request")
 
     name: str
     parameters: dict[str, Any] = {}
@@ -48,6 +49,10 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     """Identifiers of the data commits it was given."""
     asked_by: str | None = None
     """The trigger firing that asked for it, if any."""
+    request: str | None = None
+    """Names what was asked for: equal in every run that is another attempt at the same."""
+    task: str | None = None
+    """Key of the task behind the run in the journal."""
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):

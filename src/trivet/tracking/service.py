@@ -12,9 +12,10 @@ import msgspec
 
 from trivet.core.clock import SystemClock, as_utc, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Draft, Entry, Scope, draft, read
+from trivet.core.facts import Draft, Entry, Scope, TaskMove, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name, new_id, sha256_hex
 from trivet.core.ports import Points, SeriesKey, Stores
+from trivet.core.tasks import TaskChange
 from trivet.core.trees import read_tree
 from trivet.tracking.code import record_code
 from trivet.tracking.comparison import RunComparison, compare_runs
@@ -22,6 +23,17 @@ from trivet.tracking.environment import read_lock, record_environment
 from trivet.tracking.facts import Note, Output, Run, RunFinished, RunStarted, RunStatus
 
 _MAX_ERROR_CHARACTERS = 16_384
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at what was asked for: how the run is called, and the task behind it."""
+
+    id: str
+    """The run's identifier, chosen by whoever must name the run before it is recorded."""
+    request: str
+    """Equal in every attempt at the same."""
+    task: TaskNew | TaskMove
+    """Added or held in the commit that begins the run."""
 
 
 class TrackingService:
@@ -46,7 +58,7 @@ class TrackingService:
         parameters: Mapping[str, Any] | None = None,
         data: Sequence[str] = (),
         asked_by: str | None = None,
-        id: str | None = None,
+        attempt: Attempt | None = None,
     ) -> Run:
         """Record that a run begins, with its code and environment as they are now.
 
@@ -57,7 +69,7 @@ class TrackingService:
             parameters: JSON-ready values by name.
             data: Identifiers of the data commits it is given: its parents.
             asked_by: The fact that asked for it, a parent too.
-            id: An identifier chosen before, for whoever must name the run before it is recorded.
+            attempt: The task behind the run, when there is one.
 
         Raises:
             Invalid: The name or a parameter cannot be recorded.
@@ -71,11 +83,14 @@ class TrackingService:
             environment=record_environment(self._stores.blobs),
             data=tuple(data),
             asked_by=asked_by,
+            request=attempt.request if attempt else None,
+            task=attempt.task.key if attempt else None,
         )
-        run_id = check_id(id) if id else new_id()
+        run_id = check_id(attempt.id) if attempt else new_id()
         parents = dict.fromkeys((*data, asked_by) if asked_by else data)
         self._began[run_id] = monotonic()
-        self._commit(f"run {name}", draft(started, id=run_id, parents=parents))
+        fact = draft(started, id=run_id, parents=parents)
+        self._commit(f"run {name}", fact, tasks=(attempt.task,) if attempt else ())
         return Run(id=run_id, started=started)
 
     def finish(
@@ -87,19 +102,22 @@ class TrackingService:
         outputs: Iterable[Output] = (),
         error: str | None = None,
         data: Sequence[str] = (),
+        tasks: Sequence[TaskChange] = (),
     ) -> Run:
         """Record how a run ended. A run ends once.
 
         Args:
             run_id: The run.
-            status: `succeeded`, `failed` or `cancelled`.
+            status: `succeeded`, `failed`, `cancelled` or `lost`.
             metrics: Final figures; finite numbers.
             outputs: Named results that are stored already.
             error: What went wrong, for a person; cut at 16,384 characters.
             data: Data commits it read besides those it was given.
+            tasks: Changes of tasks that belong to the end: they are in the same commit.
 
         Raises:
-            Conflict: The run has ended before (code `run-finished`).
+            Conflict: The run has ended before (code `run-finished`), or a task is somebody else's
+                by now (`fenced`).
             Invalid: A metric is not a finite number, or the status is `running`.
             NotFound: There is no such run.
         """
@@ -110,7 +128,7 @@ class TrackingService:
             raise Invalid(
                 "status is 'running'; expected how the run ended",
                 code="bad-status",
-                hint="Pass 'succeeded', 'failed' or 'cancelled'.",
+                hint="Pass 'succeeded', 'failed', 'cancelled' or 'lost'.",
             )
         finished = RunFinished(
             run=run_id,
@@ -122,7 +140,7 @@ class TrackingService:
         )
         ending = draft(finished, id=_finish_id(run_id), parents=dict.fromkeys([run_id, *data]))
         try:
-            self._commit(f"run {run.started.name} {status}", ending)
+            self._commit(f"run {run.started.name} {status}", ending, tasks=tasks)
         except Conflict as error_:
             if error_.code == "other-fact":  # another process ended it in this moment
                 raise _ended(run) from error_
@@ -177,11 +195,14 @@ class TrackingService:
             )
         return self._run(entry)
 
-    def runs(self, name: str | None = None, *, limit: int = 100) -> tuple[Run, ...]:
-        """Return the newest runs of this project, of one name or of all."""
+    def runs(
+        self, name: str | None = None, *, request: str | None = None, limit: int = 100
+    ) -> tuple[Run, ...]:
+        """Return the newest runs of this project: of one name, of one request, or all."""
+        where = {"request": request} if request else {"name": name} if name else None
         page = self._stores.ledger.find(
             RunStarted.KIND,
-            where={"name": name} if name else None,
+            where=where,
             project=self._scope.project,
             limit=limit,
         )
@@ -249,8 +270,8 @@ class TrackingService:
         with self._stores.blobs.open(run.started.environment.lock) as lock:
             return read_lock(lock.read())
 
-    def _commit(self, reason: str, *facts: Draft) -> None:
-        self._stores.ledger.commit(self._scope.batch(reason, facts))
+    def _commit(self, reason: str, *facts: Draft, tasks: Sequence[TaskChange] = ()) -> None:
+        self._stores.ledger.commit(self._scope.batch(reason, facts, tasks=tasks))
 
 
 def _finish_id(run_id: str) -> str:

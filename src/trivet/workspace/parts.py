@@ -17,11 +17,12 @@ from trivet.core.ports import Job, Task
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy, loopback_policy
 from trivet.pipelines.requests import QUEUE
+from trivet.pipelines.tenure import LEASE_S, new_owner
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.workspace import Workspace
 
-_LEASE_S = 30.0
+_GRACE_S = 15.0
 _RETRY_S = 10.0
 _BACKLOG = 1024
 _DONE = frozenset({0, 5})
@@ -105,7 +106,7 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
     told: dict[str, str] = {}
     try:
         while True:
-            if journal.lease("watcher", owner=owner, lease_s=max(_LEASE_S, 3 * tick_s)) is not None:
+            if journal.lease("watcher", owner=owner, lease_s=max(LEASE_S, 3 * tick_s)) is not None:
                 told = _tell_changes(told, look(workspace), tell)
             time.sleep(tick_s)
     finally:
@@ -114,13 +115,14 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
 
 
 def look(workspace: Workspace) -> dict[str, str]:
-    """Look once at monitoring, then at triggers; return what went wrong in each, or nothing.
+    """Look once at monitoring, triggers and runs; return what went wrong in each, or nothing.
 
     Trouble in one does not keep the other from its work, and the next look makes up for it.
     """
     return {
         "monitoring": _trouble_of(workspace.monitoring.look),
         "triggers": _trouble_of(workspace.triggers.look),
+        "runs": _trouble_of(workspace.pipelines.sweep),
     }
 
 
@@ -141,9 +143,9 @@ def _trouble_of(look_once: Callable[[], object]) -> str:
 
 def run_runner(workspace: Workspace, tell: Tell) -> None:
     """Execute asked-for runs, each in a child process, until told to stop."""
-    owner = f"runner-{os.getpid()}"
+    owner = new_owner()
     while True:
-        tasks = workspace.stores.journal.claim(QUEUE, owner=owner, lease_s=_LEASE_S)
+        tasks = workspace.stores.journal.claim(QUEUE, owner=owner, lease_s=LEASE_S)
         for task in tasks:
             tell(f"run {task.key} begins (attempt {task.attempts} of {task.max_attempts})")
             move = execute(workspace, task, owner)
@@ -155,26 +157,27 @@ def run_runner(workspace: Workspace, tell: Tell) -> None:
 def execute(workspace: Workspace, task: Task, owner: str) -> TaskMove:
     """Run one claimed task in a child process, and record how it ended.
 
-    The lease is prolonged meanwhile; when it is lost nothing is recorded, because whoever took
-    the task over answers for it. A run that was told to stop goes back into the queue.
+    The lease is prolonged meanwhile; when it is lost the child is ended and nothing is recorded,
+    because whoever took the task over, or cancelled it, answers for it. A runner that is told to
+    stop gives the task back, and the attempt does not count.
     """
     pid = str(os.getpid())
+    held = ("--task", task.key, "--epoch", str(task.epoch), "--parent", pid)
     job = Job(
-        arguments=(sys.executable, "-m", "trivet", "run", "--task", task.key, "--parent", pid),
-        folder=str(workspace.folder),
+        arguments=(sys.executable, "-m", "trivet", "run", *held), folder=str(workspace.folder)
     )
-    move = TaskMove(key=task.key, owner=owner, epoch=task.epoch, state="ready")
+    move = TaskMove(key=task.key, owner=owner, epoch=task.epoch, state="ready", is_refunded=True)
     try:
-        with _kept(workspace, task):
-            move = _move_after(task, move, job)
+        with _kept(workspace, task) as lost:
+            move = _move_after(task, move, job, lost)
     finally:
         _record(workspace, move)
     return move
 
 
-def _move_after(task: Task, move: TaskMove, job: Job) -> TaskMove:
+def _move_after(task: Task, move: TaskMove, job: Job, lost: threading.Event) -> TaskMove:
     try:
-        outcome = wiring.runner().run(job)
+        outcome = wiring.runner().run(job, stop=lost)
     except TrivetError as error:
         return _ended(task, move, "ready", {"error": error.message})
     state = "done" if outcome.exit_code in _DONE else "failed"
@@ -189,6 +192,7 @@ def _ended(task: Task, move: TaskMove, state: str, result: Mapping[str, object])
     due = datetime.now(UTC) + timedelta(seconds=_RETRY_S * task.attempts)
     return msgspec.structs.replace(
         move,
+        is_refunded=False,
         state="failed" if is_spent else state,
         result=msgspec.json.encode(result),
         due=due if state == "ready" and not is_spent else None,
@@ -205,16 +209,21 @@ def _record(workspace: Workspace, move: TaskMove) -> None:
 
 
 @contextmanager
-def _kept(workspace: Workspace, task: Task) -> Generator[None]:
-    """Prolong a task's lease for the time of a `with` block, unless somebody else holds it."""
-    over = threading.Event()
+def _kept(workspace: Workspace, task: Task) -> Generator[threading.Event]:
+    """Prolong a task's lease for the time of a `with` block; the event says that it was lost.
+
+    The child looks itself, every second; it is given some time to end in order before the event
+    ends it.
+    """
+    over, lost = threading.Event(), threading.Event()
 
     def keep() -> None:
-        held = task
-        while not over.wait(_LEASE_S / 3):
+        while not over.wait(LEASE_S / 3):
             try:
-                held = workspace.stores.journal.extend(held, _LEASE_S)
+                workspace.stores.journal.extend(task, LEASE_S)
             except Conflict:
+                over.wait(_GRACE_S)
+                lost.set()
                 return
             except TrivetError:
                 continue  # the stores are away for a moment; the lease is longer than that
@@ -222,7 +231,7 @@ def _kept(workspace: Workspace, task: Task) -> Generator[None]:
     keeper = threading.Thread(target=keep, name="lease", daemon=True)
     keeper.start()
     try:
-        yield
+        yield lost
     finally:
         over.set()
         keeper.join()

@@ -30,7 +30,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside(
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(Unavailable, match="writing .*failed") as caught:
+        with pytest.raises(Unavailable, match=r"writing .*failed") as caught:
             put_file(path, bytes(5000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -3,12 +3,16 @@
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 
 from trivet.core.errors import Conflict, Invalid, NotFound, TrivetError, Unavailable
+from trivet.core.facts import TaskNew
+from trivet.core.ports import Task
 from trivet.pipelines.authoring import flow
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.requests import RunRequest, new_task
+from trivet.pipelines.tenure import new_owner
 from trivet.tracking.facts import RunFinished
 
 
@@ -126,10 +130,10 @@ def test_the_user_s_error_comes_out_even_when_the_end_cannot_be_recorded(
     project.write(FAILING)
     commit = project.stores.ledger.commit
 
-    def full(batch: Any) -> Any:
+    def full(batch: Any, **options: Any) -> Any:
         if any(fact.kind == RunFinished.KIND for fact in batch.facts):
             raise Unavailable("the disk is full")
-        return commit(batch)
+        return commit(batch, **options)
 
     monkeypatch.setattr(project.stores.ledger, "commit", full)
     with pytest.raises(ZeroDivisionError) as raised:
@@ -196,17 +200,23 @@ def test_a_module_of_another_project_is_not_taken_for_this_one(
         project.run()
 
 
+def claimed(project: Any, new: TaskNew) -> Task:
+    project.stores.ledger.commit(project.scope.batch("ask", tasks=[new]))
+    (task,) = project.stores.journal.claim("runs", owner=new_owner(), lease_s=60)
+    return task
+
+
 def test_a_request_is_run_as_it_was_asked(project: Any) -> None:
     project.write("@flow\ndef main(rate: float):\n    return {'rate': rate}\n")
     asking = project.tracking.start("ask", entry="a:b", folder=project.folder)
     request = RunRequest(flow="pipeline:main", parameters={"rate": 0.5}, asked_by=asking.id)
-    task = new_task(request)
+    task = claimed(project, new_task(request))
     assert task.queue == "runs"
-    run = project.pipelines.execute(task.body, request=task.key)
+    run = project.pipelines.execute(task)
     assert run.finished.metrics == {"rate": 0.5}
     assert run.started.asked_by == asking.id
     with pytest.raises(Invalid, match="no request"):
-        project.pipelines.execute(b"[]", request="x")
+        project.pipelines.execute(msgspec.structs.replace(task, body=b"[]"))
     with pytest.raises(Invalid, match="not JSON-ready"):
         new_task(RunRequest(flow="pipeline:main", parameters={"x": object()}))
 

@@ -112,7 +112,8 @@ def test_what_speaks_arrow_comes_back_as_a_frame(frame: pl.DataFrame) -> None:
             return frame.__arrow_c_stream__(requested_schema)
 
     assert there_and_back(Stream()).equals(frame)
-    assert digest(Stream()) == digest(frame)
+    # A step that is given the stream itself may call more of it than a frame has.
+    assert digest(Stream()) == digest(Stream()) != digest(frame)
 
 
 def test_series_come_back_with_their_names() -> None:

@@ -149,7 +149,7 @@ def test_a_runner_that_is_told_to_stop_ends_its_run_and_gives_the_task_back(
     assert is_gone(pid)
     after = workspace.stores.journal.task("left/lasts")
     assert after is not None
-    assert (after.state, after.attempts) == ("ready", 1)
+    assert (after.state, after.attempts) == ("ready", 0)
     assert workspace.tracking.runs()[0].status == "cancelled"
 
 
@@ -176,11 +176,11 @@ class Broken:
 
 
 def test_trouble_in_monitoring_does_not_keep_triggers_from_looking(workspace: Workspace) -> None:
-    assert parts.look(workspace) == {"monitoring": "", "triggers": ""}
+    assert parts.look(workspace) == {"monitoring": "", "triggers": "", "runs": ""}
     workspace.triggers.when("hourly", "schedule", do="pipeline:train", watch="3600")
     workspace.__dict__["monitoring"] = Broken("the log is away")  # in the place of the cached room
     found = parts.look(workspace)
-    assert found == {"monitoring": "the log is away. Wait.", "triggers": ""}
+    assert found == {"monitoring": "the log is away. Wait.", "triggers": "", "runs": ""}
 
 
 def test_trouble_is_told_once_until_it_changes() -> None:

@@ -39,14 +39,20 @@ class ProcessRunner:
     def __init__(self, grace_s: float = _GRACE_S) -> None:
         self._grace_s = grace_s
 
-    def run(self, job: Job, on_line: Callable[[str], None] | None = None) -> Outcome:
+    def run(
+        self,
+        job: Job,
+        on_line: Callable[[str], None] | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> Outcome:
         began = time.monotonic()
         process = _start(job)
         tail = _Tail(on_line)
         reader = threading.Thread(target=tail.read, args=(process.stdout,), daemon=True)
         try:
             reader.start()  # an interrupt may come with the first line already
-            is_late = not _ended_in_time(process, tail, job.timeout_s)
+            is_late = not _ended_in_time(process, tail, job.timeout_s, stop or threading.Event())
         finally:
             # Also when this thread is interrupted: what a job left behind would outlive it.
             _end_group(process, self._grace_s)
@@ -127,14 +133,17 @@ def _environment(ours: Mapping[str, str], own: Mapping[str, str]) -> dict[str, s
 
 
 def _ended_in_time(
-    process: "subprocess.Popen[bytes]", tail: _Tail, timeout_s: float | None
+    process: "subprocess.Popen[bytes]",
+    tail: _Tail,
+    timeout_s: float | None,
+    stop: threading.Event,
 ) -> bool:
     end = float("inf") if timeout_s is None else time.monotonic() + timeout_s
     pause_s = _FIRST_PAUSE_S
-    while not _has_ended(process) and tail.error is None:
+    while not _has_ended(process) and tail.error is None and not stop.is_set():
         if time.monotonic() >= end:
             return False
-        time.sleep(pause_s)
+        stop.wait(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     return True
 

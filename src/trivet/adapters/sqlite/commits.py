@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from trivet.adapters.sqlite.projections import put_rows
 from trivet.adapters.sqlite.session import Session
-from trivet.adapters.sqlite.transitions import add_task, move_task, take_event
+from trivet.adapters.sqlite.transitions import apply_task, take_event
 from trivet.core.clock import SystemClock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import (
@@ -25,17 +25,13 @@ from trivet.core.facts import (
     HeadMove,
     HeadMoved,
     Receipt,
-    TaskMove,
-    TaskNew,
     chain_hash,
     draft,
     new_salt,
     payload_digest,
 )
-from trivet.core.ids import check_id
+from trivet.core.rules import RESERVED_KINDS, check_batch
 
-RESERVED_KINDS: Final = frozenset({HeadMoved.KIND, Forgotten.KIND})
-_STATES: Final = frozenset({"done", "failed", "ready", "cancelled"})
 _ID_BYTES: Final = 16
 
 
@@ -64,22 +60,8 @@ def prepare(batch: Batch) -> Prepared:
         Invalid: An identifier, kind, name or state is malformed.
         Conflict: Two drafts share an identifier and differ (code `other-fact`).
     """
-    if not batch.project or not batch.actor:
-        raise Invalid("project or actor is empty; expected who writes and where", code="bad-batch")
-    for move in batch.heads:
-        if not move.name:
-            raise Invalid("a head's name is empty; expected some text", code="bad-head")
-        if move.to is not None:
-            check_id(move.to, "to")
-    for identifier in batch.forget:
-        check_id(identifier, "forget")
-    for task in batch.tasks:
-        if isinstance(task, TaskMove) and task.state not in _STATES:
-            raise Invalid(
-                f"a task's next state is {task.state!r}; expected one of {sorted(_STATES)}",
-                code="bad-state",
-            )
-    facts = tuple(_prepare_fact(item) for item in _distinct(batch.facts))
+    check_batch(batch)
+    facts = tuple(_digested(item) for item in _distinct(batch.facts))
     return Prepared(batch, facts, _batch_digest(batch))
 
 
@@ -90,19 +72,6 @@ def _distinct(drafts: tuple[Draft, ...]) -> Iterable[Draft]:
             if item != by_id[item.id]:
                 raise _other_fact(item.id)
     return by_id.values()
-
-
-def _prepare_fact(item: Draft) -> PreparedFact:
-    check_id(item.id)
-    if not item.kind or item.kind in RESERVED_KINDS:
-        raise Invalid(
-            f"a fact is of kind {item.kind!r}; expected a kind that its room declares",
-            code="reserved-kind",
-            hint="Give the class a KIND; heads and tombstones are the ledger's own records.",
-        )
-    for parent in item.parents:
-        check_id(parent, "parent")
-    return _digested(item)
 
 
 def _digested(item: Draft) -> PreparedFact:
@@ -159,10 +128,7 @@ def apply(session: Session, prepared: Prepared) -> Receipt:
     for identifier in batch.forget:
         commit.forget(identifier)
     for task in batch.tasks:
-        if isinstance(task, TaskNew):
-            add_task(session, task, commit.micros)
-        else:
-            move_task(session, task, commit.micros)
+        apply_task(session, task, commit.now)
     for event in batch.inbox:
         take_event(session, event, commit.micros)
     put_rows(session, batch.rows)
@@ -202,7 +168,7 @@ class _Commit:
         now = SystemClock().now()
         number, digest, seq = session.one("last_link") or (0, b"", 0)
         self.micros = to_micros(now)
-        self._now = now
+        self.now = now
         self._session = session
         self._batch = prepared.batch
         self._digest = prepared.digest
@@ -250,7 +216,7 @@ class _Commit:
                 project=self._batch.project,
                 actor=self._batch.actor,
                 reason=self._batch.reason,
-                time=self._now,
+                time=self.now,
                 seq=seq,
                 parents=item.parents,
                 digest=fact.digest,

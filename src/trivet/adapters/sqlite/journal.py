@@ -1,11 +1,16 @@
 """The `Journal` in SQLite. Times are those of this host: leases never cross hosts."""
 
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
 from trivet.adapters.sqlite.readers import Readers
 from trivet.adapters.sqlite.session import Session
-from trivet.adapters.sqlite.transitions import fenced, to_task
+from trivet.adapters.sqlite.transitions import read_task, store_task, to_task
 from trivet.adapters.sqlite.writer import Writer
 from trivet.core.clock import SystemClock, to_micros
 from trivet.core.ports import Task, TaskState
+from trivet.core.tasks import claimed, fenced
 
 
 class SqliteJournal:
@@ -19,40 +24,39 @@ class SqliteJournal:
     def claim(self, queue: str, *, owner: str, lease_s: float, limit: int = 1) -> tuple[Task, ...]:
         # Workers ask often and mostly in vain: look before taking the write lock.
         with self._readers.session() as session:
-            due = session.one("claimable", {"queue": queue, "now": self._now(), "limit": 1})
-        if due is None:
-            return ()
+            if _next_due(session, queue, self._clock.now()) is None:
+                return ()
 
         def take(session: Session) -> tuple[Task, ...]:
-            now = self._now()
-            session.run("bury_exhausted", {"queue": queue, "now": now})
-            numbers = session.all("claimable", {"queue": queue, "now": now, "limit": limit})
-            until = now + int(lease_s * 1e6)
-            rows = [
-                session.one("claim", {"number": number, "owner": owner, "until": until})
-                for (number,) in numbers
-            ]
-            return tuple(to_task(row) for row in rows)
+            now = self._clock.now()
+            session.run("bury_exhausted", {"queue": queue, "now": to_micros(now)})
+            taken: list[Task] = []
+            while len(taken) < limit and (task := _next_due(session, queue, now)) is not None:
+                taken.append(claimed(task, owner, lease_s, now))
+                store_task(session, taken[-1], now)
+            return tuple(taken)
 
         return self._writer.do(take)
 
     def extend(self, task: Task, lease_s: float) -> Task:
         def prolong(session: Session) -> Task:
-            until = self._now() + int(lease_s * 1e6)
-            row = session.one(
-                "extend",
-                {"key": task.key, "owner": task.owner, "epoch": task.epoch, "until": until},
-            )
-            if row is None:
+            now = self._clock.now()
+            held = read_task(session, task.key)
+            if held is None or (held.owner, held.epoch, held.state) != (
+                task.owner,
+                task.epoch,
+                "running",
+            ):
                 raise fenced(task.key)
-            return to_task(row)
+            extended = replace(held, leased_until=now + timedelta(seconds=lease_s))
+            store_task(session, extended, now)
+            return extended
 
-        return self._writer.do(prolong)
+        return self._writer.do(prolong, synced=False)
 
     def task(self, key: str) -> Task | None:
         with self._readers.session() as session:
-            row = session.one("task", (key,))
-        return None if row is None else to_task(row)
+            return read_task(session, key)
 
     def tasks(
         self, queue: str | None = None, *, state: TaskState | None = None, limit: int = 100
@@ -67,7 +71,7 @@ class SqliteJournal:
 
     def lease(self, name: str, *, owner: str, lease_s: float) -> int | None:
         def take(session: Session) -> int | None:
-            now = self._now()
+            now = to_micros(self._clock.now())
             holder, epoch, until = session.one("lease", (name,)) or ("", 0, now)
             if until > now and holder != owner:
                 return None
@@ -75,7 +79,9 @@ class SqliteJournal:
             session.run("set_lease", (name, owner, epoch, now + int(lease_s * 1e6)))
             return epoch
 
-        return self._writer.do(take)
+        return self._writer.do(take, synced=False)
 
-    def _now(self) -> int:
-        return to_micros(self._clock.now())
+
+def _next_due(session: Session, queue: str, now: datetime) -> Task | None:
+    row = session.one("claimable", {"queue": queue, "now": to_micros(now)})
+    return None if row is None else to_task(row)

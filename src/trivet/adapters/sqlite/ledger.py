@@ -11,10 +11,10 @@ from trivet.adapters.sqlite.session import Session, numbers
 from trivet.adapters.sqlite.verify import verify
 from trivet.adapters.sqlite.writer import Writer
 from trivet.core.clock import from_micros
-from trivet.core.errors import Invalid
 from trivet.core.facts import Batch, Entry, Head, Link, Receipt
 from trivet.core.ids import check_id
 from trivet.core.ports import Damage, Page
+from trivet.core.rules import check_search
 
 _NEWEST = 2**63 - 1
 
@@ -26,9 +26,9 @@ class SqliteLedger:
         self._writer = writer
         self._readers = readers
 
-    def commit(self, batch: Batch) -> Receipt:
+    def commit(self, batch: Batch, *, synced: bool = True) -> Receipt:
         prepared = prepare(batch)
-        return self._writer.do(lambda session: apply(session, prepared))
+        return self._writer.do(lambda session: apply(session, prepared), synced=synced)
 
     def get(self, id: str) -> Entry | None:
         identifier = bytes.fromhex(check_id(id))
@@ -47,13 +47,7 @@ class SqliteLedger:
         limit: int = 100,
         newest_first: bool = True,
     ) -> Page:
-        if where and (kind is None or len(where) > 1):
-            raise Invalid(
-                f"where has {len(where)} fields; expected at most one, together with a kind",
-                code="bad-search",
-            )
-        if not 1 <= limit <= 1000:
-            raise Invalid(f"limit is {limit}; expected 1 to 1,000", code="bad-limit")
+        check_search(kind, where, limit)
         if after is None:
             after = _NEWEST if newest_first else 0
         way = "falling" if newest_first else "rising"

@@ -1,80 +1,16 @@
 """The rows of declared views: one real table per view, made of names that were checked."""
 
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from trivet.adapters.sqlite.session import Session
-from trivet.core.errors import Invalid, NotFound
+from trivet.core.errors import NotFound
 from trivet.core.facts import ViewPut
-from trivet.core.ids import check_name
 from trivet.core.ports import Row, View
-
-_COLUMN = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    "text": (str,),
-    "integer": (int,),
-    "real": (float, int),
-    "blob": (bytes,),
-}
-
-
-def check_view(view: View) -> None:
-    """Check a declaration: every name in it becomes part of a statement.
-
-    Raises:
-        Invalid: A name or type is malformed, the key is empty, or a column is not declared.
-    """
-    check_name(view.name, "view")
-    for name, kind in view.columns.items():
-        if not _COLUMN.fullmatch(name) or kind not in _TYPES:
-            raise Invalid(
-                f"column {name!r} of view {view.name!r} is of type {kind!r}; expected a name of "
-                f"a-z, 0-9 and '_' and one of {sorted(_TYPES)}",
-                code="bad-view",
-            )
-    if not view.key:
-        raise Invalid(f"view {view.name!r} has no key; expected a column", code="bad-view")
-    for columns in (view.key, *view.indexes):
-        check_columns(view, columns)
-
-
-def check_columns(view: View, names: Iterable[str]) -> None:
-    """Check that columns are declared.
-
-    Raises:
-        Invalid: One is not.
-    """
-    for name in names:
-        if name not in view.columns:
-            raise Invalid(
-                f"view {view.name!r} has no column {name!r}; expected one of {list(view.columns)}",
-                code="bad-column",
-            )
-
-
-def clean(view: View, column: str, value: Any) -> Any:
-    """Return the value as the column stores it: reals as float, NaN as None.
-
-    Raises:
-        Invalid: The value is of another type, too large, or missing from the key.
-    """
-    kind = view.columns[column]
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        if column not in view.key:
-            return None
-    elif isinstance(value, _TYPES[kind]) and (
-        not isinstance(value, int) or -(2**63) <= value < 2**63
-    ):
-        return float(value) if kind == "real" else int(value) if kind == "integer" else value
-    raise Invalid(
-        f"column {column!r} of view {view.name!r} is a {type(value).__name__}; expected {kind}",
-        code="bad-row",
-    )
+from trivet.core.rules import check_after, check_columns, clean
 
 
 def declared(session: Session, name: str) -> View:
@@ -139,7 +75,7 @@ def select(  # the search's own words
     name: str,
     where: Mapping[str, Any],
     order: str | None,
-    after: Sequence[Any] | None,
+    after: tuple[Any, ...] | None,
     limit: int,
 ) -> tuple[Row, ...]:
     """Return rows of a view, as `Views.find` says."""
@@ -195,11 +131,11 @@ def _equalities(view: View, where: Mapping[str, Any]) -> tuple[list[str], list[A
     return conditions, values
 
 
-def _behind(view: View, column: str, *, falls: bool, after: Sequence[Any]) -> tuple[str, list[Any]]:
+def _behind(
+    view: View, column: str, *, falls: bool, after: tuple[Any, ...]
+) -> tuple[str, list[Any]]:
     """Say in SQL what stands behind the last row seen; NULL counts as smaller than all else."""
-    expected = len(view.key) + bool(column)
-    if len(after) != expected:
-        raise Invalid(f"after has {len(after)} values; expected {expected}", code="bad-after")
+    check_after(view, column, after)
     last = after[-len(view.key) :]
     key = [clean(view, name, last[place]) for place, name in enumerate(view.key)]
     further = f"({_listed(view.key)}) > ({', '.join('?' * len(key))})"

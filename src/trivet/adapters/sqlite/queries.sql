@@ -133,28 +133,28 @@ DELETE FROM heads WHERE project = ? AND name = ?;
 
 -- ---------------------------------------------------------------- journal
 
--- name: add_task
-INSERT INTO tasks (key, queue, body, state, attempts, max_attempts, epoch, ready_at, due)
-VALUES (:key, :queue, :body, 'ready', 0, :max_attempts, 0, :ready_at, :due)
-ON CONFLICT (key) DO NOTHING;
+-- name: store_task
+INSERT INTO tasks (key, queue, body, state, attempts, max_attempts, epoch, ready_at, owner, due,
+leased_until, result, limit_name, limit_at_once)
+VALUES (:key, :queue, :body, :state, :attempts, :max_attempts, :epoch, :ready_at, :owner, :due,
+:leased_until, :result, :limit_name, :limit_at_once)
+ON CONFLICT (key) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
+epoch = excluded.epoch, ready_at = excluded.ready_at, owner = excluded.owner, due = excluded.due,
+leased_until = excluded.leased_until, result = excluded.result;
 
 -- name: task
-SELECT key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result
-FROM tasks WHERE key = ?;
+SELECT key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result,
+limit_name, limit_at_once FROM tasks WHERE key = ?;
 
 -- name: tasks
-SELECT key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result
-FROM tasks WHERE (:state IS NULL OR state = :state)
+SELECT key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result,
+limit_name, limit_at_once FROM tasks WHERE (:state IS NULL OR state = :state)
 ORDER BY number DESC LIMIT :limit;
 
 -- name: tasks_of_queue
-SELECT key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result
-FROM tasks WHERE queue = :queue AND (:state IS NULL OR state = :state)
+SELECT key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result,
+limit_name, limit_at_once FROM tasks WHERE queue = :queue AND (:state IS NULL OR state = :state)
 ORDER BY number DESC LIMIT :limit;
-
--- name: move_task
-UPDATE tasks SET state = :state, owner = :owner, due = :due, ready_at = :ready_at,
-leased_until = NULL, result = :result WHERE key = :key;
 
 -- name: bury_exhausted
 UPDATE tasks SET state = 'failed', leased_until = NULL
@@ -162,19 +162,13 @@ WHERE queue = :queue AND state IN ('ready', 'running') AND ready_at <= :now
 AND attempts >= max_attempts;
 
 -- name: claimable
-SELECT number FROM tasks
+SELECT key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result,
+limit_name, limit_at_once FROM tasks
 WHERE queue = :queue AND state IN ('ready', 'running') AND ready_at <= :now
-ORDER BY ready_at, number LIMIT :limit;
-
--- name: claim
-UPDATE tasks SET state = 'running', attempts = attempts + 1, epoch = epoch + 1, owner = :owner,
-ready_at = :until, leased_until = :until WHERE number = :number
-RETURNING key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result;
-
--- name: extend
-UPDATE tasks SET ready_at = :until, leased_until = :until
-WHERE key = :key AND owner = :owner AND epoch = :epoch AND state = 'running'
-RETURNING key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased_until, result;
+AND (limit_name IS NULL OR limit_at_once > (
+    SELECT count(*) FROM tasks AS held WHERE held.limit_name = tasks.limit_name
+    AND held.state = 'running' AND held.ready_at > :now))
+ORDER BY ready_at, number LIMIT 1;
 
 -- name: add_event
 INSERT INTO inbox (source, key, time) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1;

@@ -81,10 +81,14 @@ CREATE TABLE tasks (
     owner TEXT,
     due INTEGER,
     leased_until INTEGER,
-    result BLOB
+    result BLOB,
+    limit_name TEXT,
+    limit_at_once INTEGER
 ) STRICT;
 CREATE INDEX tasks_open ON tasks (queue, ready_at, number) WHERE state IN ('ready', 'running');
 CREATE INDEX tasks_by_state ON tasks (queue, state, number);
+CREATE INDEX tasks_limited ON tasks (limit_name, ready_at)
+WHERE limit_name IS NOT NULL AND state = 'running';
 
 CREATE TABLE inbox (
     source TEXT NOT NULL,

@@ -5,14 +5,16 @@ from typing import Any
 
 from trivet.adapters.sqlite.session import Session
 from trivet.core.clock import from_micros, to_micros
-from trivet.core.errors import Conflict, NotFound
-from trivet.core.facts import Inbox, TaskMove, TaskNew
+from trivet.core.errors import Conflict
+from trivet.core.facts import Inbox, Limit
 from trivet.core.ports import Task
+from trivet.core.tasks import TaskChange, change_task, ready_at
 
 
 def to_task(row: Any) -> Task:
     """Make a task of a row whose columns stand in the order of `Task`'s query."""
-    key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased, result = row
+    key, queue, body, state, attempts, max_attempts, epoch, owner, due, leased, result = row[:11]
+    limit_name, limit_at_once = row[11:]
     return Task(
         key=key,
         queue=queue,
@@ -25,65 +27,48 @@ def to_task(row: Any) -> Task:
         due=None if due is None else from_micros(due),
         leased_until=None if leased is None else from_micros(leased),
         result=result,
+        limit=None if limit_name is None else Limit(limit_name, limit_at_once),
     )
 
 
-def fenced(key: str) -> Conflict:
-    """Make the answer to whoever writes about a task that somebody else holds."""
-    return Conflict(
-        f"the task {key!r} is held by another owner or epoch",
-        code="fenced",
-        hint="Drop this work; somebody else has taken it over.",
-    )
+def read_task(session: Session, key: str) -> Task | None:
+    """Return the task with this key, or None."""
+    row = session.one("task", (key,))
+    return None if row is None else to_task(row)
 
 
-def add_task(session: Session, new: TaskNew, now: int) -> None:
-    """Add a task, unless its key exists."""
-    due = _micros(new.due)
-    session.run(
-        "add_task",
-        {
-            "key": new.key,
-            "queue": new.queue,
-            "body": new.body,
-            "max_attempts": new.max_attempts,
-            "ready_at": now if due is None else due,
-            "due": due,
-        },
-    )
-
-
-def move_task(session: Session, move: TaskMove, now: int) -> None:
-    """Lead a claimed task into its next state.
-
-    The same move again changes nothing. A task that waits may be cancelled by whoever names its
-    epoch.
+def apply_task(session: Session, change: TaskChange, now: datetime) -> None:
+    """Add a task, unless its key exists, or lead one into its next state.
 
     Raises:
         NotFound: There is no such task.
         Conflict: It is held by another owner or epoch (code `fenced`).
     """
-    row = session.one("task", (move.key,))
-    if row is None:
-        raise NotFound(f"no task has the key {move.key!r}", code="no-task")
-    task = to_task(row)
-    held = (task.owner, task.epoch, task.state)
-    if held == (move.owner, move.epoch, move.state) and task.result == move.result:
-        return
-    waiting = task.state == "ready" and move.state == "cancelled" and task.epoch == move.epoch
-    if not waiting and held != (move.owner, move.epoch, "running"):
-        raise fenced(move.key)
-    is_ready = move.state == "ready"
-    due = _micros(move.due if is_ready else task.due)
+    before = read_task(session, change.key)
+    after = change_task(before, change, now)
+    if after is not before:
+        store_task(session, after, now)
+
+
+def store_task(session: Session, task: Task, now: datetime) -> None:
+    """Write a task as it is now."""
     session.run(
-        "move_task",
+        "store_task",
         {
-            "key": move.key,
-            "state": move.state,
-            "owner": None if is_ready else move.owner,
-            "due": due,
-            "ready_at": now if due is None else due,
-            "result": move.result,
+            "key": task.key,
+            "queue": task.queue,
+            "body": task.body,
+            "state": task.state,
+            "attempts": task.attempts,
+            "max_attempts": task.max_attempts,
+            "epoch": task.epoch,
+            "ready_at": to_micros(ready_at(task, now)),
+            "owner": task.owner,
+            "due": _micros(task.due),
+            "leased_until": _micros(task.leased_until),
+            "result": task.result,
+            "limit_name": task.limit.name if task.limit else None,
+            "limit_at_once": task.limit.at_once if task.limit else None,
         },
     )
 

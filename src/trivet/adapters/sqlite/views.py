@@ -8,6 +8,7 @@ from trivet.adapters.sqlite.readers import Readers
 from trivet.adapters.sqlite.writer import Writer
 from trivet.core.facts import ViewPut
 from trivet.core.ports import Row, View
+from trivet.core.rules import check_view
 
 
 class SqliteViews:
@@ -18,7 +19,7 @@ class SqliteViews:
         self._readers = readers
 
     def declare(self, view: View) -> None:
-        projections.check_view(view)
+        check_view(view)
         self._writer.do(lambda session: projections.declare(session, view))
 
     def put(self, view: str, rows: Iterable[Row]) -> None:

@@ -3,6 +3,10 @@
 Jobs that wait while a transaction is being synced are gathered into the next one and answered
 together (group commit). A group runs without savepoints; when one of its jobs fails, the group is
 taken back and run again with a savepoint around each, so that the failure stays alone.
+
+A group of which nobody waits for the disk is committed without a sync; a sync of all such groups
+follows a moment later. The write-ahead log is one file written from front to back, so whatever
+syncs it makes every commit before durable, too.
 """
 
 import contextlib
@@ -13,7 +17,8 @@ from concurrent.futures import Future
 from copy import copy
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeVar
+from time import monotonic
+from typing import Any, Final, NamedTuple, TypeVar
 
 import apsw
 
@@ -25,17 +30,25 @@ from trivet.adapters.sqlite.connection import (
     is_full,
     meaning_of,
     open_connection,
+    pragma,
 )
 from trivet.adapters.sqlite.session import Session
 from trivet.core.errors import Corrupt, TrivetError, Unavailable
 
 CHECKPOINT_PAGES: Final = 8_000
+SYNC_AFTER_S: Final = 0.1
+"""How long commits that nobody waits for may stay unsynced: half of what the port promises."""
 _GROUP_JOBS: Final = 256
 _RETRY_S: Final = 0.2
 
 T = TypeVar("T")
 Job = Callable[[Session], Any]
-_Waiting = tuple[Job, "Future[Any]"]
+
+
+class _Waiting(NamedTuple):
+    job: Job
+    answer: "Future[Any]"
+    synced: bool
 
 
 class Writer:
@@ -55,12 +68,16 @@ class Writer:
         self._closed = False
         self._tail_checked = False
         self._truncation_due = False
+        self._sync_due: float | None = None
+        self._syncs = True
         self._submitting = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="trivet-ledger", daemon=True)
         self._thread.start()
 
-    def do(self, job: Callable[[Session], T]) -> T:
+    def do(self, job: Callable[[Session], T], *, synced: bool = True) -> T:
         """Run a job in a write transaction; return its answer once that is durable.
+
+        Without `synced` it returns once the operating system has the bytes.
 
         The job may run more than once, and only its last run counts.
 
@@ -80,7 +97,7 @@ class Writer:
                 raise Unavailable(
                     "this ledger was closed", code="closed", hint="Open the workspace again."
                 )
-            self._queue.put((job, answer))
+            self._queue.put(_Waiting(job, answer, synced))
         return answer.result()
 
     def close(self) -> None:
@@ -99,14 +116,18 @@ class Writer:
         while (group := self._gather()) is not None:
             if group:
                 self._write(group)
+            if self._sync_due is not None and monotonic() >= self._sync_due:
+                self._sync()
             self._tend()
+        if self._sync_due is not None:
+            self._sync()
         with contextlib.suppress(apsw.Error):
             self._session.connection.close()
 
     def _gather(self) -> list[_Waiting] | None:
         """Wait for jobs; an empty list is an occasion to tend, None the end."""
         try:
-            first = self._queue.get(timeout=_RETRY_S if self._truncation_due else None)
+            first = self._queue.get(timeout=self._patience_s())
         except Empty:
             return []
         if first is None:
@@ -123,6 +144,11 @@ class Writer:
             group.append(waiting)
         return group
 
+    def _patience_s(self) -> float | None:
+        if self._sync_due is not None:
+            return max(0.0, self._sync_due - monotonic())
+        return _RETRY_S if self._truncation_due else None
+
     def _write(self, group: list[_Waiting]) -> None:
         """Run a group in one transaction and answer all its jobs."""
         if self._stopped is not None:
@@ -132,7 +158,7 @@ class Writer:
                 outcomes = self._transact(group)
             except Exception as error:  # noqa: BLE001  # a worker's loop: every caller gets its answer
                 outcomes = [self._give_up(error)] * len(group)
-        for (_, answer), outcome in zip(group, outcomes, strict=True):
+        for (_, answer, _), outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 # Each caller raises an object of its own: raising writes into it.
                 answer.set_exception(copy(outcome) if isinstance(outcome, TrivetError) else outcome)
@@ -141,11 +167,13 @@ class Writer:
 
     def _transact(self, group: list[_Waiting]) -> list[Any]:
         connection = self._session.connection
+        synced = any(waiting.synced for waiting in group)
+        self._set_syncs(synced)
         self._session.execute("BEGIN IMMEDIATE")
         self._check_tail()
         before = connection.total_changes()
         try:
-            outcomes: list[Any] = [job(self._session) for job, _ in group]
+            outcomes: list[Any] = [waiting.job(self._session) for waiting in group]
         except Exception as error:
             if self._is_everybodys(error):
                 raise
@@ -154,18 +182,43 @@ class Writer:
                 return [error]
             self._session.execute("BEGIN IMMEDIATE")
             before = connection.total_changes()
-            outcomes = [self._run_alone(job) for job, _ in group]
+            outcomes = [self._run_alone(waiting.job) for waiting in group]
         if connection.total_changes() == before:
             self._take_back("ROLLBACK")
             return outcomes
-        anchor = self._next_anchor()
+        self._commit(synced=synced)
+        return outcomes
+
+    def _commit(self, *, synced: bool) -> None:
+        # Only what is durable may be anchored: an anchor says that the rest has been lost.
+        anchor = self._next_anchor() if synced else None
         self._session.execute("COMMIT")
         self._truncation_due |= self._session.forgot
         self._session.forgot = False
+        if anchor is None:
+            self._sync_due = self._sync_due or monotonic() + SYNC_AFTER_S
+            return
+        self._sync_due = None
         # An anchor that cannot be written only leaves a later check with less to compare.
         with contextlib.suppress(OSError):
             self._anchors.write(anchor)
-        return outcomes
+
+    def _set_syncs(self, wanted: bool) -> None:  # noqa: FBT001  # the pragma's value
+        if wanted != self._syncs:
+            pragma(self._session.connection, "synchronous", "full" if wanted else "normal")
+            self._syncs = wanted
+
+    def _sync(self) -> None:
+        """Make durable what was committed without a sync, by a commit that is synced."""
+        self._sync_due = None
+        if self._stopped is not None:
+            return
+        try:
+            self._set_syncs(wanted=True)
+            self._session.execute("BEGIN IMMEDIATE")
+            self._commit(synced=True)
+        except Exception as error:  # noqa: BLE001  # nobody waits; the next caller is told
+            self._give_up(error)
 
     def _run_alone(self, job: Job) -> Any:
         self._session.execute("SAVEPOINT job")

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import TaskMove, TaskNew
+from trivet.core.facts import Claim, Limit, TaskMove, TaskNew, TaskOverride
 from trivet.core.ports import Task
 from trivet.testing.contracts.trio import SCOPE, Note, OnTrio, OpenStores, Trio, note
 from trivet.testing.processes import PROCESSES, run_together
@@ -38,6 +38,11 @@ def move(stores: Trio, task: Task, state: str, **changes: Any) -> None:
     fields |= {"state": state} | changes
     step = TaskMove(**fields)
     stores.ledger.commit(SCOPE.batch("step", [note(task.key)], tasks=[step]))
+
+
+def override(stores: Trio, key: str, state: Literal["cancelled", "ready"]) -> None:
+    """Decide about a task, whoever holds it."""
+    stores.ledger.commit(SCOPE.batch("decided", tasks=[TaskOverride(key=key, state=state)]))
 
 
 def drain(open_stores: OpenStores, folder: Path, owner: str, lease_s: float) -> list[str]:
@@ -202,6 +207,97 @@ class JournalContract(OnTrio):
         assert stores.journal.claim(QUEUE, owner="bob", lease_s=LONG_S) == ()
         move(stores, extended, "done")
         _fenced(lambda: stores.journal.extend(extended, LONG_S))
+
+    def test_a_task_may_be_begun_by_whoever_adds_it(self, stores: Trio) -> None:
+        add(stores, "a", claim=Claim("ann", LONG_S))
+        task = stores.journal.task("a")
+        assert task is not None
+        assert (task.state, task.owner, task.epoch, task.attempts) == ("running", "ann", 1, 1)
+        assert stores.journal.claim(QUEUE, owner="bob", lease_s=LONG_S) == ()
+        add(stores, "a", claim=Claim("eve", LONG_S))
+        assert stores.journal.task("a") == task
+        move(stores, task, "done")
+
+    def test_a_batch_may_ask_that_its_writer_still_holds_the_task(self, stores: Trio) -> None:
+        add(stores, "a")
+        slow = claim(stores, "slow", OVER_S)
+        before = stores.journal.task("a")
+        move(stores, slow, "running")
+        assert stores.journal.task("a") == before
+        assert len(stores.ledger.since(0)) == 1
+        quick = claim(stores, "quick")
+        _fenced(lambda: move(stores, slow, "running"))
+        assert len(stores.ledger.since(0)) == 1
+        move(stores, quick, "done")
+        _fenced(lambda: move(stores, quick, "running"))
+
+    def test_an_attempt_that_is_refunded_does_not_count(self, stores: Trio) -> None:
+        add(stores, "a", max_attempts=1)
+        move(stores, claim(stores), "ready", is_refunded=True)
+        again = claim(stores)
+        assert (again.attempts, again.epoch) == (1, 2)
+        move(stores, again, "ready")
+        assert stores.journal.claim(QUEUE, owner="ann", lease_s=LONG_S) == ()
+
+    # ------------------------------------------------------------ overrides
+
+    @pytest.mark.parametrize("is_running", [True, False])
+    def test_a_cancelled_task_fences_its_holder_and_is_not_claimed(
+        self, stores: Trio, *, is_running: bool
+    ) -> None:
+        add(stores, "a")
+        holder = claim(stores) if is_running else stores.journal.task("a")
+        assert holder is not None
+        override(stores, "a", "cancelled")
+        task = stores.journal.task("a")
+        assert task is not None
+        assert (task.state, task.owner, task.leased_until) == ("cancelled", None, None)
+        _fenced(lambda: move(stores, holder, "done", owner=holder.owner or "ann"))
+        _fenced(lambda: stores.journal.extend(holder, LONG_S))
+        assert stores.journal.claim(QUEUE, owner="bob", lease_s=LONG_S) == ()
+        override(stores, "a", "cancelled")
+        assert stores.journal.task("a") == task
+
+    def test_a_dead_letter_can_be_sent_again_with_all_its_attempts(self, stores: Trio) -> None:
+        add(stores, "a", max_attempts=1)
+        move(stores, claim(stores), "failed", result=b"why")
+        override(stores, "a", "ready")
+        again = claim(stores)
+        assert (again.attempts, again.epoch, again.result) == (1, 3, None)
+        override(stores, "a", "ready")
+        assert stores.journal.task("a") == again
+        move(stores, again, "done")
+        override(stores, "a", "ready")
+        override(stores, "a", "cancelled")
+        done = stores.journal.task("a")
+        assert done is not None
+        assert done.state == "done"
+
+    def test_an_unknown_task_cannot_be_overridden(self, stores: Trio) -> None:
+        with pytest.raises(NotFound):
+            override(stores, "ghost", "cancelled")
+
+    # --------------------------------------------------------------- limits
+
+    def test_no_more_tasks_of_a_name_run_than_its_limit_allows(self, stores: Trio) -> None:
+        add(stores, "a", "b", "c", limit=Limit("warehouse", 2))
+        add(stores, "elsewhere", queue="other", limit=Limit("warehouse", 2))
+        add(stores, "free")
+        claimed = stores.journal.claim(QUEUE, owner="ann", lease_s=LONG_S, limit=9)
+        assert [task.key for task in claimed] == ["a", "b", "free"]
+        assert claimed[0].limit == Limit("warehouse", 2)
+        assert stores.journal.claim("other", owner="bob", lease_s=LONG_S) == ()
+        move(stores, claimed[0], "done")
+        assert [t.key for t in stores.journal.claim("other", owner="bob", lease_s=OVER_S)] == [
+            "elsewhere"
+        ]
+        # A holder whose lease is over counts no more.
+        assert claim(stores).key == "c"
+
+    def test_a_limit_that_lets_nothing_run_is_refused(self, stores: Trio) -> None:
+        with pytest.raises(Invalid):
+            add(stores, "a", limit=Limit("warehouse", 0))
+        assert stores.journal.task("a") is None
 
     def test_tasks_are_listed_newest_first(self, stores: Trio) -> None:
         add(stores, "a", "b", "c")

@@ -1,0 +1,1 @@
+"""A suite of edits: small projects, one change to each, and whether a step must run again."""

@@ -1,0 +1,398 @@
+"""The walk over everything that a function can reach: the work behind a fingerprint."""
+
+import ast
+import builtins
+import hashlib
+import sys
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from trivet.core.anatomy import (
+    AMBIENT,
+    DESCRIPTORS,
+    EXACT,
+    FURNITURE,
+    SPOKEN,
+    callables_held,
+    cells_of,
+    describe_items,
+    inside,
+    is_code,
+    is_data,
+    state_of,
+    subclasses_of,
+    type_name,
+)
+from trivet.core.ids import sha256_hex
+from trivet.core.limits import (
+    READS_ANNOTATIONS,
+    SUSPICIOUS,
+    UNREADABLE,
+    WATCHED,
+    Limit,
+    look,
+    patches_of,
+)
+from trivet.core.modules import (
+    Origin,
+    distribution_of,
+    file_of,
+    label_of_module,
+    meant_by_import,
+    origin_of_file,
+    origin_of_module,
+    real_path,
+)
+from trivet.core.reach import Reach, bytecode, reach_of
+from trivet.core.syntax import Source, read_statement, source_of
+
+Digester = Callable[[object], str | None]
+"""Asked for the content digest of a value of an installed library's type; None: not known."""
+
+_DEEPEST = 100
+
+
+class Walk:
+    """One walk over everything reachable.
+
+    A value is described by a token. Code and constants are *parts*: their token is their name,
+    and their own digest is computed when their turn comes, so that no chain of calls is too deep
+    and no circle is endless.
+
+    Args:
+        home: A folder that counts as the user's although it was installed; may be empty.
+        digester: Lets frames and arrays that are reached as constants count by their content.
+    """
+
+    def __init__(self, home: str, digester: Digester | None) -> None:
+        self.parts: dict[str, str] = {}
+        self.limits: set[Limit] = set()
+        self._home = home
+        self._digester = digester
+        self._tokens: dict[int, str] = {}
+        self._kept: list[object] = []  # what was seen stays alive, or its id() could be reused
+        self._waiting: deque[tuple[str, Callable[[], Iterable[str]]]] = deque()
+        self._depth = 0
+        self._here = "root"  # the part that is being described
+        self._annotations: dict[str, str] = {}
+        self._reads_annotations = False
+        self._entered: set[str] = set()  # modules whose statements were looked at
+
+    def finish(self) -> None:
+        """Compute the digests of all parts, also of those found on the way."""
+        while self._waiting:
+            self._here, describe = self._waiting.popleft()
+            self.parts[self._here] = short(*describe())
+        if self._reads_annotations:
+            noted = (f"{label}:{text}" for label, text in sorted(self._annotations.items()))
+            self.parts["annotations"] = short(*noted)
+
+    def token(self, value: object) -> str:
+        """Describe a value in one text: equal texts, equal behaviour."""
+        if type(value) in EXACT:
+            return f"{type(value).__name__}:{value!r}"
+        known = self._tokens.get(id(value))
+        if known is not None:
+            return known
+        if self._depth >= _DEEPEST:
+            self._limit(f"holds a {type_name(value)} too deep inside for its content to count")
+            return f"deep:{type_name(value)}"
+        self._depth += 1
+        try:
+            return self._code_token(value) or self._data_token(value)
+        finally:
+            self._depth -= 1
+
+    def dependency(self, item: object) -> str:
+        """Describe what a user named as a dependency: a file counts by its content."""
+        if not isinstance(item, Path):
+            return self.token(item)
+        if item.is_dir():
+            inner = sorted(one for one in item.rglob("*") if one.is_file())
+            return str([(one.relative_to(item).as_posix(), _digest_file(one)) for one in inner])
+        return _digest_file(item) if item.is_file() else self.token(item)
+
+    # -------------------------------------------------------------------- data
+
+    def _data_token(self, value: object) -> str:
+        # A container that holds itself is named by its type from the second time on.
+        self._know(value, f"again:{type_name(value)}")
+        try:
+            return describe_items(value, self.token) or self._instance(value)
+        finally:
+            del self._tokens[id(value)]
+
+    def _instance(self, value: object) -> str:
+        kind = type(value)
+        top = kind.__module__.partition(".")[0]
+        if top in SPOKEN or isinstance(value, types.GenericAlias | types.UnionType):
+            return f"{type_name(value)}:{value!r}"
+        if top in AMBIENT:
+            return f"instance:{type_name(value)}"
+        content = self._content(value)
+        if content is not None:
+            return content
+        state = state_of(value)
+        if state is None:
+            said = "" if self._origin(kind.__module__) == "project" else repr(value)
+            self._limit(f"holds a {type_name(value)}, told apart by nothing but its type")
+            return f"instance:{self.token(kind)}:{'' if ' at 0x' in said else said}"
+        return f"instance:{self.token(kind)}:{self.token(state)}"
+
+    def _content(self, value: object) -> str | None:
+        """Describe a value that somebody knows by its content, with its class if that is code."""
+        digest = self._digester(value) if self._digester else None
+        if digest is None:
+            return None
+        is_own = self._origin(type(value).__module__) == "project"
+        return f"content:{self.token(type(value)) if is_own else type_name(value)}:{digest}"
+
+    # -------------------------------------------------------------------- code
+
+    def _code_token(self, value: object) -> str | None:
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, types.ModuleType):
+            return self._module(value.__name__)
+        if isinstance(value, types.BuiltinFunctionType):
+            self._touch(str(value.__module__ or "builtins"))
+            return f"builtin:{value.__module__}.{value.__qualname__}"
+        inner = inside(value)
+        if inner is None:
+            return None
+        return f"{type(value).__name__}:{[self.token(item) for item in inner]}"
+
+    def _function(self, function: types.FunctionType) -> str:
+        if self._origin_of_code(function) == "project":
+            label = f"{label_of_module(function.__module__)}.{function.__qualname__}"
+            return self._part(function, label, lambda: self._function_parts(function))
+        self._know(function, f"again:{function.__qualname__}")
+        wrapped = cast("object", getattr(function, "__wrapped__", None))
+        if not callable(wrapped):
+            self._touch(str(function.__globals__.get("__name__", "")))
+            held = [self.token(item) for item in callables_held(function)]
+            return f"function:{function.__module__}.{function.__qualname__}{held or ''}"
+        # A library's decorator around the user's function, with what it was given.
+        given = filter(is_data, cells_of(function))
+        held = [self.token(item) for item in (wrapped, *given, *callables_held(function))]
+        declared = cast("Iterable[object]", getattr(function, "__depends__", ()))
+        return f"wrapper:{held}{[self.dependency(item) for item in declared]}"
+
+    def _function_parts(self, function: types.FunctionType) -> Iterator[str]:
+        code, names = function.__code__, function.__globals__
+        source = source_of(code.co_filename)
+        yield (source.function(code) if source else None) or bytecode(code)
+        yield self.token(function.__defaults__)
+        yield self.token(function.__kwdefaults__)
+        yield from (self.token(item) for item in cells_of(function))
+        yield from self._follow(reach_of(code), names)
+        noted = source.annotations(code) if source else ""
+        if noted:
+            self._annotations[self._here] = noted
+        nodes = source.nodes(code) if source else []
+        yield from self._look(nodes, reach_of(code), names, function.__module__)
+        if source:
+            self._enter(source, function.__module__, names)
+
+    def _class(self, kind: type) -> str:
+        if self._origin(kind.__module__) == "project":
+            label = f"{label_of_module(kind.__module__)}.{kind.__qualname__}"
+            return self._part(kind, label, lambda: self._class_parts(kind))
+        self._touch(kind.__module__)
+        return f"class:{kind.__module__}.{kind.__qualname__}"
+
+    def _class_parts(self, kind: type) -> Iterator[str]:
+        source = _source_of_module(kind.__module__)
+        yield (source.class_(kind.__qualname__) if source else None) or ""
+        yield from (self.token(base) for base in (*kind.__bases__, type(kind)))
+        for name, member in sorted(vars(kind).items()):
+            is_told_by_text = isinstance(member, DESCRIPTORS) or not is_data(member)
+            if name not in FURNITURE and not is_told_by_text:
+                yield f"{name}={self.token(member)}"
+
+    def _module(self, name: str) -> str:
+        """Take a module whole: it was handed on as a value, or imported inside a function."""
+        if self._origin(name) != "project":
+            self._touch(name)
+            return f"module:{name}"
+        label = f"{label_of_module(name)} (whole)"
+        if label not in self.parts:
+            self._wait(label, lambda: self._module_parts(name))
+        return f"part:{label}"
+
+    def _module_parts(self, name: str) -> Iterator[str]:
+        source = _source_of_module(name)
+        yield source.whole() if source else ""
+        if source:
+            names = vars(sys.modules[name]) if name in sys.modules else {}
+            yield from self._follow(source.reach(), names, place=name)
+            yield from self._look([source.tree], source.reach(), names, name)
+            self._enter(source, name, names)
+
+    # --------------------------------------------------------------- references
+
+    def _follow(self, reach: Reach, names: Mapping[str, object], place: str = "") -> Iterator[str]:
+        """Yield what each reference is bound to, and meet it on the way."""
+        self._reads_annotations |= not READS_ANNOTATIONS.isdisjoint(reach.names)
+        for chain in reach.chains:
+            if chain[0] in names:
+                yield f"{'.'.join(chain)}={self._resolve(chain, names)}"
+        place = str(names.get("__package__") or names.get("__name__") or place)
+        for module, taken in reach.imports:
+            for found in meant_by_import(module, taken, place):
+                yield f"import {found}={self._module(found)}"
+
+    def _resolve(self, chain: tuple[str, ...], names: Mapping[str, object]) -> str:
+        name, value = chain[0], names[chain[0]]
+        for below in chain[1:]:
+            if not isinstance(value, types.ModuleType):
+                break
+            if self._origin(value.__name__) != "project":
+                return self.token(value) + self._replaced(value, chain)
+            path = f"{value.__name__}.{below}"
+            name, names = below, vars(value)
+            value = names[below] if below in names else sys.modules.get(path)
+            if value is None and below not in names:
+                # `__dict__`, or a name that the module's own `__getattr__` knows.
+                module = cast("str", names["__name__"])
+                is_told = below == "__dict__" or "__getattr__" in names
+                return self._module(module) if is_told else f"missing:{path}"
+        if is_code(value):
+            below = subclasses_of(value) if isinstance(value, type) else ()
+            found = [self.token(one) for one in below] if "__subclasses__" in chain else ""
+            return f"{self.token(value)}{found}"
+        owner = str(names.get("__name__", ""))
+        label = f"{label_of_module(owner)}.{name}"
+        if label not in self.parts:
+            self._wait(label, lambda: self._constant_parts(owner, name, value))
+        return f"part:{label}"
+
+    def _replaced(self, module: types.ModuleType, chain: tuple[str, ...]) -> str:
+        """Return the token of the user's own function that stands in a library's module."""
+        value: object = module
+        for name in chain[1:]:
+            if not isinstance(value, types.ModuleType):
+                break
+            value = vars(value).get(name)
+        if isinstance(value, types.FunctionType) and self._origin_of_code(value) == "project":
+            return self.token(value)
+        return ""
+
+    def _constant_parts(self, owner: str, name: str, value: object) -> Iterator[str]:
+        content = self._content(value)
+        if content is not None:
+            yield content
+            return
+        statements = () if is_data(value) else _statements_of(owner, name)
+        if not statements:
+            yield self.token(value)
+        for text, reach in statements:
+            yield text
+            yield from self._follow(reach, vars(sys.modules[owner]), place=owner)
+
+    # ------------------------------------------------------------------- limits
+
+    def _look(
+        self, nodes: Sequence[ast.AST], reach: Reach, names: Mapping[str, object], module: str
+    ) -> Iterator[str]:
+        """Note computed names, and follow those that turn out to be written down."""
+        is_suspicious = reach.may_patch or not SUSPICIOUS.isdisjoint(reach.names)
+        aliased = any(id(names.get(chain[0])) in WATCHED for chain in reach.chains)
+        if not is_suspicious and not aliased:
+            return
+        if not nodes:
+            for name in sorted(UNREADABLE & reach.names):
+                self._limit(f"uses {name}, and its source cannot be read")
+        looked = look(nodes, lambda chain: self._mean(chain, names))
+        for what, line in looked.found:
+            self._limit(what, line)
+        for name in looked.imports:
+            place = str(names.get("__package__") or module)
+            for found in meant_by_import(name, (), place):
+                yield f"import {found}={self._module(found)}"
+        if looked.uses_globals:
+            yield f"globals={self._module(module)}"
+
+    def _enter(self, source: Source, module: str, names: Mapping[str, object]) -> None:
+        """Look once at what a module's own statements replace in libraries."""
+        if module in self._entered:
+            return
+        self._entered.add(module)
+        for name, line, owner in patches_of(source.patches, lambda chain: self._mean(chain, names)):
+            place = str(getattr(owner, "__module__", getattr(owner, "__name__", "")))
+            if self._origin(place) != "project":
+                part = label_of_module(module)
+                self.limits.add(Limit(part, f"replaces {name} in a library", line))
+
+    def _mean(self, chain: tuple[str, ...], names: Mapping[str, object]) -> object:
+        value = names.get(chain[0], vars(builtins).get(chain[0]))
+        for below in chain[1:]:
+            value = vars(value).get(below) if isinstance(value, types.ModuleType) else None
+        return value
+
+    def _limit(self, what: str, line: int = 0) -> None:
+        self.limits.add(Limit(self._here, what, line))
+
+    # -------------------------------------------------------------------- names
+
+    def _origin(self, module: str) -> Origin:
+        file = file_of(module)
+        return "project" if self._is_home(file) else origin_of_module(module)
+
+    def _origin_of_code(self, function: types.FunctionType) -> Origin:
+        file = function.__code__.co_filename
+        return "project" if self._is_home(file) else origin_of_file(file)
+
+    def _is_home(self, file: str | None) -> bool:
+        return bool(self._home and file) and real_path(str(file)).startswith(self._home)
+
+    def _touch(self, module: str) -> None:
+        """Note the version of the distribution that a module belongs to."""
+        top = module.partition(".")[0]
+        if top and self._origin(top) == "package":
+            name, version = distribution_of(top)
+            self.parts[f"package {name}"] = version
+
+    def _part(self, item: object, wanted: str, describe: Callable[[], Iterable[str]]) -> str:
+        label, number = wanted, 1
+        while label in self.parts:
+            number += 1
+            label = f"{wanted}#{number}"
+        self._know(item, f"part:{label}")
+        self._wait(label, describe)
+        return f"part:{label}"
+
+    def _wait(self, label: str, describe: Callable[[], Iterable[str]]) -> None:
+        self.parts[label] = ""
+        self._waiting.append((label, describe))
+
+    def _know(self, item: object, token: str) -> None:
+        self._tokens[id(item)] = token
+        self._kept.append(item)
+
+
+def _source_of_module(name: str) -> Source | None:
+    file = file_of(name)
+    return source_of(file) if file else None
+
+
+def _statements_of(module: str, name: str) -> tuple[tuple[str, Reach], ...]:
+    source = _source_of_module(module)
+    if source is None or module not in sys.modules:
+        return ()
+    return tuple(map(read_statement, source.binding(name)))
+
+
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def short(*texts: str) -> str:
+    """Digest some texts in 24 characters."""
+    return sha256_hex(*(text.encode(errors="surrogatepass") for text in texts))[:24]

@@ -1,0 +1,131 @@
+"""Keys: by what a call of a step is known, and a value that was kept under one."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import msgspec
+
+from trivet.core.errors import Invalid, NotFound
+from trivet.core.fingerprint import Fingerprint, fingerprint
+from trivet.core.ids import sha256_hex
+from trivet.pipelines.context import Definition
+from trivet.pipelines.memo import Known, Memo
+from trivet.pipelines.showing import show_arguments
+from trivet.pipelines.values import Values
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a step as it is looked up."""
+
+    definition: Definition
+    key: str
+    code: Fingerprint
+    arguments: dict[str, str]
+    """Content digests by parameter."""
+    shown: dict[str, str]
+    """The arguments in a few words each."""
+    depends_on: tuple[object, ...]
+    """The arguments and what was declared beside them: whatever the key covers."""
+
+
+class Keys:
+    """Computes the keys of calls; each function's code is looked at once per run."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+        self._codes: dict[int, tuple[object, Fingerprint]] = {}
+
+    def ask(
+        self, definition: Definition, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Ask:
+        """Compute the key of a call.
+
+        Raises:
+            Invalid: An argument has no content that could be known, or does not fit the function.
+        """
+        bound = bind(definition, args, kwargs)
+        arguments = {
+            name: self._values.digest(value, f"argument {name!r} of step {definition.name!r}")
+            for name, value in bound.items()
+        }
+        code = self.code(definition)
+        parts = [code.digest, definition.name, *(f"{n}={d}" for n, d in arguments.items())]
+        key = sha256_hex(*(part.encode() for part in parts))
+        return Ask(
+            definition=definition,
+            key=key,
+            code=code,
+            arguments=arguments,
+            shown=show_arguments(bound),
+            depends_on=(*bound.values(), *definition.depends),
+        )
+
+    def code(self, definition: Definition) -> Fingerprint:
+        """Return the fingerprint of a step's reachable code."""
+        function = definition.function
+        if id(function) not in self._codes:
+            found = fingerprint(
+                function,
+                depends=definition.depends,
+                version=definition.version,
+                digester=self._values.digest_constant,
+            )
+            self._codes[id(function)] = (function, found)
+        return self._codes[id(function)][1]
+
+
+class Recalled(msgspec.Struct, frozen=True):
+    """A value that was kept, and where it came from."""
+
+    known: Known
+    value: object
+
+
+def recall(memo: Memo, values: Values, known: Known | None) -> Recalled | None:
+    """Return a value that was kept.
+
+    None when nothing was, when its bytes were removed, or when nothing here reads its format any
+    more: then it is made again.
+
+    Raises:
+        Corrupt: The bytes are not what was kept.
+    """
+    form = memo.load(known.done) if known else None
+    if known is None or form is None:
+        return None
+    try:
+        return Recalled(known, values.load(form))
+    except NotFound:
+        return None
+
+
+def bind(
+    definition: Definition, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> dict[str, object]:
+    """Return a call's arguments by parameter, defaults included.
+
+    Raises:
+        Invalid: They do not fit the function's signature.
+    """
+    signature = _signature(definition.function)
+    if signature is None:
+        return {"args": args, **kwargs}
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise Invalid(
+            f"step {definition.name!r} cannot be called so: {error}",
+            code="bad-call",
+            hint=f"Its signature is {definition.name}{signature}.",
+        ) from error
+    bound.apply_defaults()
+    return bound.arguments
+
+
+@lru_cache(maxsize=1024)
+def _signature(function: Callable[..., object]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (ValueError, TypeError):  # some built-in functions have none
+        return None

@@ -1,0 +1,243 @@
+"""How runs begin and end, whatever happens to their processes."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import msgspec
+
+from trivet.core.errors import Conflict, TrivetError
+from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft
+from trivet.core.ids import new_id
+from trivet.core.ports import Stores, Task
+from trivet.core.tasks import fenced
+from trivet.pipelines.context import Definition
+from trivet.pipelines.facts import CancelAsked
+from trivet.pipelines.failures import describe_failure
+from trivet.pipelines.inputs import Inputs
+from trivet.pipelines.loading import name_of
+from trivet.pipelines.requests import FOREGROUND, QUEUE
+from trivet.pipelines.running import OnEvent, RunUnderWay
+from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, new_owner
+from trivet.tracking.facts import Output, Run, RunStatus
+from trivet.tracking.service import Attempt, TrackingService
+
+_SWEPT = 20
+_LOOKED_BACK = 10
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run was asked for, besides its parameters."""
+
+    asked_by: str | None = None
+    request: str | None = None
+    again: Collection[str] = ()
+    on_event: OnEvent | None = None
+
+
+class UnderWay(NamedTuple):
+    """A run with who answers its calls, and by what right it writes."""
+
+    run: Run
+    caller: RunUnderWay
+    tenure: Tenure
+
+
+class Lifecycle:
+    """Begins and ends the runs of one project.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        tracking: The tracking room.
+        folder: The project's folder.
+    """
+
+    def __init__(
+        self, stores: Stores, scope: Scope, tracking: TrackingService, folder: Path
+    ) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._tracking = tracking
+        self._folder = folder
+
+    def begin(
+        self, flow: Definition, inputs: Inputs, order: Order, task: Task | None
+    ) -> tuple[Run, Task]:
+        """Record that a run begins, behind the task that asked for it or one of its own.
+
+        Runs for the same request that have no end by now are recorded as lost.
+
+        Raises:
+            Conflict: Somebody else holds the task by now (code `fenced`).
+        """
+        entry, run_id = name_of(flow), new_id()
+        request = order.request or self._resumed(flow, entry, inputs) or run_id
+        self._lose(run for run in self._tracking.runs(request=request) if self._is_over(run, task))
+        change = self._own_task(run_id, request) if task is None else hold(task)
+        run = self._tracking.start(
+            run_name(flow),
+            entry=entry,
+            folder=self._folder,
+            parameters=inputs.parameters,
+            data=inputs.data,
+            asked_by=order.asked_by,
+            attempt=Attempt(id=run_id, request=request, task=change),
+        )
+        return run, task or cast("Task", self._stores.journal.task(change.key))
+
+    def succeed(
+        self, under_way: UnderWay, metrics: Mapping[str, float], outputs: Iterable[Output]
+    ) -> Run:
+        """Record that a run ended well.
+
+        Raises:
+            Conflict: The run is somebody else's by now (code `fenced`).
+        """
+        under_way.caller.settle()
+        return self._tracking.finish(
+            under_way.run.id,
+            "succeeded",
+            metrics=metrics,
+            outputs=outputs,
+            tasks=[_end_of(under_way.tenure, "done")],
+        )
+
+    def fail(self, under_way: UnderWay, error: BaseException) -> BaseException:
+        """Record that a run ended in an error, was interrupted, cancelled, or taken over.
+
+        Returns:
+            What is to be raised: the error itself, or what it stands for.
+        """
+        run, _, tenure = under_way
+        is_stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        is_ours = tenure.look()
+        if tenure.is_cancelled:
+            self._end(under_way, "cancelled", error, None)
+            return Conflict(f"run {run.id} was cancelled", code="run-cancelled")
+        if not is_ours:
+            error.add_note(f"run {run.id} was taken over by another process meanwhile")
+            return fenced(tenure.task.key) if is_stopped else error
+        self._end(
+            under_way,
+            "cancelled" if is_stopped else "failed",
+            error,
+            _end_of(tenure, "cancelled" if is_stopped else "done"),
+        )
+        return error
+
+    def cancel(self, run_id: str, reason: str) -> Run:
+        """Cancel a run, wherever it runs; see `PipelinesService.cancel`."""
+        run = self._tracking.get(run_id)
+        key = run.started.task
+        if run.finished is not None or key is None:
+            raise Conflict(
+                f"run {run_id} is {run.status}; expected one that is under way",
+                code="run-finished",
+                hint="List those that run: `trivet runs --status running`.",
+            )
+        task = self._stores.journal.task(key)
+        asked = draft(CancelAsked(run=run_id), parents=[run_id])
+        override = TaskOverride(key=key, state="cancelled")
+        self._stores.ledger.commit(self._scope.batch(reason, [asked], tasks=[override]))
+        if task is None or is_gone(task):
+            return self._tracking.finish(run_id, "cancelled", error=reason)
+        return run
+
+    def sweep(self) -> tuple[Run, ...]:
+        """Record as lost the runs whose process is gone; return them."""
+        journal = self._stores.journal
+        lost: list[Run] = []
+        for task in journal.tasks(FOREGROUND, state="running"):
+            if is_gone(task):
+                end = TaskOverride(key=task.key, state="cancelled")
+                runs = self._tracking.runs(request=task.body.decode())
+                lost += self._lose((run for run in runs if run.started.task == task.key), [end])
+        asked_for = (
+            *(task for task in journal.tasks(QUEUE, state="running") if is_gone(task)),
+            *journal.tasks(QUEUE, state="failed", limit=_SWEPT),
+        )
+        for task in asked_for:
+            lost += self._lose(self._tracking.runs(request=task.key))
+        return tuple(lost)
+
+    def retry(self, key: str, reason: str) -> Task:
+        """Send a dead letter again; see `PipelinesService.retry`."""
+        task = self._stores.journal.task(key)
+        if task is not None and task.state not in {"failed", "cancelled"}:
+            raise Conflict(
+                f"task {key!r} is {task.state}; expected one that failed or was cancelled",
+                code="task-open",
+            )
+        change = TaskOverride(key=key, state="ready")
+        self._stores.ledger.commit(self._scope.batch(reason, tasks=[change]))
+        return cast("Task", self._stores.journal.task(key))
+
+    def _own_task(self, run_id: str, request: str) -> TaskNew:
+        return TaskNew(
+            key=f"{FOREGROUND}/{self._scope.project}/{run_id}",
+            queue=FOREGROUND,
+            body=request.encode(),
+            max_attempts=1,
+            claim=Claim(new_owner(), LEASE_S),
+        )
+
+    def _resumed(self, flow: Definition, entry: str, inputs: Inputs) -> str | None:
+        """Return the request of the last run with these parameters, unless it succeeded."""
+        for run in self._tracking.runs(run_name(flow), limit=_LOOKED_BACK):
+            started = run.started
+            if started.code.entry == entry and started.parameters == inputs.parameters:
+                return started.request if self._is_over(run, None) else None
+        return None
+
+    def _is_over(self, run: Run, successor: Task | None) -> bool:
+        """Say whether a run ended without success, or was left behind by its process."""
+        if run.finished is not None:
+            return run.status != "succeeded"
+        if successor is not None and run.started.task == successor.key:
+            return True  # its epoch is over: whoever began it writes nothing more
+        task = self._stores.journal.task(run.started.task or "")
+        return task is None or is_gone(task)
+
+    def _lose(self, runs: Iterable[Run], tasks: Sequence[TaskOverride] = ()) -> list[Run]:
+        """Record runs that have no end as lost."""
+        lost: list[Run] = []
+        for run in runs:
+            if run.finished is None:
+                with suppress(Conflict):  # somebody else has recorded its end in this moment
+                    error = "its process ended without recording an end"
+                    lost.append(self._tracking.finish(run.id, "lost", error=error, tasks=tasks))
+        return lost
+
+    def _end(
+        self,
+        under_way: UnderWay,
+        status: RunStatus,
+        error: BaseException,
+        change: TaskMove | None,
+    ) -> None:
+        run, caller, _ = under_way
+        step = caller.step_that_failed(error)
+        text = describe_failure(error, step, self._folder)
+        try:
+            if change is not None:
+                caller.settle()
+            tasks = () if change is None else (change,)
+            self._tracking.finish(run.id, status, error=text, tasks=tasks)
+        except TrivetError as trouble:
+            # The user's error is the one to raise; the run will look like one that was lost.
+            error.add_note(f"the end of run {run.id} could not be recorded: {trouble}")
+        if step is None:
+            error.add_note(f"in flow {run.started.name!r} of run {run.id}")
+
+
+def run_name(flow: Definition) -> str:
+    """Make a run's name of a function's: lower-case, as names are."""
+    return flow.name.lower().strip("_") or "flow"
+
+
+def _end_of(tenure: Tenure, state: str) -> TaskMove:
+    """Return what becomes of the task with the run's end: one's own ends, another's is held."""
+    is_own = tenure.task.queue == FOREGROUND
+    return msgspec.structs.replace(tenure.hold, state=state) if is_own else tenure.hold

@@ -1,0 +1,284 @@
+"""Runs whose processes die, are cancelled or come back too late, and runs that go on from there."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from trivet.core.errors import Conflict
+from trivet.core.facts import Claim, TaskMove, TaskNew
+from trivet.core.ids import new_id
+from trivet.core.ports import Task
+from trivet.pipelines.requests import FOREGROUND, RunRequest, new_task
+from trivet.pipelines.tenure import is_gone, new_owner
+from trivet.tracking.service import Attempt
+
+EFFECTS = """
+sent = []
+
+@effect
+def send(text: str) -> int:
+    sent.append(text)
+    return len(sent)
+
+@step
+def work(number: int) -> int:
+    return number
+
+@flow
+def main(day: int = 1, fails: bool = True):
+    send(f"day {day}")
+    work(day)
+    if fails and BREAKS:
+        raise RuntimeError("broken")
+    return {"day": day}
+"""
+ENDLESS = """
+import time
+
+@step
+def wait(seconds: float) -> int:
+    time.sleep(seconds)
+    return 1
+
+@flow
+def main():
+    return {"waited": [wait(300.0)]}
+"""
+
+
+HOOKED = """
+hooks = []
+
+@step
+def work(number: int) -> int:
+    return number
+
+@flow
+def main():
+    work(1)
+    for hook in hooks:
+        hook()
+    work(2)
+    return {"n": 1}
+"""
+
+
+def sent(project: Any) -> list[str]:
+    project.pipelines.load_flow("pipeline:main")
+    return sys.modules["pipeline"].sent
+
+
+def hooks(project: Any) -> list[Callable[[], object]]:
+    project.pipelines.load_flow("pipeline:main")
+    return sys.modules["pipeline"].hooks
+
+
+def asked(project: Any, **parameters: Any) -> TaskNew:
+    request = RunRequest(flow="pipeline:main", parameters=parameters)
+    new = new_task(request, key="ask-1", max_attempts=3)
+    project.stores.ledger.commit(project.scope.batch("ask", tasks=[new]))
+    return new
+
+
+def claim(project: Any, lease_s: float = 60.0) -> Task:
+    (task,) = project.stores.journal.claim("runs", owner=new_owner(), lease_s=lease_s)
+    return task
+
+
+def test_running_again_after_a_failure_goes_on_where_it_stood(project: Any) -> None:
+    project.write("BREAKS = True\n" + EFFECTS)
+    with pytest.raises(RuntimeError):
+        project.run()
+    assert sent(project) == ["day 1"]
+    project.write("BREAKS = False\n" + EFFECTS)
+    again = project.run()
+    assert sent(project) == []  # the module is new, and the effect was done by the first attempt
+    assert project.statuses(again) == [("send", "remembered"), ("work", "remembered")]
+    first = project.tracking.runs()[1]
+    assert again.started.request == first.started.request
+    project.run()
+    assert sent(project) == ["day 1"]  # that run succeeded: this one is another request
+
+
+def test_other_parameters_are_another_request(project: Any) -> None:
+    project.write("BREAKS = True\n" + EFFECTS)
+    with pytest.raises(RuntimeError):
+        project.run()
+    with pytest.raises(RuntimeError):
+        project.run(day=2)
+    assert sent(project) == ["day 1", "day 2"]
+
+
+def test_a_run_whose_process_is_gone_is_recorded_as_lost(project: Any) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    left = _left_behind(project)
+    assert project.tracking.get(left).status == "running"
+    assert [run.id for run in project.pipelines.sweep()] == [left]
+    assert project.tracking.get(left).status == "lost"
+    assert project.pipelines.sweep() == ()
+
+
+def test_a_run_that_is_under_way_is_not_taken_for_lost(project: Any) -> None:
+    project.write(HOOKED)
+    seen: list[Any] = []
+    hooks(project).append(lambda: seen.append(project.pipelines.sweep()))
+    assert project.run().status == "succeeded"
+    assert seen == [()]
+
+
+def test_the_next_run_goes_on_from_a_lost_one(project: Any) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    left = _left_behind(project)
+    run = project.run()
+    assert project.tracking.get(left).status == "lost"
+    assert run.started.request == project.tracking.get(left).started.request
+
+
+def test_a_cancelled_run_is_interrupted_and_recorded(project: Any) -> None:
+    project.write(ENDLESS)
+    _soon(lambda: project.pipelines.cancel(_running(project), "enough"))
+    with pytest.raises(Conflict, match="was cancelled") as caught:
+        project.run()
+    assert caught.value.code == "run-cancelled"
+    (run,) = project.tracking.runs()
+    assert run.status == "cancelled"
+    assert "step 'wait'" in run.finished.error
+    with pytest.raises(Conflict, match="is cancelled"):
+        project.pipelines.cancel(run.id)
+
+
+def test_an_asked_for_run_is_cancelled_through_its_task(project: Any) -> None:
+    project.write(ENDLESS)
+    asked(project)
+    task = claim(project)
+    _soon(lambda: project.pipelines.cancel(_running(project)))
+    with pytest.raises(Conflict, match="was cancelled"):
+        project.pipelines.execute(task)
+    assert project.stores.journal.task("ask-1").state == "cancelled"
+    assert project.tracking.runs()[0].status == "cancelled"
+
+
+def test_cancelling_a_run_whose_process_is_gone_ends_it_at_once(project: Any) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    left = _left_behind(project)
+    assert project.pipelines.cancel(left, "cleaning up").status == "cancelled"
+    assert project.tracking.get(left).status == "cancelled"
+
+
+def test_a_process_that_wakes_up_too_late_writes_nothing_more(project: Any) -> None:
+    project.write(HOOKED)
+    asked(project)
+    slow = claim(project, lease_s=0.0)
+    taken: list[Any] = []
+
+    def be_taken_over() -> None:
+        if not taken:
+            taken.append(claim(project))
+            project.pipelines.execute(taken[0])
+
+    hooks(project).append(be_taken_over)
+    with pytest.raises(Conflict) as caught:
+        project.pipelines.execute(slow)
+    assert caught.value.code == "fenced"
+    late, quick = sorted(project.tracking.runs(), key=lambda run: run.id)
+    assert (late.status, quick.status) == ("lost", "succeeded")
+    assert [step.status for step in project.pipelines.steps(quick.id)] == ["remembered", "run"]
+    assert [step.step for step in project.pipelines.steps(late.id)] == ["work"]
+
+
+def test_what_was_asked_for_is_done_once(project: Any) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    asked(project)
+    first = project.pipelines.execute(claim(project, lease_s=0.0))
+    again = project.pipelines.execute(claim(project))  # the first died before its task was done
+    assert again == first
+    assert len(project.tracking.runs()) == 1
+
+
+def test_a_dead_letter_can_be_sent_again(project: Any) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    asked(project)
+    task = claim(project)
+    move = TaskMove(key=task.key, owner=task.owner or "", epoch=task.epoch, state="failed")
+    project.stores.ledger.commit(project.scope.batch("gave up", tasks=[move]))
+    assert [task.key for task in project.pipelines.tasks("failed")] == ["ask-1"]
+    project.pipelines.retry("ask-1")
+    assert project.pipelines.execute(claim(project)).status == "succeeded"
+    with pytest.raises(Conflict, match="is running"):
+        project.pipelines.retry("ask-1")
+
+
+def test_an_owner_of_this_host_is_gone_with_its_process(project: Any) -> None:
+    asked(project)
+    task = claim(project, lease_s=0.0)
+    assert not is_gone(task)  # its lease is over, as after a night's sleep, and it lives
+    host, _, token = new_owner().split(":")
+    assert is_gone(replace(task, owner=f"{host}:{_dead_process()}:{token}"))
+    assert is_gone(replace(task, owner="another-host:1:x"))
+    longer = datetime.now(UTC) + timedelta(minutes=1)
+    assert not is_gone(replace(task, owner="another-host:1:x", leased_until=longer))
+
+
+def test_a_limit_lets_steps_wait_for_each_other(project: Any) -> None:
+    project.write(
+        "import threading, time\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "from contextvars import copy_context\n"
+        "busy, most = [], []\nlock = threading.Lock()\n"
+        "@step(limits={'warehouse': 2})\ndef ask(number: int) -> int:\n"
+        "    with lock:\n        busy.append(number)\n        most.append(len(busy))\n"
+        "    time.sleep(0.02)\n"
+        "    with lock:\n        busy.remove(number)\n"
+        "    return number\n"
+        "@flow\ndef main():\n"
+        "    with ThreadPoolExecutor(6) as pool:\n"
+        "        asks = [pool.submit(copy_context().run, ask, n) for n in range(12)]\n"
+        "        return {'total': sum(a.result() for a in asks), 'most': max(most)}\n"
+    )
+    metrics = project.run().finished.metrics
+    assert metrics == {"total": 66.0, "most": 2.0}
+
+
+def _left_behind(project: Any) -> str:
+    """Leave a run as a killed process leaves it: begun, its task held by nobody alive."""
+    run_id = new_id()
+    host = new_owner().split(":")[0]
+    task = TaskNew(
+        key=f"{FOREGROUND}/flights/{run_id}",
+        queue=FOREGROUND,
+        body=run_id.encode(),
+        max_attempts=1,
+        claim=Claim(f"{host}:{_dead_process()}:gone", 60.0),
+    )
+    project.tracking.start(
+        "main",
+        entry="pipeline:main",
+        folder=project.folder,
+        parameters={"day": 1, "fails": True},
+        attempt=Attempt(id=run_id, request=run_id, task=task),
+    )
+    return run_id
+
+
+def _dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    return child.pid
+
+
+def _running(project: Any) -> str:
+    while True:
+        for run in project.tracking.runs():
+            if run.status == "running" and project.stores.journal.task(run.started.task):
+                return run.id
+        time.sleep(0.01)
+
+
+def _soon(action: Callable[[], object]) -> None:
+    threading.Timer(0.2, action).start()
