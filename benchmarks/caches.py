@@ -19,9 +19,9 @@ from benchmarks.peers.installing import Missing, label_of
 from benchmarks.peers.talking import command_of
 
 PEERS = ("redun", "hamilton", "joblib", "flyte", "zenml")
-SLOW = {"redun", "zenml"}
+SLOW = {"redun", "flyte", "zenml"}
 """Asked only about every so-manieth edit when the figures may be rough."""
-EVERY = 8
+EVERY = 12
 PATIENCE_S = 900
 
 
@@ -73,7 +73,7 @@ def rows(quick: bool) -> list[dict[str, Any]]:
 
 def row_of(ours: Found, theirs: Found | None = None) -> dict[str, Any]:
     """Pair Trivet's count with a peer's, over the edits that both were asked about."""
-    asked = ours if theirs is None else Found("", {name: "" for name in theirs.verdicts})
+    asked = ours if theirs is None else Found("", dict.fromkeys(theirs.verdicts, ""))
     same = Found(ours.label, {name: ours.verdicts[name] for name in asked.verdicts})
     total = len(asked.verdicts)
     told = same.told() if theirs is None else f"{theirs.label}: {theirs.told()}"

@@ -70,18 +70,35 @@ def rows(
             alone = by_turns([trivet], ["trivet"], size, cost, salts)
             floors = floors_ms(folder, bytes_per_step(trivet, folder / "trivet", size.steps, salts))
             found = [row_of(what, target, alone[0], size, floors, trivet.durability())]
-            for name in peers:
-                try:
-                    with Talk(name, folder / name) as peer:
-                        costs = by_turns([trivet, peer], ["trivet", name], size, cost, salts)
-                        if costs[1] <= 0:
-                            raise Missing("a step costs less than two of its runs differ by")
-                        row = row_of(what, target, costs[0], size, floors, trivet.durability())
-                        found.append(beside(row, peer, costs[1], size.of(name)))
-                except Missing as error:
-                    missing = f"not measured: {error}"
-                    found.append(absent(f"{what}, {label_of(name)}", missing))
+            row = found[0]
+            found += [paired(row, trivet, name, folder, (size, cost, salts)) for name in peers]
     return found
+
+
+Way = tuple[Sizes, Cost, Iterator[int]]
+"""How much is measured, what a step costs, and salts that nobody had."""
+
+
+def paired(row: dict[str, Any], trivet: Talk, name: str, folder: Path, way: Way) -> dict[str, Any]:
+    """Measure Trivet and a peer in turns; return the row of both, or why there is none."""
+    size, cost, salts = way
+    try:
+        with Talk(name, folder / name) as peer:
+            ours, theirs = by_turns([trivet, peer], ["trivet", name], size, cost, salts)
+            durability = peer.durability()
+    except Missing as error:
+        return absent(f"{row['what']}, {label_of(name)}", f"not measured: {error}")
+    if theirs <= 0:
+        noisy = "not told apart: a step costs less than its runs differ by"
+        return absent(f"{row['what']}, {label_of(name)}", noisy)
+    return {
+        **row,
+        "value": round(ours, 3),
+        "ratio": round(ours / row["floor"], 2),
+        "ok": ours <= row["target"],
+        "peer": [label_of(name), round(theirs, 3)],
+        "mode": f"{label_of(name)}: {durability}; 1 + {size.of(name)} steps, in turn with Trivet",
+    }
 
 
 def by_turns(
@@ -121,14 +138,9 @@ def row_of(
         "peer": None,
         "better": "low",
         "mode": f"Trivet: {durability}; marginal cost in a flow of 1 + {size.steps} steps, median "
-        f"of {size.rounds} rounds; floor: a transaction of as many bytes ({floors['bytes']:,.0f}) in SQLite, "
-        f"WAL, synchronous NORMAL; one fdatasync of as many bytes: {floors['sync']:.3f} ms",
+        f"of {size.rounds} rounds; floor: a transaction of as many bytes "
+        f"({floors['bytes']:,.0f}) in SQLite, WAL, synchronous NORMAL; one fdatasync of as many bytes: {floors['sync']:.3f} ms",
     }
-
-
-def beside(row: dict[str, Any], peer: Talk, value: float, count: int) -> dict[str, Any]:
-    mode = f"{peer.label}: {peer.durability()}; 1 + {count} steps, in turn with Trivet"
-    return {**row, "peer": [peer.label, round(value, 3)], "mode": mode}
 
 
 # ---------------------------------------------------------------------------- floors
@@ -149,7 +161,9 @@ def row_bytes(folder: Path) -> int:
             tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE T%'"
             for (table,) in database.execute(tables).fetchall():
                 names = [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]
-                lengths = " + ".join(f'coalesce(length(CAST("{name}" AS BLOB)), 0)' for name in names)
+                lengths = " + ".join(
+                    f'coalesce(length(CAST("{name}" AS BLOB)), 0)' for name in names
+                )
                 query = f'SELECT coalesce(sum({lengths}), 0) FROM "{table}"'  # noqa: S608  # its own names
                 total += database.execute(query).fetchone()[0]
     return total

@@ -3,7 +3,8 @@
 `serve` answers one JSON line per line it is sent: `[count, salt]` runs a flow of 1 + count trivial
 steps, whose arguments no flow with another salt has, and answers with the seconds and the memory;
 `[]` asks how durable a step is. `once COUNT SALT [FILE]` runs one flow and ends, and names in the
-file the modules that were loaded. `edits` asks the caches of the projects in the folder (`performing`).
+file the modules that were loaded. `edits` asks the caches of the folder's projects
+(`performing`).
 
 What a system prints goes to standard error: standard output is ours.
 """
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from benchmarks.peers import performing
 
@@ -64,7 +65,7 @@ class Memory:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> "Memory":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -31,7 +31,9 @@ class Subject:
 
     def durability(self) -> str:
         of_python = sqlite3.connect(":memory:").execute("PRAGMA synchronous").fetchone()[0]
-        return f"metadata in SQLite (synchronous={of_python}, as Python's), values in files, unsynced"
+        return (
+            f"metadata in SQLite (synchronous={of_python}, as Python's), values in files, unsynced"
+        )
 
 
 def driver_of(module: Any, folder: Path) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 from joblib import Memory
 
 
-
 def trivial(number: int, salt: int) -> int:
     return number + salt
 

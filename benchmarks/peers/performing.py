@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, Self, TextIO
 
 PATIENCE_S = 60
 
@@ -69,7 +69,7 @@ class Watch:
         self.calls = 0
         self._file = str(file)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         threading.setprofile(self._look)
         sys.setprofile(self._look)
         return self

@@ -6,7 +6,6 @@ from prefect import flow, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 
 
-
 @task(cache_policy=INPUTS + TASK_SOURCE, persist_result=True)
 def trivial(number: int, salt: int) -> int:
     return number + salt

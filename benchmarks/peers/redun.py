@@ -11,7 +11,6 @@ from sqlalchemy import text
 
 from benchmarks.peers.reading import sqlite_durability
 
-
 logging.disable(logging.CRITICAL)
 
 

@@ -29,7 +29,6 @@ def many(count: int, salt: int):
 """
 
 
-
 class Subject:
     """One client, and a pipeline in the folder that ZenML takes for the root of the sources."""
 
