@@ -15,6 +15,8 @@ from benchmarks.load import ROOT
 ROOMS = ("core", "pipelines")
 """Rooms that have benchmarks; each is a module of this package with a function `rows(quick)`."""
 
+ABOUT = 1.2
+"""Figures that differ by less than so many times are about equal."""
 OUTPUT = ROOT / "build" / "bench"
 
 
@@ -78,12 +80,14 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def winner(row: dict[str, Any]) -> str:
-    """Say who does better in a row, and how many times."""
+    """Say who does better in a row, and how many times; what noise may turn around is equal."""
     (peer, theirs), ours = row["peer"], row["value"]
-    if ours == theirs:
-        return "equal"
+    if row["better"] == "low" and min(ours, theirs) <= 0:
+        return "not told apart"
+    if max(ours, theirs) < ABOUT * min(ours, theirs):
+        return "about equal"
     trivet_wins = (ours < theirs) == (row["better"] == "low")
-    least, most = sorted((abs(ours), abs(theirs)))
+    least, most = sorted((ours, theirs))
     times = f" {most / least:,.1f} times" if least else ""
     return f"{'Trivet' if trivet_wins else peer}{times}"
 

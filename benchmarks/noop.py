@@ -67,7 +67,7 @@ class Taken(NamedTuple):
 
 def rows(quick: bool) -> list[dict[str, Any]]:
     """Measure the run of nothing, by Trivet's command line and by the flows of peers."""
-    times = 3 if quick else 9
+    times = 5 if quick else 15
     what = f"a run of {STEPS} remembered steps, whole process less imports"
     with tempfile.TemporaryDirectory(prefix="trivet-bench-") as scratch:
         ours = process_of_trivet(Path(scratch) / "trivet")

@@ -22,10 +22,11 @@ from benchmarks.peers.talking import Talk
 
 TARGET_MS = 1.0
 TARGET_HIT_MS = 0.5
-STEPS = {"zenml": 20, "dagster": 20, "metaflow": 4, "prefect": 400}
-"""How many steps a peer's flow has, where it is not as many as Trivet's."""
+STEPS = {"dbos": 200, "hamilton": 200, "redun": 200, "zenml": 20, "dagster": 20, "metaflow": 4}
+"""How many steps a peer's flow has, where it is not as many as Trivet's: slow ones need fewer."""
 PEERS = ("dbos", "joblib", "hamilton", "redun", "prefect", "zenml", "dagster", "metaflow")
 CACHES = ("joblib", "hamilton", "redun", "zenml")
+_MOST = 1_000
 SLOW = {"prefect", "dagster", "metaflow"}
 """Left out when the figures may be rough."""
 
@@ -40,12 +41,12 @@ class Sizes(NamedTuple):
 
     def of(self, name: str) -> int:
         """Return how many steps a subject's flow has; fewer when the figures may be rough."""
-        share = self.steps / 200
-        return max(2, round(STEPS.get(name, 200) * share))
+        share = self.steps / _MOST
+        return max(2, round(STEPS.get(name, _MOST) * share))
 
 
 def sizes(quick: bool) -> Sizes:
-    return Sizes(50, 2) if quick else Sizes(200, 7)
+    return Sizes(300, 3) if quick else Sizes(_MOST, 7)
 
 
 def done_rows(quick: bool) -> list[dict[str, Any]]:
@@ -88,8 +89,8 @@ def paired(row: dict[str, Any], trivet: Talk, name: str, folder: Path, way: Way)
             durability = peer.durability()
     except Missing as error:
         return absent(f"{row['what']}, {label_of(name)}", f"not measured: {error}")
-    if theirs <= 0:
-        noisy = "not told apart: a step costs less than its runs differ by"
+    if min(ours, theirs) <= 0:
+        noisy = "not told apart: a step costs less than two runs differ by"
         return absent(f"{row['what']}, {label_of(name)}", noisy)
     return {
         **row,
@@ -139,7 +140,8 @@ def row_of(
         "better": "low",
         "mode": f"Trivet: {durability}; marginal cost in a flow of 1 + {size.steps} steps, median "
         f"of {size.rounds} rounds; floor: a transaction of as many bytes "
-        f"({floors['bytes']:,.0f}) in SQLite, WAL, synchronous NORMAL; one fdatasync of as many bytes: {floors['sync']:.3f} ms",
+        f"({floors['bytes']:,.0f}) in SQLite, WAL, synchronous NORMAL; one fdatasync of as many bytes: "
+        f"{floors['sync']:.3f} ms",
     }
 
 
@@ -164,8 +166,8 @@ def row_bytes(folder: Path) -> int:
                 lengths = " + ".join(
                     f'coalesce(length(CAST("{name}" AS BLOB)), 0)' for name in names
                 )
-                query = f'SELECT coalesce(sum({lengths}), 0) FROM "{table}"'  # noqa: S608  # its own names
-                total += database.execute(query).fetchone()[0]
+                query = f'SELECT sum({lengths}) FROM "{table}"'  # noqa: S608  # its own names
+                total += database.execute(query).fetchone()[0] or 0
     return total
 
 

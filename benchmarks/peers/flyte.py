@@ -17,4 +17,4 @@ def perform(place: Path, compute: Callable[[Any], Any], argument: Any) -> Any:
     compute.__annotations__.update({name: type(argument), "return": Any})
     flyte.init()
     called = flyte.TaskEnvironment(name=place.name).task(cache="auto")(compute)
-    return flyte.with_runcontext(mode="local").run(called, **{name: argument}).outputs()
+    return flyte.with_runcontext(mode="local").run(called, **{name: argument}).outputs().o0
