@@ -120,6 +120,45 @@ CLASSES = (
         ("return 2", "return 5"),
     ),
     edit(
+        "a helper behind a partial method",
+        """
+        from functools import partialmethod
+        def times(self, by, x):
+            return x * by
+        class Scaler:
+            double = partialmethod(times, 2)
+        def compute(x):
+            return Scaler().double(x)
+        """,
+        ("x * by", "x * by + 1"),
+    ),
+    edit(
+        "a helper behind a method that a library wrapped",
+        {
+            "work.py": """
+                from oddlib import compiled
+                def double(x):
+                    return x * 2
+                class Scaler:
+                    @compiled
+                    def scale(x):
+                        return double(x)
+                def compute(x):
+                    return Scaler.scale(x)
+            """,
+            "site-packages/oddlib.py": """
+                class Compiled:
+                    __slots__ = ("code",)
+                    def __init__(self, function):
+                        self.code = [function]
+                    def __call__(self, x):
+                        return self.code[0](x)
+                compiled = Compiled
+            """,
+        },
+        ("x * 2", "x * 5"),
+    ),
+    edit(
         "a classmethod",
         """
         class Scaler:

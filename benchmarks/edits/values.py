@@ -74,6 +74,54 @@ CONSTANTS = (
         ("+= 1", "+= 4"),
     ),
     edit(
+        "an attribute of a function",
+        """
+        def ratio(x):
+            return x * ratio.by
+        ratio.by = 2
+        def compute(x):
+            return ratio(x)
+        """,
+        ("ratio.by = 2", "ratio.by = 5"),
+    ),
+    edit(
+        "an attribute of a namespace",
+        """
+        from types import SimpleNamespace
+        options = SimpleNamespace(name="a")
+        options.by = 2
+        def compute(x):
+            return x * options.by
+        """,
+        ("by = 2", "by = 5"),
+    ),
+    edit(
+        "a file of settings that is read with its module",
+        {
+            "work.py": """
+                from configparser import ConfigParser
+                from pathlib import Path
+                settings = ConfigParser()
+                settings.read(Path(__file__).parent / "settings.ini")
+                def compute(x):
+                    return settings["rates"]["by"]
+            """,
+            "settings.ini": "[rates]\nby = 2\n",
+        },
+        ("settings.ini", "2", "5"),
+    ),
+    edit(
+        "what fills an object of a library",
+        """
+        from email.message import Message
+        message = Message()
+        message["by"] = "2"
+        def compute(x):
+            return message["by"]
+        """,
+        ('"2"', '"5"'),
+    ),
+    edit(
         "a regular expression",
         """
         import re

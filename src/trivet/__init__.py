@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from trivet.data.facts import Dataset
     from trivet.models.facts import Model
     from trivet.monitoring.facts import Alert
-    from trivet.pipelines.authoring import Data, File, effect, flow, map, step, until
+    from trivet.pipelines.authoring import Data, File, effect, flow, map, step
+    from trivet.pipelines.looping import until
     from trivet.releases.facts import Release
     from trivet.serving.facts import Endpoint
     from trivet.tracking.facts import Run
@@ -32,7 +33,8 @@ __all__ = [
 
 _NAMES_OF = {
     "workspace.workspace": "open Workspace",
-    "pipelines.authoring": "step flow map effect until File Data",
+    "pipelines.authoring": "step flow map effect File Data",
+    "pipelines.looping": "until",
     "core.gates": "check Gate",
     "data.facts": "Dataset",
     "tracking.facts": "Run",

@@ -10,8 +10,11 @@ from typing import Any, assert_type
 import polars as pl
 
 from trivet.core.gates import Gate, Verdict
-from trivet.pipelines.authoring import Data, File, Rounds, effect, flow, map, step, until
+from trivet.pipelines.authoring import Data, File, effect, flow, map, step
+from trivet.pipelines.budget import Budget
 from trivet.pipelines.context import current
+from trivet.pipelines.looping import Rounds, until
+from trivet.pipelines.searching import log_uniform, search
 
 
 @step
@@ -47,6 +50,19 @@ def train(
     frame = pl.DataFrame(history["orders"])
     current().log(rows=frame.height)
     return {"model": model}
+
+
+@step(pickle=True)
+def tokenise(words: str) -> object:
+    return iter(words)
+
+
+@flow(pickle=True)
+def explore(words: str = "a") -> dict[str, object]:
+    return {"tokens": tokenise(words)}
+
+
+assert_type(explore("b"), dict[str, object])
 
 
 def make(number: int) -> dict[str, float]:
@@ -89,3 +105,9 @@ def a_loop_knows_what_its_candidates_are(gate: Gate) -> None:
     assert_type(until(make, judge, rounds=3), Rounds[dict[str, float]])
     assert_type(until(make, gate).last.candidate, dict[str, float])
     until(make, make)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def a_search_knows_its_parameters(loss: Callable[[float], float]) -> None:
+    found = search(loss, {"x": log_uniform(0.1, 1)}, minimize="loss", budget=Budget(trials=3))
+    assert_type(found.best.value, float | None)
+    search(loss, {"x": 0.1}, minimize="loss", budget=3)  # type: ignore[dict-item, arg-type]  # pyright: ignore[reportArgumentType]

@@ -13,6 +13,8 @@ READER_GONE = 141
 COMMANDS = {
     "init": ("trivet.cli.project:init", "make a project from a template and your data"),
     "run": ("trivet.cli.pipelines:run", "run a flow"),
+    "logs": ("trivet.cli.logs:logs", "show what a run printed, or follow it"),
+    "graph": ("trivet.cli.graph:graph", "draw a flow, or what a run of it did"),
     "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
     "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),
     "why": ("trivet.cli.why:why", "say what made a prediction, or why a step is run again"),
@@ -27,6 +29,8 @@ COMMANDS = {
 """Commands of the whole: name to `module:attribute` and summary."""
 
 ROOMS = {
+    "runs": ("trivet.cli.runs", "what was run, and how it went"),
+    "notify": ("trivet.cli.notify", "messages about runs, and whether they arrived"),
     "access": ("trivet.cli.access", "tokens and roles"),
     "data": ("trivet.cli.data", "data sets and their versions"),
     "tracking": ("trivet.cli.tracking", "runs, parameters, metrics, notes"),

@@ -1,12 +1,22 @@
 """`trivet models`: packages, verdicts, the registry."""
 
 from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table
+from trivet.core.errors import Invalid, NotFound
 from trivet.core.gates import Finding
-from trivet.models.facts import Model
+from trivet.models.facts import GateOverride, GateVerdict, Model
+from trivet.workspace import wiring
+from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
+
+if TYPE_CHECKING:
+    from trivet.models.proof.result import Proof
 
 
 def _list(options: Namespace) -> Answer:
@@ -19,7 +29,9 @@ def _show(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         model = ws.models.get(options.model)
         verdict = ws.models.verdict(model.version.verdict)
+        overrides = dict(ws.models.overrides(model.version.name))
     version = model.version
+    override = overrides.get(version.override or "")
     pairs: list[tuple[str, object]] = [
         ("model", model.label),
         ("identifier", model.id),
@@ -30,6 +42,9 @@ def _show(options: Namespace) -> Answer:
         ("run", version.run),
         ("data", ", ".join(version.data)),
     ]
+    if override is not None:
+        overruled = ", ".join(override.overruled)
+        pairs.append(("gate overruled", f"by {override.by} against {overruled}: {override.reason}"))
     pairs += [
         (name, f"{m.value:.4f} ({m.low:.4f} to {m.high:.4f}, {m.rows} rows)")
         for name, m in version.metrics.items()
@@ -47,7 +62,7 @@ def _show(options: Namespace) -> Answer:
             findings(verdict.findings),
         ]
     )
-    return Answer({"model": model, "verdict": verdict}, text)
+    return Answer({"model": model, "verdict": verdict, "override": override}, text)
 
 
 def _alias(options: Namespace) -> Answer:
@@ -55,6 +70,106 @@ def _alias(options: Namespace) -> Answer:
         model = ws.models.get(options.model)
         ws.models.set_alias(model.version.name, options.alias, model, options.reason)
     return Answer(model, f"{model.version.name}@{options.alias} is {model.label} now")
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    id: str
+    verdict: GateVerdict
+    overrides: tuple[GateOverride, ...]
+
+
+def _verdicts(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        name = options.name or ws.settings.model
+        overrides = [item for _, item in ws.models.overrides(name)]
+        found = [
+            _Judged(id_, verdict, tuple(o for o in overrides if o.verdict == id_))
+            for id_, verdict in ws.models.verdicts(name)
+        ]
+    heads = ("verdict", "look", "level", "smallest gain it finds", "answer")
+    rows = [_verdict_row(item) for item in found]
+    return Answer(found, table(heads, rows, empty="nothing was judged yet"))
+
+
+def _verdict_row(item: _Judged) -> tuple[object, ...]:
+    verdict = item.verdict
+    contest = next((f for f in verdict.findings if f.check == "champion"), None)
+    said = "passed" if verdict.passed else "refused"
+    said += "".join(f"; overruled by {o.by}: {o.reason}" for o in item.overrides)
+    detectable = contest.evidence.get("detectable") if contest else None
+    return item.id, verdict.look, verdict.alpha, detectable, said
+
+
+def _override(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        verdict = ws.models.verdict(options.verdict)
+        id_, override = ws.models.override(options.verdict, options.reason)
+        model = None
+        if verdict.run is not None:
+            package = ws.models.open(verdict.subject)
+            model = ws.models.register(
+                verdict.model, package, run=verdict.run, verdict_id=options.verdict
+            )
+    overruled = ", ".join(override.overruled)
+    text = f"{override.by} overruled {overruled} of {override.gate}: {override.reason}"
+    if model is not None:
+        text += f"\nregistered as {model.label}; the refusal stays on record beside it"
+    return Answer({"id": id_, "override": override, "model": model}, text)
+
+
+def _compare(options: Namespace) -> Answer:
+    from trivet.models.proof.page import standing_headings, standing_rows, write_proof
+
+    with open_workspace(options.project) as ws:
+        proof, run = _proof(ws, options)
+    if options.report:
+        write_proof(proof, Path(options.report))
+    lines = [proof.conclusion, "", table(standing_headings(proof), standing_rows(proof)), ""]
+    lines += [f"- {text}" for text in proof.limits]
+    lines += ["", f"run {run}"]
+    if options.report:
+        lines.append(f"report {options.report}")
+    return Answer({"run": run, "proof": proof, "conclusion": proof.conclusion}, "\n".join(lines))
+
+
+def _proof(ws: Workspace, options: Namespace) -> "tuple[Proof, str]":
+    """Run what was asked for, and find the proof among its results."""
+    from trivet.models.proof.flows import Question, proof_flow
+    from trivet.models.proof.result import Proof
+
+    if bool(options.flow) == bool(options.data):
+        raise Invalid(
+            "expected either data with --target, or --flow",
+            code="bad-arguments",
+            hint="`trivet models compare customers --target churned`, or your own algorithms: "
+            "`trivet models compare --flow poc:main`.",
+        )
+    if options.flow:
+        run = ws.pipelines.run(options.flow)
+    else:
+        if not options.target:
+            raise Invalid("--target is not given", code="bad-arguments", hint="Name the column.")
+        question = Question(
+            target=options.target,
+            metric=options.metric,
+            baseline=options.baseline,
+            test_share=options.test_share,
+            time=options.time,
+            group=options.group,
+            drop=tuple(options.drop or ()),
+            seed=options.seed,
+        )
+        run = ws.pipelines.run(proof_flow(question, wiring.flavours()), table=options.data)
+    outputs = run.finished.outputs if run.finished else ()
+    for output in outputs:
+        value = ws.pipelines.value(run.id, output.name)
+        if isinstance(value, Proof):
+            return value, run.id
+    raise NotFound(
+        f"flow {options.flow!r} returned no proof",
+        code="no-proof",
+        hint='Return {"proof": compare(...)} from it; see docs/how-to/until.md.',
+    )
 
 
 def findings(items: tuple[Finding, ...]) -> str:
@@ -95,6 +210,45 @@ VERBS: Group = {
             _MODEL,
             Argument("alias", "the alias"),
             Argument("--reason", "why", {"required": True}),
+        ),
+    ),
+    "verdicts": Command(
+        "List what was judged for a name: looks, levels, what each could have seen.",
+        "trivet models verdicts churn",
+        _verdicts,
+        (Argument("name", "the model's name (default: the project's)", {"nargs": "?"}),),
+    ),
+    "compare": Command(
+        "Compare algorithms with a baseline on the same rows: gains, curves, costs, limits.",
+        "trivet models compare customers --target churned --report poc.html",
+        _compare,
+        (
+            Argument("data", "a data set, or a CSV or Parquet file", {"nargs": "?"}),
+            Argument("--target", "the column to predict"),
+            Argument("--flow", "your own flow that returns `compare(...)`, as module:function"),
+            Argument("--metric", "by what (default: the task's own)"),
+            Argument("--baseline", "linear, forest or boosted trees (default: a constant answer)"),
+            Argument("--time", "column of time: the last rows are the test rows"),
+            Argument("--group", "column of rows that belong together"),
+            Argument(
+                "--drop", "a column that is no input; may be given again", {"action": "append"}
+            ),
+            Argument(
+                "--test-share", "share of rows to compare on", {"type": float, "default": 0.25}
+            ),
+            Argument(
+                "--seed", "orders the rows, and seeds the algorithms", {"type": int, "default": 0}
+            ),
+            Argument("--report", "write a page to this HTML file"),
+        ),
+    ),
+    "override": Command(
+        "Overrule a gate's refusal in your own name, and register the model all the same.",
+        'trivet models override VERDICT --reason "the old model is down; agreed with Ada"',
+        _override,
+        (
+            Argument("verdict", "the verdict's identifier, see `trivet models verdicts`"),
+            Argument("--reason", "why it shall be used all the same", {"required": True}),
         ),
     ),
 }

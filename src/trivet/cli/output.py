@@ -1,7 +1,9 @@
 """How answers look on a terminal: tables, dates, sizes, and nothing that needs a library."""
 
 import os
+import re
 import sys
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -26,7 +28,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: s
         return empty
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [
-        max(len(heading), *(len(row[i]) for row in cells)) for i, heading in enumerate(headings)
+        max(width_of(heading), *(width_of(row[i]) for row in cells))
+        for i, heading in enumerate(headings)
     ]
     right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(headings))]
     first = "  ".join(_pad(h, w, r) for h, w, r in zip(headings, widths, right, strict=True))
@@ -54,6 +57,70 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def duration(seconds: float) -> str:
+    """Write a length of time for people.
+
+    Example:
+        >>> duration(3.25), duration(250), duration(7500)
+        ('3.25 s', '4 m 10 s', '2 h 05 m')
+    """
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02} m"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+_SEQUENCE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def width_of(text: str) -> int:
+    r"""Count the cells of a terminal that text takes: two for a Chinese character, none for a mark.
+
+    Example:
+        >>> width_of("训练 a"), width_of("e\u0301")
+        (6, 1)
+    """
+    if text.isascii() and "\x1b" not in text:
+        return len(text)
+    return sum(_cells(letter) for letter in _SEQUENCE.sub("", text))
+
+
+def cut(text: str, width: int) -> str:
+    """Return text that takes at most `width` cells; what was cut ends in an ellipsis.
+
+    Example:
+        >>> cut("训练模型", 5)
+        '训练…'
+    """
+    if width_of(text) <= width:
+        return text
+    kept, room = "", width - 1
+    for letter in text:
+        room -= _cells(letter)
+        if room < 0:
+            break
+        kept += letter
+    return f"{kept}…" if width > 0 else ""
+
+
+def padded(text: str, width: int) -> str:
+    """Fill text up with spaces to `width` cells."""
+    return text + " " * (width - width_of(text))
+
+
+def _cells(letter: str) -> int:
+    if unicodedata.combining(letter) or unicodedata.category(letter) in {"Cf", "Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
 def is_colourful() -> bool:
     """Say whether colours and moving lines are welcome: a terminal, and NO_COLOR not set."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -70,4 +137,5 @@ def _cell(value: object) -> str:
 
 
 def _pad(text: str, width: int, right: bool) -> str:  # noqa: FBT001  # a column's property
-    return text.rjust(width) if right else text.ljust(width)
+    filling = " " * (width - width_of(text))
+    return filling + text if right else text + filling

@@ -2,8 +2,9 @@
 
 import argparse
 import sys
-import time
 from argparse import Namespace
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,25 +12,22 @@ from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.errors import EXIT_CODES
 from trivet.cli.models import findings
 from trivet.cli.output import table
+from trivet.cli.progress import shown
 from trivet.cli.tracking import describe_run
 from trivet.core.errors import Invalid, NotFound, Refused, TrivetError
 from trivet.core.tasks import fenced
 from trivet.pipelines.failures import describe_failure
-from trivet.pipelines.running import OnEvent, StepEvent
+from trivet.pipelines.running import OnEvent
 from trivet.tracking.facts import Run
 from trivet.workspace.delivery import Delivered, check_delivery, deliver
 from trivet.workspace.ending import end_with_parent, leave_on_sigterm
+from trivet.workspace.notify_file import read_notify_file
+from trivet.workspace.notifying import deliver_messages
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
-_WORDS = {
-    "started": "…",
-    "done": "run",
-    "remembered": "remembered",
-    "retried": "again",
-    "failed": "FAILED",
-    "warned": "warning",
-}
+_MESSAGES_S = 5.0
+"""How long a run's end waits for the receivers of its messages."""
 
 
 def _run(options: Namespace) -> Answer:
@@ -41,17 +39,42 @@ def _run(options: Namespace) -> Answer:
             return _plan(ws, options)
         if not options.no_delivery:
             check_delivery(ws)
-        show = _silent if options.json else _show_event
-        try:
-            run = _execute(ws, options, show)
-        except TrivetError:
-            raise
-        except (Exception, SystemExit) as error:  # the edge where a user's own code fails
-            if options.traceback:
-                raise
-            _fail(error, ws.folder)
-        delivered = None if options.no_delivery else deliver(ws, run)
+        with _messages_sent(ws):
+            run = _run_flow(ws, options)
+            delivered = None if options.no_delivery else deliver(ws, run)
     return _answer(run, delivered)
+
+
+def _run_flow(ws: Workspace, options: Namespace) -> Run:
+    try:
+        # Whoever asks for JSON reads it from stdout: what steps print goes beside it.
+        beside = redirect_stdout(sys.stderr) if options.json else nullcontext()
+        with beside, shown(is_silent=options.json) as show:
+            return _execute(ws, options, show)
+    except TrivetError:
+        raise
+    except (Exception, SystemExit) as error:  # the edge where a user's own code fails
+        if options.traceback:
+            raise
+        _fail(error, ws.folder)
+
+
+@contextmanager
+def _messages_sent(ws: Workspace) -> Generator[None]:
+    """Send the messages about what a `with` block did; for a moment, the daemon does the rest."""
+    has_notifiers = bool(read_notify_file(ws.folder).notifiers)
+    try:
+        yield
+    finally:
+        if has_notifiers and not isinstance(sys.exception(), KeyboardInterrupt):
+            try:
+                deliver_messages(ws, patience_s=_MESSAGES_S, on_trouble=_warn)
+            except TrivetError as error:
+                _warn(error.message)
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _execute(ws: Workspace, options: Namespace, show: OnEvent) -> Run:
@@ -146,20 +169,6 @@ def _steps(options: Namespace) -> Answer:
         steps = ws.pipelines.steps(options.run)
     rows = [(s.step, s.status, s.seconds, s.key[:12]) for s in steps]
     return Answer(steps, table(("step", "status", "seconds", "key"), rows, empty="no steps"))
-
-
-def _show_event(event: StepEvent) -> None:
-    if event.kind == "started":
-        return
-    seconds = f"{event.seconds:7.2f} s" if event.kind != "remembered" else ""
-    if event.kind == "warned":
-        seconds = event.text
-    line = f"{time.strftime('%H:%M:%S')}  {event.step:<20} {_WORDS[event.kind]:<11} {seconds}"
-    print(line.rstrip(), file=sys.stderr, flush=True)
-
-
-def _silent(event: StepEvent) -> None:
-    del event
 
 
 run = Command(

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
-from trivet.releases.facts import Release
+from trivet.releases.facts import Overruled, Release
 from trivet.workspace.delivery import release_model, watch_note
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
@@ -39,7 +39,7 @@ def _list(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         found = [r for r in map(ws.releases.current, ws.releases.endpoints()) if r]
     rows = [
-        (r.plan.endpoint, r.plan.generation, r.plan.stage, _variants(r), r.plan.why) for r in found
+        (r.plan.endpoint, r.plan.generation, r.plan.stage, _variants(r), _why(r)) for r in found
     ]
     text = table(("endpoint", "generation", "stage", "variants", "why"), rows, empty="no releases")
     return Answer(found, text)
@@ -48,7 +48,7 @@ def _list(options: Namespace) -> Answer:
 def _history(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         found = ws.releases.history(options.endpoint or ws.settings.endpoint)
-    rows = [(r.plan.generation, r.plan.stage, _variants(r), r.plan.why) for r in found]
+    rows = [(r.plan.generation, r.plan.stage, _variants(r), _why(r)) for r in found]
     return Answer(found, table(("generation", "stage", "variants", "why"), rows))
 
 
@@ -64,8 +64,19 @@ def describe_release(release: Release) -> str:
             ("variants", _variants(release)),
             ("log mode", plan.log_mode),
             ("why", plan.why),
+            *(("gate overruled", written_override(item)) for item in plan.overruled),
         ]
     )
+
+
+def written_override(item: Overruled) -> str:
+    """Write who overruled a gate, which checks said no, and why."""
+    return f"by {item.by} against {', '.join(item.checks)} of {item.gate}: {item.reason}"
+
+
+def _why(release: Release) -> str:
+    said = [f"GATE OVERRULED {written_override(item)}" for item in release.plan.overruled]
+    return "; ".join([release.plan.why, *said])
 
 
 def _variants(release: Release) -> str:

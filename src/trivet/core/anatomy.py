@@ -5,10 +5,12 @@ import functools
 import inspect
 import re
 import types
-from collections import deque
+from argparse import Namespace
+from collections import UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from configparser import RawConfigParser
 from pathlib import PurePath
-from typing import Any, cast
+from typing import cast
 
 from trivet.core.modules import origin_of_module
 
@@ -22,29 +24,33 @@ AMBIENT = (
     *("tempfile", "threading", "weakref"),
 )
 """Modules whose objects have a life of their own: their state is no part of the code."""
+SETTINGS = (types.SimpleNamespace, Namespace, RawConfigParser, UserDict, UserList)
+"""Types of the standard library that hold plain values in their attributes."""
 FURNITURE = {
     *("__abstractmethods__", "__annotations_cache__", "__dataclass_fields__", "__dict__"),
     *("__doc__", "__firstlineno__", "__module__", "__qualname__", "__static_attributes__"),
     *("__struct_config__", "__weakref__", "_abc_impl"),
 }
 """Attributes of a class that Python puts there."""
+_MADE_OF: tuple[tuple[type | tuple[type, ...], tuple[str, ...]], ...] = (
+    (types.MethodType, ("__func__", "__self__")),
+    ((functools.partial, functools.partialmethod), ("func", "args", "keywords")),
+    (property, ("fget", "fset", "fdel")),
+    ((staticmethod, classmethod), ("__func__",)),
+    (functools.cached_property, ("func",)),
+    (functools.singledispatchmethod, ("func", "dispatcher")),
+)
 DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType)
 
 
 def inside(value: object) -> tuple[object, ...] | None:
     """Return what a callable is made of, when it is made of other callables."""
-    match value:
-        case types.MethodType():
-            return (value.__func__, value.__self__)
-        case functools.partial():
-            return (value.func, value.args, value.keywords)
-        case property():
-            return (value.fget, value.fset, value.fdel)
-        case staticmethod() | classmethod():
-            return (cast("Any", value).__func__,)
-        case _:  # lru_cache, and whoever else follows functools.wraps
-            wrapped = cast("object", inspect.getattr_static(value, "__wrapped__", None))
-            return (wrapped,) if callable(wrapped) else None
+    made_of = next((names for kinds, names in _MADE_OF if isinstance(value, kinds)), None)
+    if made_of is not None:
+        return tuple(cast("object", getattr(value, name)) for name in made_of)
+    # lru_cache, and whoever else follows functools.wraps
+    wrapped = cast("object", inspect.getattr_static(value, "__wrapped__", None))
+    return (wrapped,) if callable(wrapped) else None
 
 
 def cells_of(function: types.FunctionType) -> Iterator[object]:
@@ -54,6 +60,15 @@ def cells_of(function: types.FunctionType) -> Iterator[object]:
             yield cell.cell_contents
         except ValueError:  # not filled yet
             yield None
+
+
+def attributes_of(function: types.FunctionType) -> dict[str, object]:
+    """Return the plain values that somebody hung on a function: `f.rate = 2`."""
+    return {
+        name: value
+        for name, value in vars(function).items()
+        if not name.startswith("__") and is_data(value)
+    }
 
 
 def callables_held(function: types.FunctionType) -> Iterator[object]:
@@ -87,6 +102,8 @@ def is_data(value: object) -> bool:
         return True
     plain = (enum.Enum, str, int, float, bytearray, tuple, list, set, frozenset, dict, deque)
     if isinstance(value, (*plain, types.MappingProxyType, re.Pattern, PurePath)):
+        return True
+    if isinstance(value, SETTINGS):
         return True
     top = kind.__module__.partition(".")[0]
     return top in SPOKEN or origin_of_module(kind.__module__) == "project"

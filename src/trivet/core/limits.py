@@ -13,7 +13,7 @@ import os
 import runpy
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -39,11 +39,12 @@ UNREADABLE = frozenset({"__import__", "eval", "exec", "import_module"})
 """Names that are a limit wherever there is no source to say what they are used for."""
 
 _TEXT_AS_CODE = {id(vars(builtins)[name]): name for name in ("eval", "exec")}
+_ATTRIBUTES = (builtins.getattr, builtins.setattr, builtins.delattr)
 _IMPORTS = (importlib.import_module, builtins.__import__)
 _FILES_AS_CODE = (runpy.run_path, runpy.run_module, importlib.util.spec_from_file_location)
 WATCHED = frozenset(
     {
-        *map(id, (builtins.getattr, builtins.setattr, builtins.delattr, builtins.globals)),
+        *map(id, (*_ATTRIBUTES, builtins.globals)),
         *map(id, (*_IMPORTS, *_FILES_AS_CODE, importlib.reload, os.getenv, os.environ)),
         *_TEXT_AS_CODE,
     }
@@ -168,7 +169,7 @@ class _Reader:
             self._looked.uses_globals = True
         elif called is os.getenv:
             self._note("reads the environment's variables; pass them as arguments", call)
-        elif called in (builtins.getattr, builtins.setattr, builtins.delattr):
+        elif any(called is item for item in _ATTRIBUTES):
             self._read_attribute(call, called)
 
     def _read_attribute(self, call: ast.Call, called: object) -> None:
@@ -178,7 +179,7 @@ class _Reader:
                 self._note(f"changes an attribute of {owner.__name__} while it runs", call)
             return
         # A module's own attributes are watched, all of them: it was taken whole. So is a class.
-        if not isinstance(owner, types.ModuleType) or not hasattr(owner, "__path__"):
+        if not isinstance(owner, types.ModuleType) or "__path__" not in vars(owner):
             return
         if origin_of_module(owner.__name__) != "project":  # known by its version
             return
@@ -217,5 +218,6 @@ def _imported(node: ast.AST) -> Iterator[tuple[str, object]]:
                 yield alias.asname or name, sys.modules.get(name)
         elif isinstance(inner, ast.ImportFrom) and not inner.level:
             module = sys.modules.get(inner.module or "")
-            for alias in inner.names:
-                yield alias.asname or alias.name, getattr(module, alias.name, None)
+            known: Mapping[str, object] = vars(module) if module else {}
+            for alias in inner.names:  # never by getattr: a lazy module would load what it names
+                yield alias.asname or alias.name, known.get(alias.name)

@@ -476,3 +476,38 @@ class Flavour(Protocol):
         `binary`, and the value itself for `regression`.
         """
         ...
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that people asked to be told."""
+
+    key: str
+    """The same whenever this very message is sent again: its receiver may recognise it."""
+    event: str
+    """`finished`, `failed`, `approval` or `test`."""
+    project: str
+    title: str
+    """One line."""
+    text: str
+    """A few lines for a person."""
+    time: datetime
+    """When it happened, UTC."""
+    detail: dict[str, Any] = {}
+    """JSON-ready values for a program: the run, the flow, the status, the figures."""
+
+
+class Notifier(Protocol):
+    """A way to tell people: a web hook, a mail, a program of theirs."""
+
+    def send(self, message: Message, *, timeout_s: float) -> None:
+        """Hand the message over; return once its receiver has taken it.
+
+        Args:
+            message: The message. It may arrive twice, with the same key.
+            timeout_s: After so long without an answer the attempt counts as failed.
+
+        Raises:
+            Unavailable: It may go better later.
+            Invalid: The receiver refuses it; sending it again will not help.
+        """
+        ...

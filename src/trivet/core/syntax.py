@@ -28,6 +28,7 @@ class Source:
         self._nodes: dict[tuple[str, int], list[ast.AST]] = {}
         self._classes: dict[str, ast.ClassDef] = {}
         self._bindings: dict[str, list[ast.stmt]] = {}
+        self._fillings: dict[str, list[ast.stmt]] = {}
         self._annotations = normalise(tree)
         self._dumped: dict[ast.AST, str] = {}
         self._tree = tree
@@ -35,6 +36,8 @@ class Source:
         for statement in _statements(tree.body):
             for name in _bound_names(statement):
                 self._bindings.setdefault(name, []).append(statement)
+            for name in _filled_names(statement):
+                self._fillings.setdefault(name, []).append(statement)
         self.patches = tuple(one for one in _statements(tree.body) if _is_patch(one))
         """Statements of the module that set an attribute of something."""
 
@@ -64,6 +67,15 @@ class Source:
     def binding(self, name: str) -> tuple[ast.stmt, ...]:
         """Return the statements of the module that give `name` a value."""
         return tuple(self._bindings.get(name, ()))
+
+    def filling(self, name: str) -> tuple[ast.stmt, ...]:
+        """Return the statements of the module that change in place what `name` holds."""
+        return tuple(self._fillings.get(name, ()))
+
+    def member(self, qualname: str, name: str) -> tuple[ast.stmt, ...]:
+        """Return the statements of a class that give an attribute its value."""
+        body = self._classes[qualname].body if qualname in self._classes else []
+        return tuple(one for one in _statements(body) if name in _bound_names(one))
 
     def whole(self) -> str:
         """Return the normal form of the whole file."""
@@ -129,6 +141,26 @@ def _statements(body: Sequence[ast.AST]) -> Iterator[ast.stmt]:
             yield from _statements(inner)
         elif isinstance(node, ast.stmt):
             yield node
+
+
+def _filled_names(statement: ast.stmt) -> Iterator[str]:
+    """Yield what a statement changes in place: `a.b = 1`, `a["b"] = 1`, `a.update(b=1)`."""
+    places: list[ast.expr] = []
+    match statement:
+        case ast.Assign():
+            places = statement.targets
+        case ast.AugAssign():
+            places = [statement.target]
+        case ast.Expr(value=ast.Call(func=ast.Attribute() as called)):
+            places = [called]
+        case _:
+            pass
+    for place in places:
+        inner = place
+        while isinstance(inner, ast.Attribute | ast.Subscript):
+            inner = inner.value
+        if isinstance(inner, ast.Name) and inner is not place:
+            yield inner.id
 
 
 def _is_patch(statement: ast.stmt) -> bool:

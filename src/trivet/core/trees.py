@@ -6,6 +6,7 @@ digests whatever order, time or machine they come from (Merkle 1987, "A digital 
 a conventional encryption function"). Paths inside a tree are relative, with `/` between the parts.
 """
 
+import io
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Literal, Protocol
 
@@ -28,6 +29,18 @@ class ByteStore(Protocol):
     def open(self, digest: str) -> BinaryIO:
         """Open stored bytes whose content was checked."""
         ...
+
+
+class Source(Protocol):
+    """Bytes that need not be in memory: they are read from a stream when their turn comes."""
+
+    def open(self) -> BinaryIO:
+        """Open them from the beginning; whoever opens closes."""
+        ...
+
+
+Content = bytes | Source
+"""A file's bytes, or where to read them from."""
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -61,7 +74,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(_Blob)
 
 
-def store_tree(blobs: ByteStore, files: Mapping[str, bytes]) -> StoredTree:
+def store_tree(blobs: ByteStore, files: Mapping[str, Content]) -> StoredTree:
     """Store files and their folders durably.
 
     Args:
@@ -73,7 +86,7 @@ def store_tree(blobs: ByteStore, files: Mapping[str, bytes]) -> StoredTree:
     """
     nothing = StoredFile("", 0)
     _nest(dict.fromkeys(files, nothing))  # every path is checked before the first byte is written
-    stored = {path: StoredFile(blobs.put(content), len(content)) for path, content in files.items()}
+    stored = {path: _store_file(blobs, content) for path, content in files.items()}
     return join_tree(blobs, stored)
 
 
@@ -110,6 +123,32 @@ def load_tree(blobs: ByteStore, digest: str) -> dict[str, bytes]:
     """
     files = read_tree(blobs, digest)
     return {path: _content(blobs, path, file) for path, file in files.items()}
+
+
+class StoredFiles(Mapping[str, bytes]):
+    """The files of a tree by path; each is read when it is asked for.
+
+    Raises:
+        NotFound: No blob has this digest; of a file, when it is asked for.
+        Corrupt: A folder's blob is no folder; a file is not as it was recorded.
+    """
+
+    def __init__(self, blobs: ByteStore, digest: str) -> None:
+        self._blobs = blobs
+        self._files = read_tree(blobs, digest)
+
+    def __getitem__(self, path: str) -> bytes:
+        return _content(self._blobs, path, self._files[path])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file whose content was checked, without holding all of it in memory."""
+        return self._blobs.open(self._files[path].digest)
 
 
 def load_file(blobs: ByteStore, digest: str, path: str) -> bytes:
@@ -230,6 +269,15 @@ def _folder(blobs: ByteStore, digest: str) -> tuple[_Entry, ...]:
             hint="Run `trivet fsck`.",
         )
     return folder.entries
+
+
+def _store_file(blobs: ByteStore, content: Content) -> StoredFile:
+    if isinstance(content, bytes):
+        return StoredFile(blobs.put(content), len(content))
+    with content.open() as stream:
+        digest = blobs.put(stream)
+        # What was read, not what a later stat says: the file may grow meanwhile.
+        return StoredFile(digest, stream.seek(0, io.SEEK_CUR))
 
 
 def _find(blobs: ByteStore, digest: str, name: str, kind: str) -> _Entry | None:

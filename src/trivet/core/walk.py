@@ -16,6 +16,7 @@ from trivet.core.anatomy import (
     EXACT,
     FURNITURE,
     SPOKEN,
+    attributes_of,
     callables_held,
     cells_of,
     describe_items,
@@ -190,6 +191,7 @@ class Walk:
         yield self.token(function.__defaults__)
         yield self.token(function.__kwdefaults__)
         yield from (self.token(item) for item in cells_of(function))
+        yield from (f".{key}={self.token(item)}" for key, item in attributes_of(function).items())
         yield from self._follow(reach_of(code), names)
         noted = source.annotations(code) if source else ""
         if noted:
@@ -211,9 +213,15 @@ class Walk:
         yield (source.class_(kind.__qualname__) if source else None) or ""
         yield from (self.token(base) for base in (*kind.__bases__, type(kind)))
         for name, member in sorted(vars(kind).items()):
-            is_told_by_text = isinstance(member, DESCRIPTORS) or not is_data(member)
-            if name not in FURNITURE and not is_told_by_text:
+            if name in FURNITURE or isinstance(member, DESCRIPTORS):
+                continue
+            if is_data(member):
                 yield f"{name}={self.token(member)}"
+                continue
+            # An object of a library's, such as a compiled function: what its text refers to.
+            for statement in source.member(kind.__qualname__, name) if source else ():
+                reach = read_statement(statement)[1]
+                yield from self._follow(reach, vars(sys.modules[kind.__module__]))
 
     def _module(self, name: str) -> str:
         """Take a module whole: it was handed on as a value, or imported inside a function."""
@@ -288,7 +296,8 @@ class Walk:
         if content is not None:
             yield content
             return
-        statements = () if is_data(value) else _statements_of(owner, name)
+        lives = type(value).__module__.partition(".")[0] in AMBIENT
+        statements = () if is_data(value) else _statements_of(owner, name, filled=not lives)
         if not statements:
             yield self.token(value)
         for text, reach in statements:
@@ -381,11 +390,12 @@ def _source_of_module(name: str) -> Source | None:
     return source_of(file) if file else None
 
 
-def _statements_of(module: str, name: str) -> tuple[tuple[str, Reach], ...]:
+def _statements_of(module: str, name: str, *, filled: bool) -> tuple[tuple[str, Reach], ...]:
     source = _source_of_module(module)
     if source is None or module not in sys.modules:
         return ()
-    return tuple(map(read_statement, source.binding(name)))
+    filling = source.filling(name) if filled else ()
+    return tuple(map(read_statement, (*source.binding(name), *filling)))
 
 
 def _digest_file(path: Path) -> str:

@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Sequence
 
 from trivet.demo.evidence import Evidence, Month, Raised, Score
-from trivet.demo.words import commands_to_try, finding, headline, readable, without_cause
+from trivet.demo.words import commands_to_try, finding, headline, without_cause
+from trivet.drawing.words import readable
 
 _WIDTH = 98
 _BAR = 40

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from trivet.core.gates import Check, Evidence, Finding, Gate
-from trivet.models.checks import behaviour, data, fitness, quality
+from trivet.models.checks import behaviour, data, fitness, lineage, quality
 from trivet.models.exam import Exam, exam_of
 from trivet.models.rules import ChecklistSpec
 
@@ -66,6 +66,7 @@ def _questions(spec: ChecklistSpec) -> Iterator[tuple[str, str, _Question]]:
     yield from _optional_questions(spec)
     yield "latency", "Quick enough", lambda exam: fitness.latency(exam, spec.latency)
     yield "size", "Small enough", lambda exam: fitness.size(exam, spec.size)
+    yield "no-pickle", "Nothing behind it was pickled", lineage.no_pickle
 
 
 def _optional_questions(spec: ChecklistSpec) -> Iterator[tuple[str, str, _Question]]:

@@ -17,7 +17,13 @@ from trivet.models.metrics import DRAWS, METRICS, Groups, Metric, Rows, Values, 
 from trivet.statistics.bootstrap import bootstrap_draws
 from trivet.statistics.intervals import Interval
 from trivet.statistics.metrics import CalibrationBin, calibration_error, calibration_table
-from trivet.statistics.paired import Comparison, compare_auc, compare_losses, compare_metric
+from trivet.statistics.paired import (
+    Comparison,
+    compare_auc,
+    compare_correct,
+    compare_losses,
+    compare_metric,
+)
 
 LEVEL: Final = 0.95
 
@@ -131,6 +137,10 @@ def compare(
 ) -> Comparison:
     """Compare two models on the same rows; a positive difference means the candidate is better.
 
+    Each metric has the most powerful test that is valid for it: shares of right answers McNemar's
+    exact test (rows that stand alone), areas DeLong's, mean losses Student's paired t, anything
+    else the paired bootstrap.
+
     Args:
         metric: By what they are compared.
         labels: Shape (n,).
@@ -143,6 +153,14 @@ def compare(
     Raises:
         Invalid: The metric is undefined on these rows.
     """
+    if metric.right is not None and groups is None:
+        return compare_correct(
+            metric.right(labels, champion),
+            metric.right(labels, candidate),
+            margin=margin,
+            level=level,
+            exact=True,
+        )
     if metric.losses is not None:
         return compare_losses(
             metric.losses(labels, champion),

@@ -59,6 +59,7 @@ class Exam:
         metric: By what models are judged.
         latency: What an answer costs here.
         columns: Column names and Arrow types of the training data's commits; empty when unknown.
+        pickled: The steps and outputs of its run that were kept as pickles.
         champion: The model in use, if there is one.
         alpha: The one-sided level of the comparison with it.
         look: How often held-out rows of this model's name were looked at, this look included.
@@ -76,6 +77,7 @@ class Exam:
     metric: Metric
     latency: Latency
     columns: Mapping[str, str]
+    pickled: tuple[str, ...] = ()
     champion: Incumbent | None = None
     alpha: float = 0.05
     look: int = 1
@@ -126,6 +128,7 @@ def prepare_exam(
     holdout: Frame,
     training: Frame,
     columns: Mapping[str, str] | None = None,
+    pickled: tuple[str, ...] = (),
 ) -> Exam:
     """Let a package answer its held-out rows, and gather what its gate will ask about.
 
@@ -135,6 +138,7 @@ def prepare_exam(
         holdout: Raw rows that no training saw, with the target.
         training: The table it was trained on, raw, with the target.
         columns: Column names and Arrow types of the data commits behind it, when known.
+        pickled: The steps and outputs of its run that were kept as pickles, as people name them.
 
     Raises:
         Invalid: The rows do not fit the signature, or lack a column that the gate names.
@@ -164,6 +168,7 @@ def prepare_exam(
         metric=metric,
         latency=measure_latency(encoder, session, package.golden.rows),
         columns=columns or {},
+        pickled=pickled,
     )
 
 
@@ -228,9 +233,23 @@ def _baseline(
             )
         forecast = held.rows.get_column(wanted).cast(pl.Float64).to_numpy()
         return check_answers(held.labels, forecast, signature.task)[1]
+    return constant_answers(labels, held.size, metric, signature)
+
+
+def constant_answers(labels: Values, rows: int, metric: Metric, signature: Signature) -> Values:
+    """Answer every row alike: class shares, or the value that the metric is kindest to.
+
+    Args:
+        labels: Of the training rows: class numbers, or values.
+        rows: How many rows to answer, n.
+        metric: By which answers will be judged.
+        signature: For the task and the classes.
+
+    Returns:
+        Shape (n, m).
+    """
     if signature.task == "multiclass":
         counts = np.bincount(labels.astype(np.intp), minlength=len(signature.classes))
-        return np.tile(counts / counts.sum(), (held.size, 1))
-    # The value that the metric is kindest to.
+        return np.tile(counts / counts.sum(), (rows, 1))
     value = np.median(labels) if metric.name == "mean-absolute-error" else labels.mean()
-    return np.full((held.size, 1), float(value))
+    return np.full((rows, 1), float(value))

@@ -78,8 +78,28 @@ class GateVerdict(Fact, frozen=True, kw_only=True):
     """The run that made the candidate."""
 
 
+class GateOverride(Fact, frozen=True, kw_only=True):
+    """Somebody overruled a refusal, and answers for it. The verdict stays. Parent: the verdict.
+
+    Who it was is the fact's actor; `by` repeats it for those who read the payload alone.
+    """
+
+    KIND = "gate.override"
+    INDEXED = ("verdict", "model")
+
+    verdict: str
+    model: str
+    gate: str
+    subject: str
+    """The package's digest."""
+    overruled: tuple[str, ...]
+    """The checks that stood in the way."""
+    by: str
+    reason: str
+
+
 class ModelVersion(Fact, frozen=True, kw_only=True):
-    """A registered version. Parents: the finished run, its data commits, the verdict."""
+    """A registered version. Parents: the finished run, its data, the verdict, its override."""
 
     KIND = "model"
     INDEXED = ("name", "package")
@@ -95,6 +115,8 @@ class ModelVersion(Fact, frozen=True, kw_only=True):
     run: str
     verdict: str
     data: tuple[str, ...] = ()
+    override: str | None = None
+    """The fact by which its refusal was overruled; None when its gate passed."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ class Metric:
         higher_is_better: Its direction.
         losses: For metrics that are means over rows: the loss per row, lower is better. None for
             the others.
+        right: For shares of right answers: 1.0 or 0.0 per row. None for the others.
         statistic: For metrics that are neither a mean nor an area: the figure from labels and
             predictions.
     """
@@ -47,6 +48,7 @@ class Metric:
     higher_is_better: bool = False
     losses: Callable[[Values, Values], Values] | None = None
     statistic: Callable[[Values, Values], float] | None = None
+    right: Callable[[Values, Values], Values] | None = None
 
 
 def metric_named(name: str, task: Task) -> Metric:
@@ -151,7 +153,9 @@ METRICS: Final[dict[str, Metric]] = {
         Metric("auc", _CLASSES[:1], _auc, higher_is_better=True),
         Metric("brier", _CLASSES, _mean_of(_brier), losses=_brier),
         Metric("log-loss", _CLASSES, _mean_of(_log), losses=_log),
-        Metric("accuracy", _CLASSES, _accuracy, higher_is_better=True, losses=_wrong),
+        Metric(
+            "accuracy", _CLASSES, _accuracy, higher_is_better=True, losses=_wrong, right=correct
+        ),
         Metric("mean-absolute-error", _NUMBERS, _mean_of(_absolute), losses=_absolute),
         Metric(
             "root-mean-squared-error",

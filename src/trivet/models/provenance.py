@@ -6,6 +6,7 @@ Pure decisions about facts that the service has read.
 from collections.abc import Callable, Sequence
 
 from trivet.core.errors import Refused
+from trivet.core.gates import Finding
 from trivet.models.facts import GateVerdict
 from trivet.models.packaging import REQUIREMENTS, Package
 from trivet.tracking.facts import Run
@@ -63,12 +64,21 @@ def demand_package(package: Package, run: Run) -> None:
         )
 
 
-def demand_verdict(verdict: GateVerdict, name: str, package: Package, run: Run) -> None:
+def demand_verdict(
+    verdict: GateVerdict, name: str, package: Package, run: Run, *, is_overruled: bool = False
+) -> None:
     """Refuse a verdict that does not let this package have this name.
 
+    Args:
+        verdict: The verdict.
+        name: The registry name.
+        package: What shall have it.
+        run: The run that made the package.
+        is_overruled: Whether somebody overruled a no.
+
     Raises:
-        Refused: It is about another package, name or run (`other-verdict`), or it is a no
-            (`gate-refused`); `detail["findings"]` has the reasons.
+        Refused: It is about another package, name or run (`other-verdict`), or it is a no that
+            nobody overruled (`gate-refused`); `detail["findings"]` has the reasons.
     """
     about = (verdict.model, verdict.subject, verdict.run)
     if about != (name, package.digest, run.id):
@@ -78,11 +88,17 @@ def demand_verdict(verdict: GateVerdict, name: str, package: Package, run: Run) 
             code="other-verdict",
             hint="Judge this package for this name, then register it with that verdict.",
         )
-    if not verdict.passed:
-        reasons = [f for f in verdict.findings if f.severity == "block" and f.ok is not True]
+    if not verdict.passed and not is_overruled:
+        reasons = reasons_of(verdict)
         raise Refused(
             f"gate {verdict.gate!r} refused: " + "; ".join(f.summary for f in reasons),
             code="gate-refused",
-            hint="Mend what the findings name, then judge the new candidate.",
+            hint="Mend what the findings name, then judge the new candidate; or answer for it: "
+            "`trivet models override VERDICT --reason ...`.",
             detail={"findings": [{"check": f.check, "summary": f.summary} for f in reasons]},
         )
+
+
+def reasons_of(verdict: GateVerdict) -> list[Finding]:
+    """Return the findings that stand in the way."""
+    return [f for f in verdict.findings if f.severity == "block" and f.ok is not True]

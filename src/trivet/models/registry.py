@@ -1,14 +1,15 @@
 """The registry: versions of names, aliases that point at them, and the verdicts behind them."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
-from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
+from trivet.core.facts import Draft, Entry, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
-from trivet.models.facts import GateVerdict, Measured, Model, ModelVersion
+from trivet.models.facts import GateOverride, GateVerdict, Measured, Model, ModelVersion
 from trivet.models.packaging import Package, open_package
-from trivet.models.provenance import demand_package, demand_run, demand_verdict
+from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
 from trivet.tracking.facts import Run
 from trivet.tracking.service import TrackingService
 
@@ -38,14 +39,16 @@ class Registry:
         run: Run | str,
         verdict_id: str,
         reason: str = "register",
+        tasks: Callable[[Model], Iterable[TaskNew]] | None = None,
     ) -> Model:
         """Give a judged package the next version of a name.
 
-        Registering the same package by the same verdict again returns the version it has.
+        Registering the same package by the same verdict again returns the version it has. What
+        `tasks` makes of the version is written with it.
 
         Raises:
             Refused: The run has not succeeded, names no data, or its code or lock is not stored;
-                the verdict is a no, or is about something else.
+                the verdict is a no that nobody overruled, or is about something else.
             NotFound: There is no such run, verdict or package.
             Corrupt: A file of the package is not as it was recorded.
         """
@@ -56,8 +59,9 @@ class Registry:
         demand_package(package, run)
         open_package(self._stores.blobs, package.digest)  # bytes first: they are there, and whole
         verdict = self.verdict(verdict_id)
-        demand_verdict(verdict, name, package, run)
-        parents = (run.finished_id or run.id, *data, verdict_id)
+        override = None if verdict.passed else self._override(verdict_id)
+        demand_verdict(verdict, name, package, run, is_overruled=override is not None)
+        parents = (run.finished_id or run.id, *data, verdict_id, *([override] if override else []))
         for _ in range(ATTEMPTS):
             before = self._newest(name)
             existing = self._registered(name, package, verdict_id)
@@ -74,11 +78,14 @@ class Registry:
                 run=run.id,
                 verdict=verdict_id,
                 data=data,
+                override=override,
             )
             item = draft(version, parents=dict.fromkeys(parents))
             move = HeadMove(name=_head(name), to=item.id, expect=before.id if before else None)
-            if self._commit(f"{reason} {name}:{version.version}", item, move):
-                return Model(id=item.id, version=version)
+            model = Model(id=item.id, version=version)
+            todo = tasks(model) if tasks else ()
+            if self._commit(f"{reason} {name}:{version.version}", item, move, todo):
+                return model
         raise too_busy(name)
 
     def get(self, reference: str) -> Model:
@@ -167,6 +174,60 @@ class Registry:
             for entry in self._all(GateVerdict.KIND, {"model": name})
         )
 
+    def override(self, verdict_id: str, reason: str) -> tuple[str, GateOverride]:
+        """Overrule a refusal, in one's own name. The refusal stays on record beside it.
+
+        What was refused can then be registered by that verdict; every release of it says who
+        overruled the gate, and why.
+
+        Args:
+            verdict_id: The verdict.
+            reason: Why the model shall be used all the same.
+
+        Returns:
+            The override's identifier and the override.
+
+        Raises:
+            Invalid: The reason is empty (`no-reason`), or the verdict is a yes (`passed`).
+            NotFound: There is no such verdict in this project.
+        """
+        verdict = self.verdict(verdict_id)
+        if not reason.strip():
+            raise Invalid(
+                "the reason is empty",
+                code="no-reason",
+                hint="Say why the model shall be used although its gate refused.",
+            )
+        if verdict.passed:
+            raise Invalid(
+                f"the verdict {verdict_id} passed: there is nothing to override",
+                code="passed",
+                hint="Register the model by this verdict.",
+            )
+        found = GateOverride(
+            verdict=verdict_id,
+            model=verdict.model,
+            gate=verdict.gate,
+            subject=verdict.subject,
+            overruled=tuple(finding.check for finding in reasons_of(verdict)),
+            by=self._scope.actor,
+            reason=reason.strip(),
+        )
+        item = draft(found, parents=[verdict_id])
+        why = f"override of gate {verdict.gate}: {found.reason}"
+        self._stores.ledger.commit(self._scope.batch(why, [item]))
+        return item.id, found
+
+    def overrides(self, name: str) -> tuple[tuple[str, GateOverride], ...]:
+        """Return identifier and content of every override for a name, oldest first."""
+        entries = self._all(GateOverride.KIND, {"model": name})
+        return tuple((entry.id, read(entry, GateOverride)) for entry in entries)
+
+    def _override(self, verdict_id: str) -> str | None:
+        """Return the first override of a verdict, or None."""
+        entries = self._all(GateOverride.KIND, {"verdict": verdict_id})
+        return entries[0].id if entries else None
+
     def _run(self, run: Run | str) -> Run:
         # A run given as an object may be older than what the ledger knows by now.
         return self._tracking.get(run.id if isinstance(run, Run) else run)
@@ -219,15 +280,22 @@ class Registry:
                 return found
             after = page.after
 
-    def _commit(self, reason: str, item: Draft, move: HeadMove) -> bool:
+    def _commit(
+        self, reason: str, item: Draft, move: HeadMove, tasks: Iterable[TaskNew] = ()
+    ) -> bool:
         """Commit a fact and the head that points at it; False when another was quicker."""
         try:
-            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=[move]))
+            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=[move], tasks=tasks))
         except Conflict as error:
             if error.code != "head-moved":
                 raise
             return False
         return True
+
+
+def verdict_head(name: str) -> str:
+    """Return the head that every verdict about a name moves, so that no look is priced twice."""
+    return f"verdict/{name}"
 
 
 def _head(name: str, alias: str = "") -> str:

@@ -71,6 +71,9 @@ class Champion(_Section, frozen=True, kw_only=True):
     looks: Literal["period", "name"] = "period"
     """Which earlier verdicts count as looks: those on held-out rows of an overlapping period, or
     all of the model's name. Rows without a time count by name."""
+    figures: Literal["shown", "hidden"] = "shown"
+    """Whether a refusal shows what was measured on the held-out rows, or says no more than no. The
+    error rate is proven for candidates that were made from yes and no; figures tell more."""
 
 
 class Slices(_Section, frozen=True, kw_only=True):
@@ -183,6 +186,7 @@ CHECK_NAMES: Final = (
     "direction",
     "latency",
     "size",
+    "no-pickle",
 )
 """The standard checks, in the order they are asked."""
 

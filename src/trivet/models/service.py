@@ -10,6 +10,7 @@ from trivet.data.facts import DataCommit
 from trivet.models.building import build_package
 from trivet.models.candidate import Candidate
 from trivet.models.checklist import build_gate
+from trivet.models.contest import withheld
 from trivet.models.encoding import Frame
 from trivet.models.exam import Exam, against, prepare_exam
 from trivet.models.facts import GateVerdict, Model
@@ -17,8 +18,9 @@ from trivet.models.holdout import hold_out
 from trivet.models.looks import next_look
 from trivet.models.packaging import Package, open_package
 from trivet.models.parity import TOLERANCE
-from trivet.models.registry import ATTEMPTS, Registry, too_busy
+from trivet.models.registry import ATTEMPTS, Registry, too_busy, verdict_head
 from trivet.models.rules import ChecklistSpec
+from trivet.pipelines.memo import pickled_of
 from trivet.tracking.facts import Run
 
 
@@ -126,15 +128,20 @@ class ModelsService(Registry):
         run = self._run(run)
         behind = tuple(dict.fromkeys((*self._data(run), *data)))
         exam = prepare_exam(
-            package, spec, holdout=holdout, training=training, columns=self._columns(behind)
+            package,
+            spec,
+            holdout=holdout,
+            training=training,
+            columns=self._columns(behind),
+            pickled=pickled_of(self._stores, self._scope.project, run),
         )
         gate = build_gate(spec)
         for _ in range(ATTEMPTS):
-            head = self._stores.ledger.head(self._scope.project, _verdict_head(name))
+            head = self._stores.ledger.head(self._scope.project, verdict_head(name))
             champion = self.champion(name)
             ready = self._with_champion(name, exam, champion)
             verdict = self._verdict(name, ready, gate.judge({"exam": ready}), champion, run)
-            move = HeadMove(name=_verdict_head(name), to="", expect=head.target if head else None)
+            move = HeadMove(name=verdict_head(name), to="", expect=head.target if head else None)
             recorded = self._record(verdict, run, behind, move)
             if recorded is not None:
                 return recorded, verdict
@@ -179,7 +186,7 @@ class ModelsService(Registry):
             run=run.id,
         )
         behind = tuple(dict.fromkeys((*self._data(run), *data)))
-        recorded = self._record(verdict, run, behind, HeadMove(name=_verdict_head(name), to=""))
+        recorded = self._record(verdict, run, behind, HeadMove(name=verdict_head(name), to=""))
         assert recorded is not None  # noqa: S101  # a head that may stand anywhere always moves
         return recorded, verdict
 
@@ -204,13 +211,15 @@ class ModelsService(Registry):
         self, name: str, exam: Exam, found: Verdict, champion: Model | None, run: Run
     ) -> GateVerdict:
         first, last = exam.holdout.span_us
+        rules = exam.spec.champion
+        findings = found.findings if found.passed else withheld(found.findings, rules)
         earlier = {verdict.subject for _, verdict in self.verdicts(name)}
         return GateVerdict(
             model=name,
             gate=found.gate,
             subject=exam.package.digest,
             passed=found.passed,
-            findings=found.findings,
+            findings=findings,
             champion=champion.id if champion else None,
             look=exam.look if champion else len(earlier | {exam.package.digest}),
             alpha=exam.alpha if champion else None,
@@ -230,7 +239,3 @@ class ModelsService(Registry):
         word = "passed" if verdict.passed else "refused"
         moved = HeadMove(name=move.name, to=item.id, expect=move.expect)
         return item.id if self._commit(f"gate {verdict.gate} {word}", item, moved) else None
-
-
-def _verdict_head(name: str) -> str:
-    return f"verdict/{name}"

@@ -1,4 +1,4 @@
-"""The words a pipeline is written in: step, flow, map, effect, until, File, Data.
+"""The words a pipeline is written in: step, flow, map, effect, File, Data; `until` is in `looping`.
 
 They leave functions what they are. Called outside a run, a step is its function; inside a run
 (`ws.pipelines.run`, `trivet run`) each call of a step is looked up by the content of its code and
@@ -7,13 +7,10 @@ its arguments, and is run only when it is not known.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
-
-import msgspec
+from collections.abc import Callable, Iterable, Mapping, Sized
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from trivet.core.errors import Invalid
-from trivet.core.gates import Evidence, Gate, Verdict
 from trivet.pipelines.context import Definition, current, definition_of
 from trivet.pipelines.inputs import DataMark, FileMark
 
@@ -36,31 +33,6 @@ RESERVED = frozenset({"again", "asked_by", "on_event", "request"})
 """Names that no parameter of a flow may have: the run itself takes them."""
 
 
-class Round(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One turn of a loop: what was made, and how it was judged."""
-
-    number: int
-    """Counts from 1."""
-    candidate: T
-    verdict: Verdict
-
-
-class Rounds(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """What a loop came to: every round, the last one first to pass, or none."""
-
-    rounds: tuple[Round[T], ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether the last round passed."""
-        return self.last.verdict.passed
-
-    @property
-    def last(self) -> Round[T]:
-        """The round the loop ended with."""
-        return self.rounds[-1]
-
-
 @overload
 def step(function: Callable[P, R], /) -> Callable[P, R]: ...
 
@@ -74,6 +46,7 @@ def step(
     version: str = "",
     depends: Iterable[object] = (),
     limits: Mapping[str, int] = ...,
+    pickle: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -82,8 +55,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     The result is kept under the content of the arguments and of all code the function can reach
     (see `core.fingerprint` for what that covers and what it cannot see). It must be something
-    that can be stored without pickle: see `values`. What the step logs belongs to the run that
-    made the result; a run that remembers it has no such series.
+    that can be stored, without pickle unless you consent to it: see `values`. What the step logs
+    belongs to the run that made the result; a run that remembers it has no such series.
 
     Args:
         function: The function; its signature stays as it is.
@@ -96,6 +69,9 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
             paths of files, which count by their content.
         limits: Concurrency limits by name: `{"warehouse": 2}` lets at most two steps with this
             limit run at once, over all runs and processes of the project; others wait.
+        pickle: Whether what it returns and takes may be pickled where nothing else fits, and
+            unpickled again, which runs what is in the bytes. It shows in the lineage, and the
+            standard gate refuses a model whose run holds such a value.
         **options: These, in the signature that type checkers see.
 
     Raises:
@@ -116,6 +92,7 @@ def effect(
     backoff_s: float = 0.05,
     timeout_s: float | None = None,
     limits: Mapping[str, int] = ...,
+    pickle: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -134,16 +111,30 @@ def effect(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     return _declare("effect", function, options)
 
 
-def flow(function: F) -> F:
+@overload
+def flow(function: F, /) -> F: ...
+
+
+@overload
+def flow(*, pickle: bool = False) -> Callable[[F], F]: ...
+
+
+def flow(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Declare a function that calls steps to be a flow: what can be run, planned and triggered.
 
     Numbers in the mapping it returns become the run's metrics, all else its named outputs. It
     must do its work in steps: the flow's own lines are run each time.
 
+    Args:
+        function: The function; it stays what it is.
+        **options: `pickle`: whether outputs that nothing else fits may be pickled, as for `step`.
+
     Raises:
         Invalid: It is a coroutine or a generator, declared already, or one of its parameters has
             a reserved name (`again`, `asked_by`, `on_event`, `request`).
     """
+    if function is None:
+        return functools.partial(flow, **options)
     _check_function("flow", function)
     taken = RESERVED & inspect.signature(function).parameters.keys()
     if taken:
@@ -152,7 +143,7 @@ def flow(function: F) -> F:
             code="reserved-name",
             hint="Give the parameter another name.",
         )
-    definition = Definition(kind="flow", name=_name(function), function=function)
+    definition = Definition(kind="flow", name=_name(function), function=function, **options)
     setattr(function, "__trivet__", definition)  # noqa: B010  # no attribute that types know
     return function
 
@@ -175,54 +166,10 @@ def map(
         kwargs: Handed on with every item.
     """
     called = function if definition_of(function) else step(function)
+    definition, caller = definition_of(called), current().caller
+    if caller is not None and definition is not None and isinstance(items, Sized):
+        caller.expect(definition, len(items))
     return [called(item, *args, **kwargs) for item in items]
-
-
-def until(
-    candidate: Callable[[int], T],
-    gate: Gate | Callable[[T], Verdict],
-    *,
-    rounds: int = 5,
-    evidence: Callable[[T], Evidence] | None = None,
-) -> Rounds[T]:
-    """Make candidates until one passes its gate, or the rounds are spent.
-
-    Judging many candidates on the same held-out rows finds one that is good by luck: let the gate
-    spend its error rate over the rounds (`statistics.budget.LookBudget`).
-
-    Args:
-        candidate: Makes a candidate, given the number of the round (from 1).
-        gate: Judges it: a function of the candidate, or a `Gate` over its evidence.
-        rounds: At most so many, at least 1.
-        evidence: Turns a candidate into the gate's evidence; needed unless the candidate is a
-            mapping.
-
-    Raises:
-        Invalid: `rounds` is below 1, or a `Gate` gets no evidence.
-    """
-    if rounds < 1:
-        raise Invalid(f"rounds is {rounds}; expected at least 1", code="bad-rounds")
-    done: list[Round[T]] = []
-    for number in range(1, rounds + 1):
-        made = candidate(number)
-        verdict = gate.judge(_evidence(made, evidence)) if isinstance(gate, Gate) else gate(made)
-        done.append(Round(number=number, candidate=made, verdict=verdict))
-        current().log({f"until/{verdict.gate}": float(verdict.passed)}, step=number)
-        if verdict.passed:
-            break
-    return Rounds(rounds=tuple(done))
-
-
-def _evidence(made: T, evidence: Callable[[T], Evidence] | None) -> Evidence:
-    if evidence is not None:
-        return evidence(made)
-    if isinstance(made, Mapping):
-        return cast("Evidence", made)
-    raise Invalid(
-        f"a candidate is a {type(made).__name__}; expected a mapping, for the gate to judge",
-        code="no-evidence",
-        hint="Pass evidence=, a function that turns a candidate into the gate's evidence.",
-    )
 
 
 def _declare(

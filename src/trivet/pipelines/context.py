@@ -24,6 +24,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     depends: tuple[object, ...] = ()
     backoff_s: float = 0.05
     limits: dict[str, int] = {}
+    pickle: bool = False
+    """Whether what it returns and takes may be pickled and unpickled where nothing else fits."""
 
 
 class Caller(Protocol):
@@ -37,6 +39,10 @@ class Caller(Protocol):
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append one point to each series of the run."""
+        ...
+
+    def expect(self, definition: Definition, total: int) -> None:
+        """Hear that so many calls of a step will follow, for whoever shows progress."""
         ...
 
 

@@ -41,6 +41,14 @@ class StepDone(Fact, frozen=True, kw_only=True):
     """The arguments in at most 200 characters each, for people."""
     warnings: tuple[str, ...] = ()
     """What its key does not cover, as it was noticed when it was made: files that were read."""
+    items: tuple[str, ...] = ()
+    """Digests of the first items of what it returned, when that is a list, tuple or mapping."""
+    takes: tuple[str, ...] = ()
+    """Digests of the first items of arguments that are lists, tuples or mappings."""
+    saved_s: float = 0.0
+    """Of one that was remembered: the seconds it took when it was made."""
+    memory_bytes: int | None = None
+    """Of one that was made: the memory its process had at its peak, beyond what it began with."""
 
 
 class StepCode(Fact, frozen=True, kw_only=True):

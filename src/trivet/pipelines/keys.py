@@ -10,6 +10,7 @@ from trivet.core.errors import Invalid, NotFound
 from trivet.core.fingerprint import Fingerprint, fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.context import Definition
+from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memo import Known, Memo
 from trivet.pipelines.showing import show_arguments
 from trivet.pipelines.values import Values
@@ -27,6 +28,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments in a few words each."""
     depends_on: tuple[object, ...]
     """The arguments and what was declared beside them: whatever the key covers."""
+    takes: tuple[str, ...] = ()
+    """Content digests of the first items of arguments that hold several values."""
 
 
 class Keys:
@@ -45,10 +48,15 @@ class Keys:
             Invalid: An argument has no content that could be known, or does not fit the function.
         """
         bound = bind(definition, args, kwargs)
-        arguments = {
-            name: self._values.digest(value, f"argument {name!r} of step {definition.name!r}")
+        reader = reader_of(definition)
+        contents = {
+            name: self._values.contents(
+                value, f"argument {name!r} of step {definition.name!r}", reader
+            )
             for name, value in bound.items()
         }
+        arguments = {name: content.digest for name, content in contents.items()}
+        takes = tuple(item for content in contents.values() for item in content.items)
         code = self.code(definition)
         parts = [code.digest, definition.name, *(f"{n}={d}" for n, d in arguments.items())]
         key = sha256_hex(*(part.encode() for part in parts))
@@ -59,6 +67,7 @@ class Keys:
             arguments=arguments,
             shown=show_arguments(bound),
             depends_on=(*bound.values(), *definition.depends),
+            takes=takes,
         )
 
     def code(self, definition: Definition) -> Fingerprint:
@@ -82,20 +91,22 @@ class Recalled(msgspec.Struct, frozen=True):
     value: object
 
 
-def recall(memo: Memo, values: Values, known: Known | None) -> Recalled | None:
-    """Return a value that was kept.
+def recall(
+    memo: Memo, values: Values, known: Known | None, definition: Definition
+) -> Recalled | None:
+    """Return a value that was kept, for a step of this definition.
 
-    None when nothing was, when its bytes were removed, or when nothing here reads its format any
-    more: then it is made again.
+    None when nothing was, when its bytes were removed, when nothing here reads its format any
+    more, or when it is a pickle that the step does not consent to: then it is made again.
 
     Raises:
-        Corrupt: The bytes are not what was kept.
+        Corrupt: The bytes are not what was kept, or a pickle is not the one that was recorded.
     """
     form = memo.load(known.done) if known else None
     if known is None or form is None:
         return None
     try:
-        return Recalled(known, values.load(form))
+        return Recalled(known, values.load(form, reader_of(definition)))
     except NotFound:
         return None
 

@@ -1,27 +1,31 @@
-"""Values in files: frames as Parquet, arrays as npy, bytes as they are, records as JSON.
+"""Materialisers: what turns values of some types into files, and back without running anything.
 
-None of these formats can run anything when it is read. A library is loaded only once a value of
-its types, or a file that holds one, is at hand.
+Those of the usual libraries live in `materialising`; this is what all of them, and those that users
+and other rooms bring, are made of.
 """
 
 import io
+import os
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
-from trivet.core.errors import Corrupt, Invalid
-
-if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
+from trivet.core.errors import Corrupt, TrivetError
+from trivet.core.trees import Content, StoredFiles
 
 T = TypeVar("T")
 Files = Mapping[str, bytes]
-"""A value's files: relative path to content."""
+"""A value's files as they are read: relative path to content."""
+
+LARGE_BYTES: Final = 16 << 20
+"""From here on a file of a value is written to disk, and streamed from there."""
+_BLOCK_BYTES: Final = 1 << 20
 
 
 class Materialiser(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,16 +47,23 @@ class Materialiser(msgspec.Struct, frozen=True, kw_only=True):
     """The name recorded with the files, for ever."""
     accepts: Callable[[object], bool]
     """Says whether it can store a value, without importing anything to find out."""
-    save: Callable[[Any], Files]
-    """Returns a value's files. Equal values give equal bytes."""
+    save: Callable[[Any], Mapping[str, Any]]
+    """Returns a value's files, each as bytes or as a `core.trees.Source`. Equal values give equal
+    bytes."""
     load: Callable[[Files], object]
-    """Returns an equal value of the same type. Nothing in the files is executed."""
+    """Returns an equal value of the same type. Nothing in the files is executed. What needs a
+    stream rather than bytes takes `open_file(files, path)`."""
     digest: Callable[[Any], str] | None = None
     """Digests a value's content where that is quicker than writing its files."""
+    library: str = ""
+    """The top-level module whose classes, and classes derived from them, it is asked about; it is
+    asked about every value when empty."""
 
 
 def records(kind: type[T], format: str | None = None) -> Materialiser:
     """Make the materialiser of a msgspec struct or a dataclass with plain fields: JSON.
+
+    Those of your own project are stored without it; this is for classes of installed libraries.
 
     Args:
         kind: The class. Nothing but this class is ever made from the files.
@@ -91,13 +102,91 @@ def registered() -> tuple[Materialiser, ...]:
     return tuple(_registered)
 
 
-def digest_files(files: Files) -> str:
+class Kept(Mapping[str, bytes]):
+    """A value's files, or those below a prefix, each read when it is asked for."""
+
+    def __init__(self, files: Mapping[str, Content], prefix: str = "") -> None:
+        self._files = files
+        self._prefix = prefix
+
+    def __getitem__(self, path: str) -> bytes:
+        content = self._files[self._prefix + path]
+        if isinstance(content, bytes):
+            return content
+        with content.open() as stream:
+            return stream.read()
+
+    def __iter__(self) -> Iterator[str]:
+        start = len(self._prefix)
+        return (path[start:] for path in self._files if path.startswith(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file without holding all of it in memory; whoever opens closes."""
+        path = self._prefix + path
+        if isinstance(self._files, StoredFiles):
+            return self._files.open(path)
+        content = self._files[path]
+        return io.BytesIO(content) if isinstance(content, bytes) else content.open()
+
+
+def open_file(files: Files, path: str) -> BinaryIO:
+    """Open one of a value's files as a stream; whoever opens closes."""
+    return files.open(path) if isinstance(files, Kept) else io.BytesIO(files[path])
+
+
+class StagedFile:
+    """Bytes on disk that nobody else sees; they are gone with the object, or with the process."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="trivet-")  # noqa: SIM115  # open while it lives
+        weakref.finalize(self, self._file.close)
+
+    @property
+    def writer(self) -> BinaryIO:
+        """The file, to write it once."""
+        return self._file
+
+    def open(self) -> BinaryIO:
+        """Open it from the beginning. The place in it is shared: one reader at a time."""
+        self._file.flush()
+        stream = os.fdopen(os.dup(self._file.fileno()), "rb")
+        stream.seek(0)
+        return stream
+
+
+def write_out(write: Callable[[BinaryIO], object], size_bytes: int) -> Content:
+    """Let a library write a file: in memory when it will be small, on disk when it will be large.
+
+    Args:
+        write: Writes to the stream it is given, and leaves it open.
+        size_bytes: About how many bytes there will be.
+    """
+    if size_bytes < LARGE_BYTES:
+        stream = io.BytesIO()
+        write(stream)
+        return stream.getvalue()
+    staged = StagedFile()
+    write(staged.writer)
+    return staged
+
+
+def digest_files(files: Mapping[str, Content]) -> str:
     """Digest files by their paths and contents."""
     state = sha256()
     for path, content in sorted(files.items()):
-        for part in (path.encode(), content):
-            state.update(len(part).to_bytes(8, "big"))
-            state.update(part)
+        state.update(len(path.encode()).to_bytes(8, "big") + path.encode())
+        if isinstance(content, bytes):
+            state.update(len(content).to_bytes(8, "big"))
+            state.update(content)
+            continue
+        with content.open() as stream:
+            state.update(stream.seek(0, io.SEEK_END).to_bytes(8, "big"))
+            stream.seek(0)
+            while block := stream.read(_BLOCK_BYTES):
+                state.update(block)
     return state.hexdigest()
 
 
@@ -116,133 +205,22 @@ def read_with(materialiser: Materialiser, files: Files) -> object:
     """
     try:
         return materialiser.load(files)
-    except (LookupError, ValueError, OSError, msgspec.MsgspecError) as error:
+    except (LookupError, ValueError, OSError, EOFError, msgspec.MsgspecError) as error:
+        if isinstance(error, TrivetError):
+            raise
         raise Corrupt(
             f"a stored value of format {materialiser.format!r} does not read back: {error}",
             hint="Run `trivet fsck`.",
         ) from error
 
 
-# --------------------------------------------------------------------- Polars
-
-
-def _is_frame(value: object) -> bool:
-    """Say whether a value is a table: a Polars frame, or anything else that speaks Arrow."""
-    is_foreign = type(value).__module__.partition(".")[0] == "pandas"  # its index is no column
-    is_table = hasattr(type(value), "__arrow_c_stream__") and not is_foreign
-    return is_table and not _is(value, "polars", "Series")
-
-
-def _frame_of(value: object) -> "pl.DataFrame":
-    polars = import_module("polars")
-    is_frame = _is(value, "polars", "DataFrame")
-    frame = cast("pl.DataFrame", value if is_frame else polars.DataFrame(value))
-    for name, kind in frame.schema.items():
-        if kind == polars.Object:
-            raise Invalid(
-                f"column {name!r} of a frame holds Python objects; expected plain columns",
-                code="no-materialiser",
-                hint="Cast the column to numbers, text, lists or structs.",
-            )
-    return frame
-
-
-def _parquet(frame: "pl.DataFrame", compression: Literal["zstd", "uncompressed"]) -> bytes:
-    """Write a frame. What lies under a null and how it is chunked leave no trace in Parquet."""
-    stream = io.BytesIO()
-    frame.rechunk().write_parquet(stream, compression=compression, statistics=False)
-    return stream.getvalue()
-
-
-def _read_parquet(content: bytes) -> "pl.DataFrame":
-    polars = import_module("polars")
-    try:
-        return polars.read_parquet(io.BytesIO(content))
-    except polars.exceptions.PolarsError as error:
-        raise Corrupt(
-            f"a stored frame does not read back: {error}", hint="Run `trivet fsck`."
-        ) from error
-
-
-def _digest_frame(value: object) -> str:
-    frame = _frame_of(value)
-    state = sha256(repr((frame.height, list(frame.schema.items()))).encode())
-    for column in frame.get_columns():
-        state.update(_column_content(column))
-    return state.hexdigest()
-
-
-def _column_content(column: "pl.Series") -> bytes:
-    """Return bytes that equal columns alone have; Arrow leaves those under a null open."""
-    kind = column.dtype
-    is_number = kind.is_integer() or kind.is_float() or kind.is_temporal()
-    if not is_number or str(kind).endswith("128"):  # NumPy has no integers of 128 bits
-        return _parquet(column.to_frame(), "uncompressed")
-    physical = column.to_physical()
-    gaps = physical.is_null().to_numpy().tobytes() if physical.null_count() else b""
-    return physical.fill_null(0).to_numpy().tobytes() + gaps
-
-
-FRAMES = Materialiser(
-    format="frame.parquet",
-    accepts=_is_frame,
-    save=lambda value: {"frame.parquet": _parquet(_frame_of(value), "zstd")},
-    load=lambda files: _read_parquet(files["frame.parquet"]),
-    digest=_digest_frame,
-)
-"""Polars frames, and whatever else speaks Arrow: it comes back as a Polars frame."""
-
-SERIES = Materialiser(
-    format="series.parquet",
-    accepts=lambda value: _is(value, "polars", "Series"),
-    save=lambda value: {"series.parquet": _parquet(_frame_of(value.to_frame()), "zstd")},
-    load=lambda files: _read_parquet(files["series.parquet"]).to_series(0),
-)
-"""Polars series."""
-
-
-# ---------------------------------------------------------------------- NumPy
-
-
-def _is_array(value: object) -> bool:
-    if not (_is(value, "numpy", "ndarray") or _is(value, "numpy", "generic")):
-        return False
-    array = cast("np.ndarray[Any, np.dtype[Any]]", value)
-    return type(value).__module__ == "numpy" and not array.dtype.hasobject
-
-
-def _save_array(value: object) -> Files:
-    numpy = import_module("numpy")
-    stream = io.BytesIO()
-    numpy.lib.format.write_array(stream, numpy.asarray(value), allow_pickle=False)
-    return {"scalar.npy" if _is(value, "numpy", "generic") else "array.npy": stream.getvalue()}
-
-
-def _load_array(files: Files) -> object:
-    name, content = next(iter(files.items()))
-    array = import_module("numpy").load(io.BytesIO(content), allow_pickle=False)
-    return array[()] if name == "scalar.npy" else array
-
-
-ARRAYS = Materialiser(format="array.npy", accepts=_is_array, save=_save_array, load=_load_array)
-"""NumPy arrays and scalars, without pickle."""
-
-
-# ----------------------------------------------------------------------- rest
-
-BYTES = Materialiser(
-    format="bytes",
-    accepts=lambda value: type(value) is bytes,
-    save=lambda value: {"bytes": value},
-    load=lambda files: files["bytes"],
-)
-"""Bytes, as one file."""
-
-STANDARD = (FRAMES, SERIES, ARRAYS, BYTES)
-"""What is stored without being told."""
-
-
-def _is(value: object, library: str, name: str) -> bool:
+def is_instance(value: object, library: str, name: str) -> bool:
     """Say whether a value is of a library's class, without loading the library."""
     kind = getattr(sys.modules.get(library), name, None)
     return isinstance(kind, type) and isinstance(value, kind)
+
+
+@lru_cache(maxsize=4096)
+def libraries_of(kind: type) -> frozenset[str]:
+    """Return the top-level modules of a class and of what it derives from."""
+    return frozenset(item.__module__.partition(".")[0] for item in kind.__mro__)

@@ -13,11 +13,12 @@ from trivet.core.errors import Conflict, NotFound
 from trivet.core.facts import Draft, Entry, Scope, TaskMove, draft, read
 from trivet.core.ids import sha256_hex
 from trivet.core.ports import Stores
-from trivet.core.trees import load_tree, store_tree
+from trivet.core.trees import StoredFiles, store_tree
 from trivet.pipelines.facts import EffectBegun, StepCode, StepDone, StepFailed
 from trivet.pipelines.materialisers import digest_files
+from trivet.pipelines.pickling import FORMAT as PICKLE
 from trivet.pipelines.values import Form
-from trivet.tracking.facts import Output
+from trivet.tracking.facts import Output, Run
 
 SMALL_BYTES = 8192
 """A value whose files are no larger is kept in the step's fact."""
@@ -76,7 +77,7 @@ class Memo:
         return None
 
     def load(self, known: StepDone) -> Form | None:
-        """Read a kept value's files; None when the bytes were removed.
+        """Open a kept value's files; None when the bytes were removed.
 
         Raises:
             Corrupt: The bytes are not what was kept.
@@ -92,22 +93,19 @@ class Memo:
             Corrupt: The bytes are not what was kept.
         """
         try:
-            return Form(output.format, load_tree(self._stores.blobs, output.digest))
+            return Form(output.format, StoredFiles(self._stores.blobs, output.digest))
         except NotFound:
             return None
 
     def keep(self, name: str, form: Form) -> Kept:
         """Make a value's files ready to be recorded: stored durably or, if small, in the fact."""
-        size = sum(map(len, form.files.values()))
-        if size > SMALL_BYTES:
+        files = {path: data for path, data in form.files.items() if isinstance(data, bytes)}
+        size = sum(map(len, files.values()))
+        # A pickle is a blob: reading one must be preceded by the check of its digest.
+        if size > SMALL_BYTES or len(files) < len(form.files) or form.format == PICKLE:
             return Kept(self.store(name, form), None)
-        output = Output(
-            name=name,
-            format=form.format,
-            digest=_IN_FACT + digest_files(form.files),
-            size_bytes=size,
-        )
-        return Kept(output, dict(form.files))
+        digest = _IN_FACT + digest_files(files)
+        return Kept(Output(name=name, format=form.format, digest=digest, size_bytes=size), files)
 
     def store(self, name: str, form: Form) -> Output:
         """Store a value's files as blobs, durably."""
@@ -235,6 +233,18 @@ def step_entries_of(stores: Stores, project: str, run: str) -> Iterator[tuple[En
 def is_made_elsewhere(error: Conflict) -> bool:
     """Say whether another process has recorded the same result first."""
     return error.code == "other-fact"
+
+
+def pickled_of(stores: Stores, project: str, run: Run) -> tuple[str, ...]:
+    """Name the steps and outputs of a run that were kept as pickles, in the order they were."""
+    steps = (
+        f"what step {item.step!r} returned"
+        for item in steps_of(stores, project, run.id)
+        if item.output.format == PICKLE
+    )
+    outputs = run.finished.outputs if run.finished else ()
+    named = (f"output {item.name!r}" for item in outputs if item.format == PICKLE)
+    return tuple(dict.fromkeys((*steps, *named)))
 
 
 def parts_that_differ(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

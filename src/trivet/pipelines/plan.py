@@ -12,6 +12,7 @@ import msgspec
 
 from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.keys import Ask, Keys, bind, recall
+from trivet.pipelines.materialising.records import fields_of
 from trivet.pipelines.memo import LastCall, Memo, parts_that_differ
 from trivet.pipelines.values import Values
 
@@ -125,13 +126,16 @@ class Planner:
             self._steps.append(PlannedStep(step=name, action="run", reasons=reasons, limits=limits))
             return Promise(name)
         ask = self._keys.ask(definition, args, kwargs)
-        found = recall(self._memo, self._values, self._memo.find(ask.key))
+        found = recall(self._memo, self._values, self._memo.find(ask.key), definition)
         if found is not None:
             self._steps.append(PlannedStep(step=name, action="remember", limits=limits))
             return found.value
         reasons = explain(self._memo.last(f"{self._flow}.{name}", ask.arguments), ask)
         self._steps.append(PlannedStep(step=name, action="run", reasons=reasons, limits=limits))
         return Promise(name)
+
+    def expect(self, definition: Definition, total: int) -> None:
+        """Expect nothing: a plan shows no progress."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log nothing: nothing happens."""
@@ -165,9 +169,11 @@ def _promise_in(value: object, depth: int = 0) -> str | None:
     """Return the step whose value is promised in an argument, None when nothing is."""
     if type(value) is Promise:
         return str(object.__getattribute__(value, "_step"))
-    if depth > _DEEPEST or type(value) not in {dict, list, tuple}:
+    if depth > _DEEPEST:
         return None
     if type(value) is dict:
         value = list(cast("dict[object, object]", value).values())
+    elif type(value) not in {list, tuple}:
+        value = list(fields_of(value))
     found = (_promise_in(item, depth + 1) for item in cast("list[object]", value))
     return next((step for step in found if step is not None), None)

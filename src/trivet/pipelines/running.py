@@ -6,7 +6,6 @@ value is recorded before it is handed on, and what the flow gets is always the *
 run that remembers sees exactly what the run that made it saw.
 """
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,12 +24,12 @@ from trivet.pipelines.context import Context, Definition, current, entered
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.keys import Ask, Keys, Recalled, recall
 from trivet.pipelines.limits import Limits
+from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memo import Gathered, Kept, Known, Memo, is_made_elsewhere
+from trivet.pipelines.memory import MemoryUse
 from trivet.pipelines.reads import describe_reads, watch_reads
 from trivet.pipelines.values import Values
 from trivet.tracking.facts import Run
-
-_log = logging.getLogger("trivet.pipelines")
 
 _GATHERED = 200
 _GATHERED_S = 0.2
@@ -40,14 +39,19 @@ _ERROR_CHARACTERS = 2000
 class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a run, for whoever shows its progress."""
 
-    kind: Literal["started", "done", "remembered", "retried", "failed", "warned"]
-    """`warned`: something that the step's key does not cover, in `text`; told once a run."""
+    kind: Literal["started", "done", "remembered", "retried", "failed", "warned", "map", "line"]
+    """`warned`: something that the step's key does not cover, in `text`; told once a run. `map`: as
+    many calls as `total` says will follow. `line`: it wrote the line `text`."""
     run: str
     step: str
+    """Empty for a line that the flow's own code wrote."""
     seconds: float = 0.0
     """Since the call began; of one that was remembered, how long making it took."""
     error: str = ""
     text: str = ""
+    total: int = 0
+    memory_bytes: int | None = None
+    """Of one that was made: its peak of memory beyond what the process began with."""
 
 
 OnEvent = Callable[[StepEvent], None]
@@ -130,7 +134,7 @@ class RunUnderWay:
         self._warn(definition.name, (limit.text for limit in ask.code.limits))
         known = self._memo.find(ask.key)
         if definition.name not in self._again:
-            found = recall(self._memo, self._values, known)
+            found = recall(self._memo, self._values, known, definition)
             if found is not None:
                 return self._remember(ask, found, began)
         return self._make(ask, args, kwargs, began, known)
@@ -138,6 +142,12 @@ class RunUnderWay:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append one point to each series of the run."""
         self._log(metrics, step)
+
+    def expect(self, definition: Definition, total: int) -> None:
+        """Hear that so many calls of a step will follow."""
+        if self._on_event is not None:
+            name = definition.name
+            self._on_event(StepEvent(kind="map", run=self._run.id, step=name, total=total))
 
     def settle(self) -> None:
         """Record what was gathered. Call it before the run's end is recorded.
@@ -156,11 +166,16 @@ class RunUnderWay:
     # ------------------------------------------------------------ remembering
 
     def _remember(self, ask: Ask, found: Recalled, began: float) -> object:
+        known = found.known.done
         # What it read when it was made may have changed since: say so again.
-        warnings = found.known.done.warnings
-        self._warn(ask.definition.name, warnings)
-        kept = Kept(found.known.done.output, None)
-        done = self._done(ask, "remembered", kept, began, warnings=warnings)
+        self._warn(ask.definition.name, known.warnings)
+        done = msgspec.structs.replace(
+            self._done(ask, "remembered", Kept(known.output, None), began),
+            content=known.content,
+            items=known.items,
+            saved_s=known.seconds,
+            warnings=known.warnings,
+        )
         self._gather(done, (self._run.id, found.known.step))
         if found.known.done.content:
             self._makers[found.known.done.content] = found.known.step
@@ -199,6 +214,7 @@ class RunUnderWay:
         if definition.kind == "effect":
             self._begin_effect(ask)
         self._tell("started", name)
+        memory = MemoryUse()
         inside = Context(
             run=self._run.id,
             flow=self._run.started.name,
@@ -219,8 +235,9 @@ class RunUnderWay:
                     lambda error: self._tell("retried", name, began, error),
                 )
             place = f"what {definition.kind} {name!r} returned"
-            form = self._values.save(value, place)
-            content = self._values.digest(value, place)
+            reader = reader_of(definition)
+            form = self._values.save(value, place, reader)
+            content = self._values.contents(value, place, reader, of_result=True)
         except BaseException as error:
             self._note_failure(error, ask, began)
             raise
@@ -228,14 +245,20 @@ class RunUnderWay:
         warnings = (describe_reads(name, undeclared),) if undeclared else ()
         self._warn(name, warnings)
         kept = self._memo.keep(name, form)
-        done = self._done(ask, "run", kept, began, content=content, warnings=warnings)
+        done = msgspec.structs.replace(
+            self._done(ask, "run", kept, began),
+            content=content.digest,
+            items=content.items,
+            memory_bytes=memory.grown_bytes(),
+            warnings=warnings,
+        )
         try:
             self._record(ask, done, known)
         except Conflict as conflict:
             other = self._made_elsewhere(conflict, ask)
             return self._remember(ask, other, began)
-        self._tell("done", name, began)
-        return self._values.load(form)
+        self._tell("done", name, began, memory_bytes=done.memory_bytes)
+        return self._values.load(form, reader)
 
     def _record(self, ask: Ask, done: StepDone, known: Known | None) -> None:
         sources = (self._makers.get(digest) for digest in ask.arguments.values())
@@ -259,7 +282,8 @@ class RunUnderWay:
         """Return the result that another process has recorded first; ours is dropped."""
         if not is_made_elsewhere(conflict):
             raise conflict
-        found = recall(self._memo, self._values, self._memo.find(ask.key))
+        known = self._memo.find(ask.key)
+        found = recall(self._memo, self._values, known, ask.definition)
         if found is None:
             raise conflict
         return found
@@ -297,9 +321,6 @@ class RunUnderWay:
         status: Literal["run", "remembered"],
         kept: Kept,
         began: float,
-        *,
-        content: str = "",
-        warnings: tuple[str, ...] = (),
     ) -> StepDone:
         flow, step = self._run.started.name, ask.definition.name
         return StepDone(
@@ -314,10 +335,9 @@ class RunUnderWay:
             seconds=monotonic() - began,
             output=kept.output,
             files=kept.files,
-            content=content,
             arguments=ask.arguments,
+            takes=ask.takes,
             shown=ask.shown,
-            warnings=warnings,
         )
 
     def _warn(self, step: str, texts: Iterable[str]) -> None:
@@ -328,8 +348,6 @@ class RunUnderWay:
                 self._warned.add(text)
             if is_new and self._on_event is not None:
                 self._on_event(StepEvent(kind="warned", run=self._run.id, step=step, text=text))
-            elif is_new:
-                _log.warning("%s", text)
 
     def _note_failure(self, error: BaseException, ask: Ask, began: float) -> None:
         name = ask.definition.name
@@ -357,6 +375,7 @@ class RunUnderWay:
         error: BaseException | None = None,
         *,
         seconds: float = 0.0,
+        memory_bytes: int | None = None,
     ) -> None:
         if self._on_event is not None:
             self._on_event(
@@ -366,5 +385,6 @@ class RunUnderWay:
                     step=step,
                     seconds=monotonic() - began if began is not None else seconds,
                     error=f"{type(error).__name__}: {error}" if error else "",
+                    memory_bytes=memory_bytes,
                 )
             )

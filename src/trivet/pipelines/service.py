@@ -1,33 +1,39 @@
 """The pipelines room's service: flows are run, planned, and their results read back."""
 
+import logging
 import math
 import numbers
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.facts import Scope
+from trivet.core.facts import Scope, read
 from trivet.core.ports import Stores, Task, TaskState
 from trivet.data.naming import suggest
 from trivet.pipelines.context import Context, Definition, entered
-from trivet.pipelines.facts import StepDone
+from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
 from trivet.pipelines.inquiry import Inquiry
 from trivet.pipelines.keys import Keys
 from trivet.pipelines.lifecycle import Lifecycle, Order, UnderWay, run_name
 from trivet.pipelines.limits import Limits
 from trivet.pipelines.loading import flow_of, load_flow
+from trivet.pipelines.logs.capture import captured, not_captured
+from trivet.pipelines.logs.lines import LINES, Line, LineWriter, Place, read_lines
 from trivet.pipelines.materialisers import Materialiser
+from trivet.pipelines.materialising.readers import Reader, reader_of
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
 from trivet.pipelines.requests import FOREGROUND, QUEUE, read_request
-from trivet.pipelines.running import Means, OnEvent, Right, RunUnderWay
+from trivet.pipelines.running import Means, OnEvent, Right, RunUnderWay, StepEvent
 from trivet.pipelines.tenure import Tenure
 from trivet.pipelines.values import Values
 from trivet.pipelines.why import StepWhy
 from trivet.tracking.facts import Output, Run
 from trivet.tracking.service import TrackingService
+
+_log = logging.getLogger("trivet.pipelines")
 
 Flow = Callable[..., object] | str
 """A function under `@flow`, or its name `module:function`."""
@@ -209,11 +215,38 @@ class PipelinesService:
         """Return the steps of a run in the order they ended."""
         return tuple(steps_of(self._stores, self._scope.project, run_id))
 
-    def value(self, run_id: str, name: str) -> object:
+    def failures(self, run_id: str) -> tuple[StepFailed, ...]:
+        """Return the calls of a run that ended in an error, in the order they did; up to 1,000."""
+        page = self._stores.ledger.find(
+            StepFailed.KIND,
+            where={"run": run_id},
+            project=self._scope.project,
+            limit=1000,
+            newest_first=False,
+        )
+        return tuple(read(entry, StepFailed) for entry in page.entries if entry.payload is not None)
+
+    def lines(self, run_id: str, after: Place | None = None) -> Iterator[tuple[Place, Line]]:
+        """Yield what the steps of a run printed and logged, and the place behind each line.
+
+        Args:
+            run_id: The run; lines of one that is under way are there within a second.
+            after: A place as yielded before: only what came later.
+        """
+        self._stores.views.declare(LINES)
+        return read_lines(self._stores, self._scope.project, run_id, after)
+
+    def value(self, run_id: str, name: str, *, pickle: bool = False) -> object:
         """Return a named result of a run: an output's value, or a metric.
 
+        Args:
+            run_id: The run.
+            name: The result.
+            pickle: Whether you consent to run what is in it, should it have been pickled.
+
         Raises:
-            NotFound: There is no such run or result, or its bytes were removed.
+            NotFound: There is no such run or result, its bytes were removed, or it is a pickle
+                and you did not consent.
             Corrupt: The stored bytes do not match what was recorded.
         """
         run = self._tracking.get(run_id)
@@ -230,12 +263,13 @@ class PipelinesService:
             )
         form = self._means.memo.load_output(output)
         if form is None:
-            raise NotFound(
-                f"the bytes of result {name!r} of run {run_id} were removed",
-                code="no-bytes",
-                hint="Run the flow again.",
-            )
-        return self._means.values.load(form)
+            raise _removed(run_id, name)
+        try:
+            return self._means.values.load(form, Reader(pickle=pickle))
+        except NotFound as error:
+            if error.code in {"no-materialiser", "no-class", "no-consent"}:
+                raise
+            raise _removed(run_id, name) from error
 
     def load_flow(self, name: str) -> Callable[..., object]:
         """Import a flow of the project by its name `module:function`.
@@ -255,15 +289,28 @@ class PipelinesService:
             run, task = self._lifecycle.begin(definition, inputs, order, task)
             is_own = task.queue == FOREGROUND
             with Tenure(self._stores.journal, task, prolongs=is_own) as tenure:
+                writer = self._writer(run.id, order.on_event)
                 caller = RunUnderWay(
                     run,
                     Right(request=run.started.request or run.id, hold=tenure.hold),
                     means=self._means,
                     log=lambda metrics, step: self._tracking.log(run.id, metrics, step=step),
-                    on_event=order.on_event,
+                    on_event=lambda event: _tell(event, writer, order.on_event),
                     again=order.again,
                 )
-                return self._carry_out(definition, inputs, UnderWay(run, caller, tenure))
+                with captured(run.id, writer):
+                    return self._carry_out(definition, inputs, UnderWay(run, caller, tenure))
+
+    def _writer(self, run_id: str, on_event: OnEvent | None) -> LineWriter:
+        self._stores.views.declare(LINES)
+
+        def tell(line: Line) -> None:
+            if on_event is None:
+                return
+            with not_captured():
+                on_event(StepEvent(kind="line", run=run_id, step=line.step, text=line.text))
+
+        return LineWriter(self._stores, self._scope.project, run_id, tell)
 
     def _carry_out(self, flow: Definition, inputs: Inputs, under_way: UnderWay) -> Run:
         run, caller, _ = under_way
@@ -287,8 +334,29 @@ class PipelinesService:
                 metrics[name] = float(cast("float", value))
             else:
                 place = f"result {name!r} of flow {flow.name!r}"
-                outputs.append(self._means.memo.store(name, self._means.values.save(value, place)))
+                form = self._means.values.save(value, place, reader_of(flow))
+                outputs.append(self._means.memo.store(name, form))
         return metrics, outputs
+
+
+def _tell(event: StepEvent, writer: LineWriter, on_event: OnEvent | None) -> None:
+    if event.kind == "started":
+        writer.began(event.step)
+    elif event.kind in {"done", "failed"}:
+        writer.ended(event.step)
+    if on_event is not None:
+        with not_captured():
+            on_event(event)
+    elif event.kind == "warned":
+        _log.warning("%s", event.text)
+
+
+def _removed(run_id: str, name: str) -> NotFound:
+    return NotFound(
+        f"the bytes of result {name!r} of run {run_id} were removed",
+        code="no-bytes",
+        hint="Run the flow again.",
+    )
 
 
 def _named(flow: Definition, result: object) -> Mapping[str, object]:

@@ -26,6 +26,20 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """Share of live traffic, 0 to 1; 0 for a shadow."""
 
 
+class Overruled(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate's refusal that somebody overruled, and that this release rests on."""
+
+    model: str
+    """Identifier of the model version."""
+    override: str
+    """The fact that says so."""
+    gate: str
+    checks: tuple[str, ...]
+    """What stood in the way."""
+    by: str
+    reason: str
+
+
 class ReleasePlan(Fact, frozen=True, kw_only=True):
     """A decision to serve. Parents: its models, then the release before it."""
 
@@ -42,6 +56,8 @@ class ReleasePlan(Fact, frozen=True, kw_only=True):
     log_mode: LogMode = "audit"
     why: str
     """The decision in words."""
+    overruled: tuple[Overruled, ...] = ()
+    """One for each of its models that is served although its gate refused."""
 
     def variant(self, name: str) -> Variant | None:
         """Return the variant of this name, or None."""

@@ -8,9 +8,10 @@ from trivet.core.errors import Conflict, Invalid, NotFound, Refused
 from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
 from trivet.core.ids import check_name
 from trivet.core.ports import Stores
-from trivet.models.facts import GateVerdict, Model, ModelVersion
+from trivet.models.facts import GateOverride, GateVerdict, Model, ModelVersion
 from trivet.releases.facts import (
     LogMode,
+    Overruled,
     Release,
     ReleasePlan,
     Role,
@@ -229,12 +230,30 @@ class ReleasesService:
 
     def _demand_verdict(self, model: Model) -> None:
         verdict = read(self._ledger.get(model.version.verdict), GateVerdict)
-        if not verdict.passed or verdict.subject != model.version.package:
+        is_allowed = verdict.passed or self._overruled(model.id) is not None
+        if not is_allowed or verdict.subject != model.version.package:
             raise Refused(
                 f"{model.label} has no passing verdict of its own",
                 code="no-verdict",
                 hint="Judge the package by its gate, then release.",
             )
+
+    def _overruled(self, model: str) -> Overruled | None:
+        """Return the override that a model rests on, None when its gate passed."""
+        version = read(self._ledger.get(model), ModelVersion)
+        if version.override is None:
+            return None
+        found = read(self._ledger.get(version.override), GateOverride)
+        if (found.verdict, found.subject) != (version.verdict, version.package):
+            return None  # it overrules another refusal than this model's
+        return Overruled(
+            model=model,
+            override=version.override,
+            gate=found.gate,
+            checks=found.overruled,
+            by=found.by,
+            reason=found.reason,
+        )
 
     def _champion_before(self, endpoint: str) -> Variant:
         """Return the champion before the present one; what was gone back from does not count."""
@@ -255,6 +274,7 @@ class ReleasesService:
 
     def _move(self, endpoint: str, before: Release | None, next_: _Next) -> Release:
         check_name(endpoint, "endpoint")
+        overruled = (self._overruled(variant.model) for variant in next_.variants)
         plan = ReleasePlan(
             endpoint=endpoint,
             generation=before.plan.generation + 1 if before else 1,
@@ -263,6 +283,7 @@ class ReleasesService:
             salt=next_.salt or secrets.token_hex(8),
             log_mode=next_.log_mode or (before.plan.log_mode if before else "audit"),
             why=next_.why,
+            overruled=tuple(item for item in overruled if item is not None),
         )
         models = [variant.model for variant in plan.variants]
         fact = draft(plan, parents=models + ([before.id] if before else []))

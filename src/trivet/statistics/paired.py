@@ -38,6 +38,7 @@ class Comparison:
         n: Rows.
         clusters: Independent units behind the variance: rows, or clusters when given.
         method: Name of the procedure.
+        error: Standard error of the gain.
     """
 
     difference: float
@@ -50,6 +51,15 @@ class Comparison:
     n: int
     clusters: int
     method: str
+    error: float = math.nan
+
+    def detectable_at(self, alpha: float) -> float:
+        """Smallest gain above -margin found with 80 % power at one-sided level `alpha`.
+
+        By the normal approximation; what a look is worth is what its verdict could have seen.
+        """
+        check_share("alpha", alpha)
+        return (normal_quantile(POWER) - normal_quantile(alpha)) * self.error
 
     def passes(self, alpha: float) -> bool:
         """Whether the candidate is shown better than -margin at one-sided level `alpha`."""
@@ -80,6 +90,7 @@ def _compare_spread(
         n=rows,
         clusters=spread.units,
         method=method,
+        error=spread.error,
     )
 
 
@@ -155,6 +166,7 @@ def compare_correct(
     *,
     margin: float = 0.0,
     level: float = 0.95,
+    exact: bool = False,
 ) -> Comparison:
     """Compare accuracy-like metrics from 0/1 per row.
 
@@ -167,6 +179,8 @@ def compare_correct(
         candidate_correct: 1 where the challenger was right, same rows.
         margin: Accepted loss of accuracy, in [0, 1).
         level: Coverage of the interval.
+        exact: Superiority by McNemar's exact test instead: never above its level on any number
+            of rows, where mid-p holds it on average.
     """
     _check(margin, level)
     old, new = same_rows(champion_correct=champion_correct, candidate_correct=candidate_correct)
@@ -176,10 +190,12 @@ def compare_correct(
     if margin > 0:
         p_value, method = 1 - normal_cdf(_score_against(-margin, won, lost, n)), "Tango score"
     elif won + lost == 0:
-        p_value, method = 0.5, "McNemar mid-p"
+        p_value, method = (1.0, "McNemar exact") if exact else (0.5, "McNemar mid-p")
     else:
         at_most, at_least = binomial_tails(won, won + lost, 0.5)
-        p_value, method = at_least - 0.5 * (at_most + at_least - 1), "McNemar mid-p"
+        p_value, method = at_least, "McNemar exact"
+        if not exact:
+            p_value, method = at_least - 0.5 * (at_most + at_least - 1), "McNemar mid-p"
     z = normal_quantile((1 + level) / 2)
     low = turning_point(lambda gain: _score_against(gain, won, lost, n) > z, -1.0, 1.0)
     high = turning_point(lambda gain: _score_against(gain, won, lost, n) > -z, -1.0, 1.0)
@@ -197,6 +213,7 @@ def compare_correct(
         n=n,
         clusters=n,
         method=method,
+        error=error,
     )
 
 
@@ -238,17 +255,19 @@ def compare_metric(  # noqa: PLR0913  # the bootstrap's choices and the claim's,
     low, high = (float(q) for q in np.quantile(values, [(1 - level) / 2, (1 + level) / 2]))
     units = rows if clusters is None else int(np.unique(np.asarray(clusters)).size)
     reach = normal_quantile(level) + normal_quantile(POWER)
+    error = float(values.std(ddof=1))
     return Comparison(
         difference=difference,
         low=min(low, difference),
         high=max(high, difference),
         p_value=float((1 + (values <= -margin).sum()) / (1 + values.size)),
-        detectable=reach * float(values.std(ddof=1)),
+        detectable=reach * error,
         margin=margin,
         level=level,
         n=rows,
         clusters=units,
         method="paired bootstrap",
+        error=error,
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -42,11 +42,19 @@ class TrackingService:
     Args:
         stores: Where everything is kept.
         scope: Project and actor.
+        tasks_at_end: Given a run that ends, what is to be done about it: written with its end.
     """
 
-    def __init__(self, stores: Stores, scope: Scope) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        scope: Scope,
+        *,
+        tasks_at_end: Callable[[Run], Sequence[TaskChange]] | None = None,
+    ) -> None:
         self._stores = stores
         self._scope = scope
+        self._tasks_at_end = tasks_at_end
         self._began: dict[str, float] = {}
 
     def start(
@@ -139,14 +147,16 @@ class TrackingService:
             error=error[-_MAX_ERROR_CHARACTERS:] if error else None,
         )
         ending = draft(finished, id=_finish_id(run_id), parents=dict.fromkeys([run_id, *data]))
+        ended = Run(id=run_id, started=run.started, finished_id=ending.id, finished=finished)
+        more = self._tasks_at_end(ended) if self._tasks_at_end else ()
         try:
-            self._commit(f"run {run.started.name} {status}", ending, tasks=tasks)
+            self._commit(f"run {run.started.name} {status}", ending, tasks=[*tasks, *more])
         except Conflict as error_:
             if error_.code == "other-fact":  # another process ended it in this moment
                 raise _ended(run) from error_
             raise
         self._began.pop(run_id, None)
-        return Run(id=run_id, started=run.started, finished_id=ending.id, finished=finished)
+        return ended
 
     def log(
         self,

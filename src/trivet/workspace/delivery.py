@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.facts import TaskNew
 from trivet.core.ports import ArrowStream
 from trivet.models.facts import GateVerdict, Model
 from trivet.models.rules import ChecklistSpec, read_checklist
@@ -16,6 +17,7 @@ from trivet.monitoring.facts import WatchSet
 from trivet.releases.facts import Release
 from trivet.tracking.facts import Run
 from trivet.workspace import wiring
+from trivet.workspace.outbox import tasks_for_approval
 from trivet.workspace.project_files import read_monitor_file, read_release_file
 from trivet.workspace.workspace import Workspace
 
@@ -95,7 +97,14 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
     done = Delivered(run=run.id, package=package.digest, verdict_id=verdict_id, verdict=verdict)
     if not verdict.passed:
         return msgspec.structs.replace(done, note="refused by its gate; nothing was registered")
-    model = workspace.models.register(settings.model, package, run=run, verdict_id=verdict_id)
+    waits = _waits_for_a_person(workspace)
+    model = workspace.models.register(
+        settings.model,
+        package,
+        run=run,
+        verdict_id=verdict_id,
+        tasks=lambda model: _approval_tasks(workspace, model, run) if waits else (),
+    )
     done = msgspec.structs.replace(done, model=model)
     return _begin_rollout(workspace, done, model)
 
@@ -180,6 +189,17 @@ def checklist_of(workspace: Workspace) -> ChecklistSpec:
             'rest. When the flow trains nothing, set gate = "" in trivet.toml.',
         ) from error
     return read_checklist(text)
+
+
+def _waits_for_a_person(workspace: Workspace) -> bool:
+    """Say whether what is registered now goes live only by hand."""
+    current = workspace.releases.current(workspace.settings.endpoint)
+    return current is None or not read_release_file(workspace.folder).automatic
+
+
+def _approval_tasks(workspace: Workspace, model: Model, run: Run) -> tuple[TaskNew, ...]:
+    project = workspace.scope.project
+    return tasks_for_approval(workspace.folder, project, model, run.started.name)
 
 
 def _begin_rollout(workspace: Workspace, done: Delivered, model: Model) -> Delivered:

@@ -20,6 +20,7 @@ from trivet.pipelines.requests import QUEUE
 from trivet.pipelines.tenure import LEASE_S, new_owner
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
+from trivet.workspace.notifying import deliver_messages
 from trivet.workspace.workspace import Workspace
 
 _GRACE_S = 15.0
@@ -104,6 +105,10 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
     tick_s = workspace.settings.up.tick_s
     journal = workspace.stores.journal
     told: dict[str, str] = {}
+    # In a thread of their own: a receiver that does not answer must not keep watching waiting.
+    threading.Thread(
+        target=_send_messages, args=(workspace, tick_s, tell), name="messages", daemon=True
+    ).start()
     try:
         while True:
             if journal.lease("watcher", owner=owner, lease_s=max(LEASE_S, 3 * tick_s)) is not None:
@@ -112,6 +117,14 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
     finally:
         # Given back, so that the next watcher does not wait for its end.
         journal.lease("watcher", owner=owner, lease_s=0.0)
+
+
+def _send_messages(workspace: Workspace, tick_s: float, tell: Tell) -> None:
+    told: dict[str, str] = {}
+    while True:
+        now = _trouble_of(lambda: deliver_messages(workspace, patience_s=60.0, on_trouble=tell))
+        told = _tell_changes(told, {"messages": now}, tell)
+        time.sleep(tick_s)
 
 
 def look(workspace: Workspace) -> dict[str, str]:

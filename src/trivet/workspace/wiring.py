@@ -23,11 +23,18 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
-from trivet.core.ports import Flavour, Runner, Stores
+from trivet.core.ports import Flavour, Notifier, Runner, Stores
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
+from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
+from trivet.workspace.notify_file import (
+    CommandSettings,
+    NotifierSettings,
+    WebhookSettings,
+    secret_of,
+)
 from trivet.workspace.settings import FOLDER, Settings
 
 if TYPE_CHECKING:
@@ -124,6 +131,33 @@ def runner() -> Runner:
     return ProcessRunner()
 
 
+def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
+    """Return the notifier that a table of `notify.toml` asks for.
+
+    Raises:
+        Invalid: A variable that it names is not set, or an address is none.
+    """
+    if isinstance(settings, CommandSettings):
+        from trivet.adapters.command.notifier import CommandNotifier
+
+        return CommandNotifier(settings.command, folder)
+    if isinstance(settings, WebhookSettings):
+        from trivet.adapters.webhook.notifier import WebhookNotifier
+
+        url = settings.url or secret_of(settings.url_env, name)
+        return WebhookNotifier(url, body=settings.body, secret=secret_of(settings.secret_env, name))
+    from trivet.adapters.smtp.notifier import SmtpNotifier, SmtpServer
+
+    server = SmtpServer(
+        host=settings.host,
+        port=settings.port,
+        security=settings.security,
+        user=settings.user,
+        password=secret_of(settings.password_env, name),
+    )
+    return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
+
+
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":
     """Read a table; say what its target asks for, and how each column will be used.
 
@@ -189,16 +223,36 @@ def pipelines_service(
     data: "DataService",
 ) -> PipelinesService:
     """Build the pipelines room, with the materialisers that other rooms bring."""
-    from trivet.models.candidate import candidate_materialiser
-
     return PipelinesService(
         stores,
         scope,
         tracking=tracking,
         data=data,
         folder=folder,
-        materialisers=(candidate_materialiser(flavours()),),
+        materialisers=_materialisers(),
     )
+
+
+def _materialisers() -> tuple[Materialiser, ...]:
+    """Return how candidates, and models of the libraries that adapters know, are kept."""
+    from trivet.adapters.lightgbm.boosters import LightGBMBoosters
+    from trivet.adapters.onnx.protos import OnnxProtos
+    from trivet.adapters.sklearn.estimators import SklearnEstimators
+    from trivet.models.candidate import candidate_materialiser
+    from trivet.pipelines.materialising.readers import find_own
+
+    keepers = (LightGBMBoosters(), OnnxProtos(), SklearnEstimators(find_own))
+    models = (
+        Materialiser(
+            format=item.format,
+            library=item.library,
+            accepts=item.accepts,
+            save=item.save,
+            load=item.load,
+        )
+        for item in keepers
+    )
+    return (candidate_materialiser(flavours()), *models)
 
 
 def models_service(stores: Stores, scope: Scope) -> "ModelsService":

@@ -15,6 +15,7 @@ from trivet.core.ports import Stores
 from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
 from trivet.workspace import wiring
+from trivet.workspace.outbox import tasks_at_end
 from trivet.workspace.settings import Settings, find_project, read_settings
 
 
@@ -85,7 +86,11 @@ class Workspace:
     @cached_property
     def tracking(self) -> TrackingService:
         """Runs, metrics and notes."""
-        return TrackingService(self.stores, self.scope)
+        return TrackingService(
+            self.stores,
+            self.scope,
+            tasks_at_end=lambda run: tasks_at_end(self.folder, self.scope.project, run),
+        )
 
     @cached_property
     def pipelines(self) -> PipelinesService:

@@ -73,6 +73,7 @@ READING = (
     "data list",
     "tracking list",
     "models list",
+    "models verdicts",
     "releases list",
     "releases history",
     "serving predictions",

@@ -155,3 +155,23 @@ def test_limits_are_found_without_any_source_by_name_alone() -> None:
     exec(compile("def compute(x): return eval(x)", "<cell>", "exec"), names)  # noqa: S102
     (limit,) = fingerprint(names["compute"]).limits
     assert "eval" in limit.what
+
+
+def test_reading_the_syntax_asks_nothing_of_the_objects_it_meets(sources: Sources) -> None:
+    text = """
+import lazy_module
+class Odd:
+    def __eq__(self, other):
+        raise AssertionError
+    __hash__ = None
+    def __call__(self, x):
+        return x
+odd = Odd()
+def compute(x):
+    from lazy_module import heavy
+    odd(x)
+    return getattr(x, "real"), heavy
+"""
+    lazy = "def __getattr__(name):\n    if name == 'heavy':\n        raise AssertionError\n"
+    lazy += "    raise AttributeError(name)\n"
+    assert sources.limits(text, lazy_module=lazy) == []

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivet.demo.evidence import Gain, Raised
-from trivet.demo.words import digits_for, finding, number, readable, signed, without_cause
+from trivet.demo.words import finding, without_cause
+from trivet.drawing.words import digits_for, number, readable, signed
 
 
 def test_no_end_of_an_interval_hides_in_a_zero() -> None:

@@ -439,3 +439,14 @@ def test_figures_of_the_exam_come_from_the_serving_form(package: Package, traine
     served = package.session().run(exam.encoder.encode_frame(trained.holdout))
     assert np.array_equal(exam.answers, served.astype(np.float64))
     assert not np.array_equal(exam.answers, original)
+
+
+def test_a_run_that_kept_a_pickle_is_found_and_its_step_named(ask: Ask) -> None:
+    assert ask("no-pickle").ok is True
+    found = ask("no-pickle", pickled=("what step 'tokenise' returned", "output 'tokens'"))
+    assert found.ok is False
+    assert found.severity == "block"
+    assert "step 'tokenise'" in found.summary
+    assert "pickle" in found.summary
+    assert found.evidence["pickled"] == ["what step 'tokenise' returned", "output 'tokens'"]
+    assert ask("no-pickle", 'warn = ["no-pickle"]', pickled=("x",)).severity == "warn"

@@ -78,7 +78,7 @@ def test_an_empty_gate_has_every_check_that_needs_no_words() -> None:
     assert names == [
         *("schema", "contract", "target-not-an-input", "no-identifiers", "no-telling-input"),
         *("rows-apart", "time-order", "quality", "baseline", "champion", "calibration"),
-        *("latency", "size"),
+        *("latency", "size", "no-pickle"),
     ]
 
 

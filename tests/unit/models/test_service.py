@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from trivet.core.errors import Conflict, Invalid, NotFound, Refused, TrivetError, Unsupported
-from trivet.core.facts import HeadMove, Scope
+from trivet.core.facts import HeadMove, Scope, draft
 from trivet.core.gates import Gate, check
 from trivet.core.lineage import ancestors
 from trivet.core.ports import Stores
@@ -14,7 +14,8 @@ from trivet.models.facts import GateVerdict, Model
 from trivet.models.packaging import Package
 from trivet.models.rules import ChecklistSpec, read_checklist
 from trivet.models.service import ModelsService
-from trivet.tracking.facts import Run
+from trivet.pipelines.facts import StepDone
+from trivet.tracking.facts import Output, Run
 
 SPEC = read_checklist('[rows]\ntime = "sent"\n')
 MakeRun = Callable[..., Run]
@@ -36,6 +37,30 @@ def examine(
     return service.examine(
         "parcels", package, spec, holdout=trained.holdout, training=trained.training, run=run
     )
+
+
+def test_the_gate_refuses_a_model_whose_run_kept_a_pickle(
+    service: ModelsService, stores: Stores, scope: Scope, a_run: MakeRun, trained: Any
+) -> None:
+    run = a_run()
+    kept = Output(name="tokenise", format="pickle", digest="b3:" + "0" * 64, size_bytes=1)
+    step = StepDone(
+        run=run.id,
+        flow="train",
+        step="tokenise",
+        key="k",
+        code="c",
+        status="remembered",
+        seconds=0.0,
+        output=kept,
+    )
+    stores.ledger.commit(scope.batch("a step", [draft(step, parents=[run.id])]))
+    package = service.package(trained.candidate, run=run)
+    _, verdict = examine(service, package, run, trained)
+    assert not verdict.passed
+    (reason,) = [finding for finding in verdict.findings if finding.ok is not True]
+    assert (reason.check, reason.ok) == ("no-pickle", False)
+    assert "step 'tokenise'" in reason.summary
 
 
 def code_of(action: Callable[[], object], kind: type[TrivetError] = Refused) -> str:
@@ -349,3 +374,57 @@ def test_a_head_that_moved_meanwhile_is_read_again(
     with pytest.raises(Conflict):
         stores.ledger.commit(scope.batch("too late", heads=[stale]))
     assert service.get("parcels") == model
+
+
+def test_a_refusal_can_be_overruled_in_ones_own_name_and_stays_on_record(
+    service: ModelsService, stores: Stores, a_run: MakeRun, trained: Any
+) -> None:
+    run = a_run()
+    package = service.package(trained.candidate, run=run)
+    spec = read_checklist("[quality]\nthreshold = 0.999\n")
+    id_, verdict = examine(service, package, run, trained, spec)
+    assert not verdict.passed
+
+    def register() -> Model:
+        return service.register("parcels", package, run=run, verdict_id=id_)
+
+    assert code_of(register) == "gate-refused"
+    assert code_of(lambda: service.override(id_, "  "), Invalid) == "no-reason"
+    bob = ModelsService(stores, Scope(project="parcels", actor="bob"), ())
+    override, found = bob.override(id_, "the old model is down")
+    assert (found.by, found.reason) == ("bob", "the old model is down")
+    assert found.overruled == ("quality",)
+    model = register()
+    assert model.version.override == override
+    assert register() == model
+    assert service.verdict(id_) == verdict
+    entry = stores.ledger.get(override)
+    assert entry is not None
+    assert (entry.actor, entry.parents) == ("bob", (id_,))
+    kinds = [item.kind for item in ancestors(stores.ledger, model.id).entries]
+    assert {"gate.override", "gate.verdict"} <= set(kinds)
+    assert service.overrides("parcels") == ((override, found),)
+
+
+def test_a_yes_needs_no_override(service: ModelsService, passed: tuple[Run, Package, str]) -> None:
+    *_, verdict = passed
+    assert code_of(lambda: service.override(verdict, "to be sure"), Invalid) == "passed"
+
+
+def test_a_refusal_may_hide_its_figures(
+    service: ModelsService, passed: tuple[Run, Package, str], a_run: MakeRun, weak: Any
+) -> None:
+    run, package, verdict = passed
+    model = service.register("parcels", package, run=run, verdict_id=verdict)
+    service.set_alias("parcels", "champion", model, "first")
+    spec = read_checklist('[champion]\nfigures = "hidden"\n')
+    other = service.package(weak.candidate, run=run)
+    _, refused = examine(service, other, run, weak, spec)
+    assert not refused.passed
+    by_name = {finding.check: finding for finding in refused.findings}
+    for name in ("quality", "champion"):
+        assert by_name[name].value is None
+        assert "metrics" not in by_name[name].evidence
+        assert "p_value" not in by_name[name].evidence
+    assert by_name["champion"].evidence["detectable"] > 0
+    assert by_name["latency"].value is not None

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from trivet.core.errors import Invalid
-from trivet.core.gates import Gate, Verdict, check
-from trivet.pipelines.authoring import effect, flow, map, step, until
+from trivet.pipelines.authoring import effect, flow, map, step
 from trivet.pipelines.context import current, definition_of
 
 
@@ -85,37 +84,6 @@ def test_a_flow_is_the_function_itself() -> None:
 def test_map_outside_a_run_maps() -> None:
     assert map(add, [1, 2], 10) == [11, 12]
     assert map(lambda x: -x, [1]) == [-1]
-
-
-def test_until_ends_with_the_first_round_that_passes() -> None:
-    @check("large-enough")
-    def large_enough(evidence: Any) -> bool:
-        return evidence["score"] >= 3
-
-    gate = Gate(name="quality", checks=(large_enough,))
-    found = until(lambda number: {"score": number}, gate, rounds=9)
-    assert [turn.number for turn in found.rounds] == [1, 2, 3]
-    assert found.passed
-    assert found.last.candidate == {"score": 3}
-    assert [turn.verdict.passed for turn in found.rounds] == [False, False, True]
-
-
-def test_until_gives_up_when_the_rounds_are_spent() -> None:
-    def never(candidate: int) -> Verdict:
-        return Verdict(gate="never", passed=False, findings=())
-
-    found = until(lambda number: number, never, rounds=2)
-    assert not found.passed
-    assert found.last.number == 2
-    with pytest.raises(Invalid, match="rounds is 0"):
-        until(lambda number: number, never, rounds=0)
-
-
-def test_a_gate_needs_evidence_that_it_can_read() -> None:
-    gate = Gate(name="g", checks=(check("yes")(lambda evidence: bool(evidence["n"])),))
-    with pytest.raises(Invalid, match="a candidate is a int"):
-        until(lambda number: number, gate)
-    assert until(lambda number: number, gate, evidence=lambda n: {"n": n}).passed
 
 
 def test_outside_a_run_there_is_no_run_and_logging_does_nothing() -> None:

@@ -148,3 +148,36 @@ def test_a_result_that_was_removed_is_a_reason(planned: Any) -> None:
     planned.stores.blobs.delete(load.output.digest)
     plan = planned.pipelines.plan("pipeline:main", rows=5000)
     assert reasons(plan)["load"] == ("its result was removed",)
+
+
+def test_a_promise_inside_a_record_is_seen(project: Any) -> None:
+    project.write("""
+import dataclasses
+from typing import NamedTuple
+
+@dataclasses.dataclass
+class Split:
+    train: list
+    test: list
+
+class Pair(NamedTuple):
+    split: Split
+    rate: float
+
+@step
+def load(rows: int) -> list[int]:
+    return list(range(rows))
+
+@step
+def fit(pair: Pair) -> int:
+    return len(pair.split.train)
+
+@flow
+def main():
+    rows = load(3)
+    return {"fit": fit(Pair(Split(rows, []), 0.5))}
+""")
+    plan = project.pipelines.plan("pipeline:main")
+    assert reasons(plan)["fit"] == ("pair comes from 'load'",)
+    project.run()
+    assert project.pipelines.plan("pipeline:main").to_run == ()

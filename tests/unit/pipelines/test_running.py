@@ -235,7 +235,7 @@ def test_a_value_that_nothing_can_store_is_refused_by_type_and_step(project: Any
     with pytest.raises(Invalid, match=r"what step 'make' returned .* pipeline.Odd") as refused:
         project.run()
     assert refused.value.code == "no-materialiser"
-    assert "register(records(Odd))" in refused.value.hint
+    assert "@step(pickle=True)" in refused.value.hint
 
 
 def test_state_that_a_step_changes_in_its_module_is_taken_for_code_not_for_memory(

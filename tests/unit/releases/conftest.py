@@ -4,7 +4,7 @@ import pytest
 
 from trivet.core.facts import HeadMove, Scope, draft
 from trivet.core.ports import Stores
-from trivet.models.facts import GateVerdict, Input, Model, ModelVersion, Signature
+from trivet.models.facts import GateOverride, GateVerdict, Input, Model, ModelVersion, Signature
 from trivet.releases.service import ReleasesService
 
 SIGNATURE = Signature(
@@ -23,12 +23,28 @@ def a_model(stores: Stores, scope: Scope) -> RegisterModel:
     """Registers a version as the models room does, with the verdict that it went by."""
 
     def register(
-        version: int = 1, *, passed: bool = True, subject: str | None = None, name: str = "delay"
+        version: int = 1,
+        *,
+        passed: bool = True,
+        subject: str | None = None,
+        name: str = "delay",
+        overruled_by: str = "",
     ) -> Model:
         package = f"b3:{version:064x}"
         verdict = draft(
             GateVerdict(
                 model=name, gate="g", subject=subject or package, passed=passed, findings=()
+            )
+        )
+        override = draft(
+            GateOverride(
+                verdict=verdict.id,
+                model=name,
+                gate="g",
+                subject=package,
+                overruled=("quality",),
+                by=overruled_by,
+                reason="the old one is down",
             )
         )
         fact = ModelVersion(
@@ -40,10 +56,11 @@ def a_model(stores: Stores, scope: Scope) -> RegisterModel:
             signature=SIGNATURE,
             run=verdict.id,
             verdict=verdict.id,
+            override=override.id if overruled_by else None,
         )
         item = draft(fact, parents=[verdict.id])
         head = HeadMove(name=f"model/{name}", to=item.id)
-        stores.ledger.commit(scope.batch("register", [verdict, item], heads=[head]))
+        stores.ledger.commit(scope.batch("register", [verdict, override, item], heads=[head]))
         return Model(id=item.id, version=fact)
 
     return register

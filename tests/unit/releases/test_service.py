@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
+from trivet.cli.releases import describe_release
 from trivet.core.errors import Conflict, Invalid, NotFound, Refused
 from trivet.core.gates import Finding
 from trivet.core.ports import Stores
@@ -284,3 +285,35 @@ def test_endpoints_of_other_projects_are_nobody_s_business(
     assert stranger.current("delay") is None
     assert stranger.endpoints() == ()
     assert stranger.history("delay") == ()
+
+
+def test_a_release_says_that_its_gate_was_overruled_and_by_whom(
+    releases: ReleasesService, a_model: RegisterModel
+) -> None:
+    release = releases.release("delay", a_model(passed=False, overruled_by="bob"), why="needed")
+    (found,) = release.plan.overruled
+    assert (found.by, found.reason) == ("bob", "the old one is down")
+    assert found.checks == ("quality",)
+    assert "overruled" in describe_release(release)
+    assert "by bob against quality" in describe_release(release)
+
+
+def test_a_shadow_and_its_promotion_say_so_too_and_a_rollback_no_more(
+    releases: ReleasesService, a_model: RegisterModel
+) -> None:
+    first = releases.release("delay", a_model(1), why="first")
+    assert first.plan.overruled == ()
+    doubtful = a_model(2, passed=False, overruled_by="bob")
+    shadow = releases.shadow("delay", doubtful, why="try it")
+    promoted = releases.promote("delay", why="looks well")
+    for release in (shadow, promoted):
+        assert [item.model for item in release.plan.overruled] == [doubtful.id]
+    assert releases.rollback("delay", why="no").plan.overruled == ()
+
+
+def test_an_override_of_another_refusal_does_not_count(
+    releases: ReleasesService, a_model: RegisterModel
+) -> None:
+    model = a_model(3, passed=False, subject="b3:" + "e" * 64, overruled_by="bob")
+    with pytest.raises(Refused, match="no passing verdict"):
+        releases.release("delay", model, why="w")

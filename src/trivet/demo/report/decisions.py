@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from trivet.core.gates import Finding
 from trivet.demo.evidence import Evidence, Judged, Promotion, Raised, Retraining
 from trivet.demo.report.drawing import legend_key
-from trivet.demo.report.markup import Markup, element, joined, scrolling
 from trivet.demo.report.months import outcome
-from trivet.demo.words import number, signed, without_cause
+from trivet.demo.words import without_cause
+from trivet.drawing.markup import Markup, element, joined, scrolling
+from trivet.drawing.words import number, signed
 from trivet.serving.lineage import Why
 
 

@@ -4,8 +4,9 @@ from datetime import datetime
 
 from trivet.demo.evidence import Evidence, Gain, Month, Retraining, Score
 from trivet.demo.report.drawing import Mark, Point, Series, legend_key, month_bounds, month_chart
-from trivet.demo.report.markup import Markup, element, joined, scrolling
-from trivet.demo.words import differences, number, signed
+from trivet.demo.words import differences
+from trivet.drawing.markup import Markup, element, joined, scrolling
+from trivet.drawing.words import number, signed
 
 _LEGEND = (
     ("loop", "loop"),

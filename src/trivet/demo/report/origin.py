@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from trivet.core.clock import from_micros
-from trivet.demo.report.markup import Markup, element, joined
-from trivet.demo.words import number
+from trivet.drawing.markup import Markup, element, joined
+from trivet.drawing.words import number
 from trivet.serving.lineage import Why
 
 Pairs = Iterable[tuple[str, str | None]]

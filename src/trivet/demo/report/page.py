@@ -4,10 +4,7 @@ It comes in the order in which a sceptical engineer asks: what was shown, on how
 it was decided so, what the promises are worth, and where one answer came from.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
@@ -15,11 +12,13 @@ import msgspec
 from trivet.core.disk import put_file
 from trivet.demo.evidence import Evidence, Gain, Stage
 from trivet.demo.report.decisions import draw_card, draw_events, draw_verdicts
-from trivet.demo.report.drawing import bar, interval_figure
-from trivet.demo.report.markup import Markup, element, joined, scrolling
 from trivet.demo.report.months import draw_months
 from trivet.demo.report.origin import draw_origin
-from trivet.demo.words import commands_to_try, differences, finding, headline, number, signed
+from trivet.demo.words import commands_to_try, differences, finding, headline
+from trivet.drawing.charts import bar, interval_figure
+from trivet.drawing.markup import Markup, element, joined, scrolling
+from trivet.drawing.page import page_section, render_page
+from trivet.drawing.words import number, signed
 from trivet.serving.lineage import Why
 
 Section = tuple[str, str, Markup]
@@ -36,22 +35,11 @@ def write_report(evidence: Evidence, path: Path) -> None:
 
 def render_report(evidence: Evidence) -> str:
     """Return the report's HTML."""
-    style = (files("trivet.demo.report") / "report.css").read_text("utf-8")
     sections = [section for section in _sections(evidence) if section[2]]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy(style)),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"Trivet demonstration: {headline(evidence)}"),
-        element("style", Markup(style)),
-    )
     body = element(
         "body",
         _header(evidence, sections),
-        element("main", *(_section(*section) for section in sections)),
+        element("main", *(page_section(*section) for section in sections)),
         element(
             "footer",
             element(
@@ -61,14 +49,7 @@ def render_report(evidence: Evidence) -> str:
             ),
         ),
     )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
-
-
-def _policy(style: str) -> str:
-    """Allow this very stylesheet and nothing else: no script, no picture, no form, no request."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    allowed = f"style-src 'sha256-{digest}'"
-    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+    return render_page(f"Trivet demonstration: {headline(evidence)}", body)
 
 
 def _sections(evidence: Evidence) -> Iterable[Section]:
@@ -81,11 +62,6 @@ def _sections(evidence: Evidence) -> Iterable[Section]:
     yield "origin", "One prediction’s origin", draw_origin(why)
     yield "replay", "Replay", _replay(evidence)
     yield "reproduce", "Reproduce it", _reproduce(evidence)
-
-
-def _section(name: str, title: str, content: Markup) -> Markup:
-    heading = element("h2", title, id=f"{name}-heading")
-    return element("section", heading, content, id=name, aria_labelledby=f"{name}-heading")
 
 
 # -- the verdict -------------------------------------------------------------------------------

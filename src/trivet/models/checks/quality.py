@@ -6,9 +6,11 @@ Numeric: imports NumPy.
 import numpy as np
 
 from trivet.core.gates import Finding
+from trivet.models.contest import decide_contest, figures_of, written
 from trivet.models.evaluation import calibration_interval, compare
 from trivet.models.exam import Exam
 from trivet.models.facts import Measured
+from trivet.models.looks import Look
 from trivet.models.rules import Calibration, Champion, Slices
 from trivet.statistics.intervals import Interval, student_mean
 from trivet.statistics.paired import Comparison, holm
@@ -61,7 +63,7 @@ def baseline(exam: Exam) -> Finding:
         exam,
         found,
         ok=found.passes(1 - level),
-        summary=f"{exam.metric.name} gains {_gain(found)} over {what}",
+        summary=f"{exam.metric.name} gains {written(found)} over {what}",
         alpha=1 - level,
     )
 
@@ -78,15 +80,12 @@ def champion(exam: Exam, rules: Champion) -> Finding:
             summary=f"{incumbent.label} cannot answer these rows: {incumbent.problem}",
         )
     found = _compare(exam, incumbent.answers, rules.margin, exam.spec.quality.level)
-    claim = "better than" if rules.margin == 0 else f"at most {rules.margin:g} worse than"
-    return _compared(
-        exam,
+    return decide_contest(
         found,
-        ok=found.passes(exam.alpha),
-        summary=f"{exam.metric.name} gains {_gain(found)} over {incumbent.label}; shown {claim} "
-        f"it at level {exam.alpha:.2g} (look {exam.look})? p = {found.p_value:.2g}; a gain of "
-        f"{found.detectable:.2g} above the margin would be found",
-        alpha=exam.alpha,
+        metric=exam.metric.name,
+        champion=incumbent.label,
+        rules=rules,
+        look=Look(exam.look, exam.alpha),
     )
 
 
@@ -191,14 +190,7 @@ def _compared(exam: Exam, found: Comparison, *, ok: bool, summary: str, alpha: f
         high=found.high,
         threshold=-found.margin,
         rows=found.n,
-        evidence={
-            "p_value": found.p_value,
-            "alpha": alpha,
-            "detectable": found.detectable,
-            "method": found.method,
-            "groups": found.clusters,
-            "look": exam.look,
-        },
+        evidence=figures_of(found, alpha, exam.look),
     )
 
 
@@ -242,7 +234,3 @@ def _too_few(exam: Exam, name: str) -> Finding:
 
 def _figure(name: str, item: Measured) -> str:
     return f"{name} {item.value:.3g} ({item.low:.3g} to {item.high:.3g})"
-
-
-def _gain(found: Comparison) -> str:
-    return f"{found.difference:.3g} ({found.low:.3g} to {found.high:.3g})"

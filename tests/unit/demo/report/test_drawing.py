@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.demo.report.drawing import Mark, Point, Scale, Series, month_chart, spanning, ticks
-from trivet.demo.report.markup import element, joined
+from trivet.demo.report.drawing import Mark, Point, Series, month_chart
+from trivet.drawing.charts import Scale, spanning, ticks
+from trivet.drawing.markup import element, joined
 
 ROUNDED = 0.011  # coordinates are written with two decimals
 

@@ -13,7 +13,7 @@ import pytest
 
 from trivet.demo.evidence import Evidence, Gain, Stage
 from trivet.demo.report.page import render_report, write_report
-from trivet.demo.words import number, signed
+from trivet.drawing.words import number, signed
 
 HOSTILE = '<script>alert("1")</script>\u202e\x1b[2J\ud800\'&amp;'
 READABLE = '<script>alert("1")</script>\ufffd\ufffd[2J\ufffd\'&amp;'

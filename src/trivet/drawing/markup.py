@@ -5,7 +5,7 @@ Names, reasons and causes come from data and from people, so they may hold anyth
 
 import html
 
-from trivet.demo.words import readable
+from trivet.drawing.words import readable
 
 _VOID = {"br", "col", "hr", "meta"}
 

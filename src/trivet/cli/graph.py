@@ -1,0 +1,84 @@
+"""`trivet graph`: a flow as it is written, or what a run of it did, as a picture."""
+
+import shutil
+from argparse import Namespace
+from pathlib import Path
+
+from trivet.cli.choosing import run_of
+from trivet.cli.command import Answer, Argument, Command
+from trivet.cli.output import to_json, width_of
+from trivet.core.errors import Invalid
+from trivet.pipelines.picture.boxes import draw_text
+from trivet.pipelines.picture.model import Picture, picture_of_code, picture_of_run
+from trivet.pipelines.picture.notations import write_dot, write_mermaid
+from trivet.pipelines.picture.svg import draw_svg
+from trivet.pipelines.spec import preview
+from trivet.workspace.workspace import open as open_workspace
+
+_FORMATS = ("text", "svg", "mermaid", "dot", "json")
+
+
+def _graph(options: Namespace) -> Answer:
+    picture = _picture(options)
+    form = options.format or _form_of(options.output)
+    text = _written(picture, form)
+    if not options.output:
+        return Answer(picture, text.rstrip("\n"))
+    place = Path(options.output)
+    place.write_text(text, encoding="utf-8")
+    return Answer(picture, f"{picture.title}\nwritten to {place}")
+
+
+def _picture(options: Namespace) -> Picture:
+    if options.run and options.flow:
+        raise Invalid(
+            "a flow and a run are named; expected one of them",
+            code="bad-arguments",
+            hint="`trivet graph module:flow` draws the code, `trivet graph --run RUN` the record.",
+        )
+    with open_workspace(options.project) as ws:
+        if options.run:
+            run = run_of(ws, options.run)
+            return picture_of_run(run, ws.pipelines.steps(run.id), ws.pipelines.failures(run.id))
+        flow = options.flow or ws.settings.flow
+        if not flow:
+            raise Invalid(
+                "no flow is named; expected `module:function`",
+                code="no-flow",
+                hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
+            )
+        return picture_of_code(preview(ws.pipelines.load_flow(flow)))
+
+
+def _form_of(output: str | None) -> str:
+    suffix = Path(output or "").suffix
+    return {".svg": "svg", ".mmd": "mermaid", ".dot": "dot", ".gv": "dot", ".json": "json"}.get(
+        suffix, "text"
+    )
+
+
+def _written(picture: Picture, form: str) -> str:
+    match form:
+        case "svg":
+            return draw_svg(picture)
+        case "mermaid":
+            return write_mermaid(picture)
+        case "dot":
+            return write_dot(picture)
+        case "json":
+            return to_json(picture)
+        case _:
+            return draw_text(picture, shutil.get_terminal_size().columns, width_of)
+
+
+graph = Command(
+    "Draw a flow as it is written, or what a run of it did.",
+    "trivet graph --run last --output run.svg",
+    _graph,
+    (
+        Argument("flow", "`module:function` (default: the project's)", {"nargs": "?"}),
+        Argument("--run", "draw the record of this run (or `last`)", {"metavar": "RUN"}),
+        Argument("--format", "how (default: by the file's name, else text)", {"choices": _FORMATS}),
+        Argument("--output", "write it into this file", {"metavar": "FILE"}),
+    ),
+)

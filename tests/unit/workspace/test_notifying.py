@@ -1,0 +1,284 @@
+"""Messages: written with what they are about, sent afterwards, each seen once by its key."""
+
+import hashlib
+import hmac
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email import message_from_string
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.workspace.receivers import Hook, mail_server, web_hook
+
+from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.workspace import notifying
+from trivet.workspace.delivery import deliver
+from trivet.workspace.notify_file import read_notify_file
+from trivet.workspace.notifying import (
+    deliver_messages,
+    messages,
+    retry_message,
+    try_notifier,
+)
+from trivet.workspace.project import make_project
+from trivet.workspace.workspace import Workspace
+from trivet.workspace.workspace import open as open_workspace
+
+CHILD = Path(__file__).with_name("notifying_child.py")
+FLOW = """
+from trivet import flow
+@flow
+def main(fail: bool = False):
+    if fail:
+        raise ValueError("no such column")
+    return {"rows": 3}
+"""
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with web_hook() as found:
+        yield found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "trivet.toml").write_text('project = "left"\nflow = "pipeline:main"\ngate = ""\n')
+    (tmp_path / "pipeline.py").write_text(FLOW)
+    yield tmp_path
+    sys.modules.pop("pipeline", None)
+
+
+def tell(folder: Path, text: str) -> None:
+    (folder / "notify.toml").write_text(text)
+
+
+def run(ws: Workspace, **parameters: Any) -> None:
+    try:
+        ws.pipelines.run("pipeline:main", **parameters)
+    except ValueError:
+        assert parameters.get("fail")
+
+
+def test_a_run_that_ends_is_told_once_with_its_figures_and_a_signature(
+    folder: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAM_SECRET", "between us")
+    tell(folder, f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\nsecret_env="TEAM_SECRET"\n')
+    with open_workspace(folder) as ws:
+        run(ws)
+        assert [item.state for item in messages(ws)] == ["ready"]
+        assert deliver_messages(ws, patience_s=10) == 1
+        assert deliver_messages(ws, patience_s=10) == 0
+        assert [item.state for item in messages(ws)] == ["done"]
+    ((headers, body),) = hook.got
+    told = json.loads(body)
+    assert told["event"] == "finished"
+    assert told["detail"]["metrics"] == {"rows": 3.0}
+    assert headers["Idempotency-Key"] == told["key"]
+    when, _, digest = headers["X-Trivet-Signature"].removeprefix("t=").partition(",v1=")
+    expected = hmac.new(b"between us", f"{when}.".encode() + body, hashlib.sha256).hexdigest()
+    assert digest == expected
+
+
+def test_only_the_events_and_flows_that_were_asked_for_are_told(folder: Path, hook: Hook) -> None:
+    tell(
+        folder,
+        f'[notifiers.bad]\nkind="webhook"\nurl="{hook.url}"\nevents=["failed"]\n'
+        f'[notifiers.other]\nkind="webhook"\nurl="{hook.url}"\nflows=["another"]\n',
+    )
+    with open_workspace(folder) as ws:
+        run(ws)
+        run(ws, fail=True)
+        deliver_messages(ws, patience_s=10)
+    (told,) = hook.bodies
+    assert told["event"] == "failed"
+    assert "no such column" in told["text"]
+
+
+def test_a_receiver_that_is_away_is_asked_again_later_and_one_that_refuses_is_given_up(
+    folder: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifying, "_FIRST_PAUSE_S", 0.01)
+    tell(folder, f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\n')
+    hook.answers = [503, 429, 204, 403]
+    with open_workspace(folder) as ws:
+        run(ws)
+        until = time.monotonic() + 30
+        while [item.state for item in messages(ws)] != ["done"]:
+            assert time.monotonic() < until
+            deliver_messages(ws, patience_s=1)
+            time.sleep(0.02)
+        assert len(hook.got) == 3
+        assert len(set(hook.keys)) == 1
+        run(ws)
+        deliver_messages(ws, patience_s=10)
+        newest = messages(ws)[0]
+        assert (newest.state, newest.attempts) == ("failed", 1)
+        assert "403" in newest.error
+        key = newest.key
+        retry_message(ws, key)
+        with pytest.raises(Conflict):
+            retry_message(ws, key)
+        assert deliver_messages(ws, patience_s=10) == 1
+        assert hook.keys[-1] == hook.keys[-2] == key
+        with pytest.raises(NotFound):
+            retry_message(ws, "nonsense")
+
+
+def test_a_redirect_is_not_followed(folder: Path, hook: Hook) -> None:
+    tell(folder, f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\n')
+    hook.answers = [302]
+    with open_workspace(folder) as ws, pytest.raises(Invalid, match="redirect"):
+        try_notifier(ws, "team")
+    assert len(hook.got) == 1
+
+
+def test_a_chat_gets_text(folder: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_URL", hook.url)
+    tell(folder, '[notifiers.chat]\nkind="webhook"\nurl_env="CHAT_URL"\nbody="slack"\n')
+    with open_workspace(folder) as ws:
+        run(ws)
+        deliver_messages(ws, patience_s=10)
+    (told,) = hook.bodies
+    assert set(told) == {"text"}
+    assert "left: main succeeded" in told["text"]
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_process_that_is_killed_between_commit_and_delivery_loses_no_message(
+    folder: Path, hook: Hook, when: str
+) -> None:
+    tell(folder, f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\n')
+    with open_workspace(folder) as ws:
+        if when == "while":
+            run(ws)
+    done = subprocess.run([sys.executable, CHILD, folder, when], check=False)
+    assert done.returncode == -9
+    assert len(hook.got) == (when == "while")
+    with open_workspace(folder) as ws:
+        until = time.monotonic() + 30
+        while not deliver_messages(ws, patience_s=5):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        (sent,) = messages(ws)
+    assert sent.state == "done"
+    assert set(hook.keys) == {sent.key}, "a receiver that honours keys sees it once"
+
+
+def test_mail_arrives_with_the_key_and_no_name_makes_a_header_of_its_own(folder: Path) -> None:
+    with mail_server() as box:
+        tell(
+            folder,
+            f'[notifiers.mail]\nkind="smtp"\nhost="127.0.0.1"\nport={box.port}\nsecurity="none"\n'
+            'sender="trivet@example.org"\nto=["ada@example.org"]\n',
+        )
+        with open_workspace(folder) as ws:
+            run(ws, fail=True)
+            assert deliver_messages(ws, patience_s=10) == 1
+            (sent,) = messages(ws)
+    (raw,) = box.mails
+    mail = message_from_string(raw, policy=default)
+    assert mail["Subject"] == "left: main failed"
+    assert mail["Message-ID"] == f"<{sent.key}@trivet>"
+    assert "no such column" in mail.get_content()
+
+
+def test_a_recipient_whom_the_server_refuses_is_given_up(folder: Path) -> None:
+    with mail_server() as box:
+        tell(
+            folder,
+            f'[notifiers.mail]\nkind="smtp"\nhost="127.0.0.1"\nport={box.port}\nsecurity="none"\n'
+            'sender="trivet@example.org"\nto=["nobody@example.org"]\n',
+        )
+        with open_workspace(folder) as ws, pytest.raises(Invalid, match="550"):
+            try_notifier(ws, "mail")
+
+
+def test_a_program_gets_the_message_and_one_that_fails_is_tried_again(folder: Path) -> None:
+    script = folder / "note.py"
+    script.write_text(
+        "import os, sys\n"
+        "open('told.json', 'w').write(sys.stdin.read())\n"
+        "sys.exit('broken' if os.environ['TRIVET_NOTIFY_EVENT'] == 'failed' else 0)\n"
+    )
+    command = json.dumps([sys.executable, str(script)])
+    tell(folder, f'[notifiers.own]\nkind="command"\ncommand={command}\n')
+    with open_workspace(folder) as ws:
+        run(ws)
+        assert deliver_messages(ws, patience_s=30) == 1
+        assert json.loads((folder / "told.json").read_text())["event"] == "finished"
+        run(ws, fail=True)
+        assert deliver_messages(ws, patience_s=30) == 0
+        newest = messages(ws)[0]
+    assert newest.state == "ready"
+    assert newest.due is not None
+    assert "broken" in newest.error
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('[notifiers.x]\nkind="pigeon"\n', "pigeon"),
+        ('[notifiers.x]\nkind="webhook"\n', "neither url and url_env"),
+        ('[notifiers.x]\nkind="webhook"\nurl="https://a"\nurl_env="B"\n', "both"),
+        ('[notifiers.x]\nkind="webhook"\nurl="https://a"\nevents=["started"]\n', "started"),
+        ('[notifiers.x]\nkind="webhook"\nurl="https://a"\nretries=3\n', "retries"),
+        ('[notifiers.x]\nkind="smtp"\nhost="h"\nsender="a@b"\nto=[]\n', "to"),
+        ('[notifiers.x]\nkind="smtp"\nhost="h"\nsender="a@b"\nto=["c@d"]\nuser="u"\n', "password"),
+        ("[notifiers.x\n", "notify.toml"),
+        ('[notifiers."Not a name"]\nkind="command"\ncommand=["true"]\n', "name"),
+    ],
+)
+def test_a_file_that_cannot_be_says_what_is_wrong(tmp_path: Path, text: str, word: str) -> None:
+    tell(tmp_path, text)
+    with pytest.raises(Invalid) as caught:
+        read_notify_file(tmp_path)
+    assert word in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_secret_that_is_not_set_is_named(folder: Path, hook: Hook) -> None:
+    tell(folder, f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\nsecret_env="NOT_SET"\n')
+    with open_workspace(folder) as ws:
+        with pytest.raises(Invalid, match="NOT_SET"):
+            try_notifier(ws, "team")
+        with pytest.raises(NotFound):
+            try_notifier(ws, "nobody")
+
+
+def test_a_run_whose_notify_file_broke_meanwhile_still_ends(folder: Path) -> None:
+    tell(folder, "broken")
+    with open_workspace(folder) as ws:
+        run(ws)
+        assert ws.tracking.runs()[0].status == "succeeded"
+        assert messages(ws) == ()
+
+
+def test_a_model_that_passed_its_gate_and_waits_for_a_person_is_told(
+    tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    rows = "".join(f"{n / 400},{n % 7},{int(n > 200) ^ int(n % 11 == 0)}\n" for n in range(400))
+    (tmp_path / "c.csv").write_text(f"a,b,churned\n{rows}")
+    made = make_project("shop", "tabular", tmp_path / "c.csv", "churned", tmp_path)
+    tell(
+        Path(made.folder),
+        f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\nevents=["approval"]\n',
+    )
+    with open_workspace(made.folder) as ws:
+        delivered = deliver(ws, ws.pipelines.run(ws.settings.flow))
+        assert delivered is not None
+        assert delivered.model is not None
+        deliver_messages(ws, patience_s=10)
+    sys.modules.pop("pipeline", None)
+    (told,) = hook.bodies
+    assert told["event"] == "approval"
+    assert told["detail"]["model"] == delivered.model.label
