@@ -140,8 +140,8 @@ def row_of(
         "better": "low",
         "mode": f"Trivet: {durability}; marginal cost in a flow of 1 + {size.steps} steps, median "
         f"of {size.rounds} rounds; floor: a transaction of as many bytes "
-        f"({floors['bytes']:,.0f}) in SQLite, WAL, synchronous NORMAL; one fdatasync of as many bytes: "
-        f"{floors['sync']:.3f} ms",
+        f"({floors['bytes']:,.0f}) in SQLite, WAL, synchronous NORMAL; "
+        f"one fdatasync of as many bytes: {floors['sync']:.3f} ms",
     }
 
 
