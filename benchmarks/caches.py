@@ -2,7 +2,8 @@
 
 Every project is run, run again as it is, changed, and run a third time. Right is a cache whose
 answers are all what the code says, that remembers when nothing changed, and that does not run again
-for a change of nothing. Projects that use words of Trivet's own are left out; an edit that a system cannot run at all is not right, and counted by itself.
+for a change of nothing. Projects that use words of Trivet's own are left out; an edit that a system
+cannot run at all is not right, and counted by itself.
 """
 
 import json
