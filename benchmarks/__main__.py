@@ -12,9 +12,11 @@ from typing import Any
 
 from benchmarks.load import ROOT
 
-ROOMS = ("core",)
+ROOMS = ("core", "pipelines")
 """Rooms that have benchmarks; each is a module of this package with a function `rows(quick)`."""
 
+ABOUT = 1.2
+"""Figures that differ by less than so many times are about equal."""
 OUTPUT = ROOT / "build" / "bench"
 
 
@@ -50,9 +52,11 @@ def machine() -> str:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    head = ("id", "what", "value", "target", "floor", "ok")
+    head = ("id", "what", "value", "target", "floor", "ok", "peer", "wins")
     lines = [head, *(cells(row) for row in found)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
+    if not any(row.get("peer") for row in found):
+        lines = [line[:6] for line in lines]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
             cell.rjust(width) if at in {2, 3, 4} else cell.ljust(width)
@@ -68,7 +72,24 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     if row["value"] is None:
         ok = f"{ok}  {row['mode']}"
     value = f"{figure(row['value'])} {row['unit']}" if row["value"] is not None else "-"
-    return (row["id"], row["what"], value, figure(row["target"]), figure(row["floor"]), ok)
+    beside = (f"{row['peer'][0]}: {figure(row['peer'][1])}", winner(row)) if row.get("peer") else ""
+    return (
+        *(row["id"], row["what"], value, figure(row["target"]), figure(row["floor"]), ok),
+        *(beside or ("", "")),
+    )
+
+
+def winner(row: dict[str, Any]) -> str:
+    """Say who does better in a row, and how many times; what noise may turn around is equal."""
+    (peer, theirs), ours = row["peer"], row["value"]
+    if row["better"] == "low" and min(ours, theirs) <= 0:
+        return "not told apart"
+    if max(ours, theirs) < ABOUT * min(ours, theirs):
+        return "about equal"
+    trivet_wins = (ours < theirs) == (row["better"] == "low")
+    least, most = sorted((ours, theirs))
+    times = f" {most / least:,.1f} times" if least else ""
+    return f"{'Trivet' if trivet_wins else peer}{times}"
 
 
 def figure(value: float | None) -> str:
