@@ -23,7 +23,7 @@ from trivet.core.facts import Scope
 from trivet.core.ports import Stores
 from trivet.models.holdout_gate import HoldoutGate
 from trivet.models.rules import Champion
-from trivet.pipelines.looping import until
+from trivet.pipelines.looping.until import until
 from trivet.statistics.paired import compare_correct
 from trivet.testing.memory_ledger import memory_database
 from trivet.testing.memory_stores import MemoryBlobs, MemoryLog, MemorySeries, MemoryTables

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trivet.models.facts import Model
     from trivet.monitoring.facts import Alert
     from trivet.pipelines.authoring import Data, File, effect, flow, map, step
-    from trivet.pipelines.looping import until
+    from trivet.pipelines.looping.until import until
     from trivet.releases.facts import Release
     from trivet.serving.facts import Endpoint
     from trivet.tracking.facts import Run
@@ -34,7 +34,7 @@ __all__ = [
 _NAMES_OF = {
     "workspace.workspace": "open Workspace",
     "pipelines.authoring": "step flow map effect File Data",
-    "pipelines.looping": "until",
+    "pipelines.looping.until": "until",
     "core.gates": "check Gate",
     "data.facts": "Dataset",
     "tracking.facts": "Run",

@@ -24,7 +24,7 @@ DRAWERS = {
 UNPICKLERS = {"_pickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 
 # Values of steps that say pickle=True, and only where the reader says so, too.
-BY_CONSENT = {"pipelines/pickling.py: pickle"}
+BY_CONSENT = {"pipelines/materialising/pickling.py: pickle"}
 
 OWN_CODE = ("src", "tests", "benchmarks", "examples", "tools")
 

@@ -11,10 +11,10 @@ import polars as pl
 
 from trivet.core.gates import Gate, Verdict
 from trivet.pipelines.authoring import Data, File, effect, flow, map, step
-from trivet.pipelines.budget import Budget
 from trivet.pipelines.context import current
-from trivet.pipelines.looping import Rounds, until
-from trivet.pipelines.searching import log_uniform, search
+from trivet.pipelines.looping.budget import Budget
+from trivet.pipelines.looping.searching import log_uniform, search
+from trivet.pipelines.looping.until import Rounds, until
 
 
 @step

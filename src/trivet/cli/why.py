@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import fields, is_colourful
 from trivet.cli.serving import describe_why
-from trivet.pipelines.why import Change, StepWhy
+from trivet.pipelines.explaining.why import Change, StepWhy
 from trivet.workspace.workspace import open as open_workspace
 
 _RED, _GREEN, _BLUE, _PLAIN = "\033[31m", "\033[32m", "\033[36m", "\033[0m"

@@ -22,7 +22,7 @@ from trivet.models.looks import next_look
 from trivet.models.metrics import Groups, default_metric, metric_named
 from trivet.models.registry import ATTEMPTS, Registry, too_busy, verdict_head
 from trivet.models.rules import Champion
-from trivet.pipelines.place import Place
+from trivet.pipelines.looping.place import Place
 
 _GATE = "better-than-the-champion"
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, ove
 
 from trivet.core.errors import Invalid
 from trivet.pipelines.context import Definition, current, definition_of
-from trivet.pipelines.fanout import call_each
 from trivet.pipelines.inputs import DataMark, FileMark
+from trivet.pipelines.workers.fanout import call_each
 
 P = ParamSpec("P")
 R = TypeVar("R")

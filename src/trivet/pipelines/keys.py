@@ -11,12 +11,12 @@ from trivet.core.errors import Invalid, NotFound
 from trivet.core.fingerprint import Fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.context import Definition
-from trivet.pipelines.environments import environment_of, with_environment
+from trivet.pipelines.explaining.showing import show_arguments
 from trivet.pipelines.materialising.readers import reader_of
+from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.memo import Known, Memo
-from trivet.pipelines.sameness import fingerprint_of
-from trivet.pipelines.showing import show_arguments
-from trivet.pipelines.values import Values
+from trivet.pipelines.workers.environments import environment_of, with_environment
+from trivet.pipelines.workers.sameness import fingerprint_of
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):

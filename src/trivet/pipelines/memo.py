@@ -16,8 +16,8 @@ from trivet.core.ports import Stores
 from trivet.core.trees import StoredFiles, store_tree
 from trivet.pipelines.facts import EffectBegun, StepCode, StepDone, StepFailed
 from trivet.pipelines.materialisers import digest_files
-from trivet.pipelines.pickling import FORMAT as PICKLE
-from trivet.pipelines.values import Form
+from trivet.pipelines.materialising.pickling import FORMAT as PICKLE
+from trivet.pipelines.materialising.values import Form
 from trivet.tracking.facts import Output, Run
 
 SMALL_BYTES = 8192

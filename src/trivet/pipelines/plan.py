@@ -14,8 +14,8 @@ import msgspec
 from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.keys import Ask, Keys, bind, recall
 from trivet.pipelines.materialising.records import fields_of
+from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.memo import LastCall, Memo, parts_that_differ
-from trivet.pipelines.values import Values
 
 _DEEPEST = 20
 """How deep in containers a promise is looked for."""

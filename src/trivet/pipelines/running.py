@@ -20,16 +20,16 @@ from trivet.core.facts import TaskMove
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
-from trivet.pipelines.environments import environment_in
+from trivet.pipelines.explaining.reads import warnings_about, watch_reads
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.keys import Ask, Keys, Recalled, bind, recall
 from trivet.pipelines.limits import Limits
 from trivet.pipelines.materialising.readers import reader_of
+from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.memo import Gathered, Kept, Known, Memo, is_made_elsewhere
 from trivet.pipelines.memory import MemoryUse
-from trivet.pipelines.reads import warnings_about, watch_reads
-from trivet.pipelines.remote import Made, RemoteCall, RemoteSteps
-from trivet.pipelines.values import Values
+from trivet.pipelines.workers.environments import environment_in
+from trivet.pipelines.workers.remote import Made, RemoteCall, RemoteSteps
 from trivet.tracking.facts import Run
 
 _GATHERED = 200

@@ -12,9 +12,10 @@ from trivet.core.facts import Scope, read
 from trivet.core.ports import Stores, Task, TaskState
 from trivet.data.naming import suggest
 from trivet.pipelines.context import Context, Definition, entered
+from trivet.pipelines.explaining.inquiry import Inquiry
+from trivet.pipelines.explaining.why import StepWhy
 from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
-from trivet.pipelines.inquiry import Inquiry
 from trivet.pipelines.keys import Keys
 from trivet.pipelines.lifecycle import Lifecycle, Order, UnderWay, run_name
 from trivet.pipelines.limits import Limits
@@ -23,14 +24,13 @@ from trivet.pipelines.logs.capture import captured, not_captured
 from trivet.pipelines.logs.lines import LINES, Line, LineWriter, Place, read_lines
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.readers import Reader, reader_of
+from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
-from trivet.pipelines.remote import Elsewhere, RemoteSteps
 from trivet.pipelines.requests import FOREGROUND, QUEUE, read_request
 from trivet.pipelines.running import Means, OnEvent, Right, RunUnderWay, StepEvent
 from trivet.pipelines.tenure import Tenure
-from trivet.pipelines.values import Values
-from trivet.pipelines.why import StepWhy
+from trivet.pipelines.workers.remote import Elsewhere, RemoteSteps
 from trivet.tracking.facts import Output, Run
 from trivet.tracking.service import TrackingService
 

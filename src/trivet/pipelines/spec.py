@@ -13,9 +13,10 @@ from typing import Any, Literal
 import msgspec
 
 from trivet.core.errors import Invalid
-from trivet.pipelines import authoring, looping
+from trivet.pipelines import authoring
 from trivet.pipelines.context import definition_of
 from trivet.pipelines.inputs import ParameterKind, parameter_kinds
+from trivet.pipelines.looping.until import until
 
 NodeKind = Literal["step", "effect", "map", "until"]
 
@@ -201,7 +202,7 @@ class _Drawing:
         given = [(str(place), item) for place, item in enumerate(call.args)]
         given += [(item.arg or "**", item.value) for item in call.keywords]
         kind: NodeKind | None = None
-        if called is authoring.map or called is looping.until:
+        if called is authoring.map or called is until:
             kind = "map" if called is authoring.map else "until"
             step = ast.unparse(given.pop(0)[1]) if given else "?"
         else:

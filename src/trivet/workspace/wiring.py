@@ -29,9 +29,9 @@ from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
 from trivet.pipelines.materialisers import Materialiser
-from trivet.pipelines.remote import Elsewhere
+from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.service import PipelinesService
-from trivet.pipelines.values import Values
+from trivet.pipelines.workers.remote import Elsewhere
 from trivet.tracking.service import TrackingService
 from trivet.workspace.notify_file import (
     CommandSettings,

@@ -10,7 +10,7 @@ from trivet.core.errors import Corrupt, Invalid, Unsupported
 from trivet.models.candidate import SAMPLE_ROWS, Candidate, candidate_materialiser, flavour_for
 from trivet.models.encoding import Encoder
 from trivet.models.signatures import fit_signature
-from trivet.pipelines.values import Values
+from trivet.pipelines.materialising.values import Values
 
 
 def test_a_candidate_keeps_the_inputs_of_its_sample_and_nothing_else(trained: Any) -> None:

@@ -20,7 +20,7 @@ from trivet.core.ports import Stores
 from trivet.models.holdout_gate import HoldoutGate
 from trivet.models.rules import Champion
 from trivet.models.service import ModelsService
-from trivet.pipelines.looping import until
+from trivet.pipelines.looping.until import until
 from trivet.workspace.workspace import open as open_workspace
 
 Answers = npt.NDArray[np.float64]

@@ -267,7 +267,7 @@ def test_a_flow_inside_a_flow_is_part_of_the_same_run(project: Any) -> None:
 def test_a_loop_runs_until_its_gate_passes_and_leaves_its_rounds(project: Any) -> None:
     project.write(
         "from trivet.core.gates import Gate, check\n"
-        "from trivet.pipelines.looping import until\n"
+        "from trivet.pipelines.looping.until import until\n"
         "@check('enough')\ndef enough(evidence):\n    return evidence['score'] >= 2\n"
         "@step\ndef train(round: int) -> dict:\n    return {'score': round}\n"
         "@flow\ndef main():\n"

@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from trivet.core.errors import Corrupt, NotFound, Unsupported
 from trivet.pipelines.materialising.readers import Reader
-from trivet.pipelines.values import Form, Values
+from trivet.pipelines.materialising.values import Form, Values
 from trivet.workspace import wiring
 
 X = np.random.default_rng(1).normal(size=(80, 3))

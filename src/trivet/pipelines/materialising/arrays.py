@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final, cast
 from trivet.core.errors import Corrupt
 from trivet.core.trees import Content
 from trivet.pipelines.materialisers import Files, Materialiser, is_instance, open_file, write_out
-from trivet.pipelines.structure import NoForm
+from trivet.pipelines.materialising.structure import NoForm
 
 _MANY: Final = 8
 """From so many arrays on, a list or dict of arrays is one file instead of one for each."""

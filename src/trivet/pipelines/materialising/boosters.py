@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from trivet.core.errors import Corrupt
 from trivet.core.trees import Content
 from trivet.pipelines.materialisers import Files, Materialiser
-from trivet.pipelines.structure import NoForm, put_together, take_apart
+from trivet.pipelines.materialising.structure import NoForm, put_together, take_apart
 
 Model = Any  # XGBoost is loaded only once one of its models is at hand
 

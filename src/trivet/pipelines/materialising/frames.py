@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, cast
 from trivet.core.errors import Corrupt
 from trivet.core.trees import Content
 from trivet.pipelines.materialisers import Files, Materialiser, is_instance, open_file, write_out
-from trivet.pipelines.structure import NoForm
+from trivet.pipelines.materialising.structure import NoForm
 
 if TYPE_CHECKING:
     import polars as pl

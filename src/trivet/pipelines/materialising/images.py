@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from trivet.core.trees import Content
 from trivet.pipelines.materialisers import Files, Materialiser, is_instance, open_file
-from trivet.pipelines.structure import NoForm
+from trivet.pipelines.materialising.structure import NoForm
 
 Image = Any  # Pillow is loaded only once an image is at hand
 

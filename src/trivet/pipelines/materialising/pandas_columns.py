@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, Final, cast
 
 from trivet.pipelines.materialisers import is_instance
-from trivet.pipelines.structure import NoForm
+from trivet.pipelines.materialising.structure import NoForm
 
 Foreign = Any  # pandas is loaded only once one of its values is at hand
 

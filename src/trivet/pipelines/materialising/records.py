@@ -18,7 +18,7 @@ import msgspec
 from trivet.core.errors import Corrupt, NotFound
 from trivet.pipelines.materialisers import is_instance
 from trivet.pipelines.materialising.readers import Reader, name_of
-from trivet.pipelines.structure import NoForm
+from trivet.pipelines.materialising.structure import NoForm
 
 CLASS: Final = "@class"
 _PYDANTIC: Final = ("__dict__", "__pydantic_extra__", "__pydantic_private__")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 from trivet.core.errors import Corrupt
 from trivet.core.trees import Content
 from trivet.pipelines.materialisers import LARGE_BYTES, Files, Materialiser, is_instance
-from trivet.pipelines.structure import NoForm
+from trivet.pipelines.materialising.structure import NoForm
 
 Tensor = Any  # torch is loaded only once a tensor is at hand
 

@@ -25,8 +25,8 @@ from trivet.core.trees import Content
 from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.materialisers import Materialiser, digest_files
+from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.notebooks.sharing import shared_objects
-from trivet.pipelines.values import Values
 
 TRIAL_MODULE = "trivet_trial_module"
 """The name under which the module that is tried is imported."""

@@ -17,7 +17,7 @@ from trivet.models.proof.flows import Question, split
 from trivet.models.proof.page import render_proof, standing_headings, standing_rows, write_proof
 from trivet.models.proof.result import Proof
 from trivet.models.signatures import fit_signature
-from trivet.pipelines.values import Values
+from trivet.pipelines.materialising.values import Values
 
 Rows = pl.DataFrame
 

@@ -1,0 +1,236 @@
+"""Who works on which trial of a search, and where its end is kept.
+
+Several processes may share a search: each trial is claimed by a lease of the journal, whose holder
+prolongs it; when a process dies, another takes its trial over with the very same parameters.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Final, Protocol, cast
+
+import msgspec
+
+from trivet.core.errors import Conflict, TrivetError
+from trivet.core.facts import Draft, HeadMove, Scope, draft, read
+from trivet.core.ids import new_id
+from trivet.core.ports import Stores
+from trivet.pipelines.context import Definition, current
+from trivet.pipelines.looping.space import Chosen
+from trivet.pipelines.looping.trials import Carrying, SearchBegun, TrialBegun, TrialEnded, Watcher
+
+LEASE_S: Final = 30.0
+_PAGE: Final = 1000
+
+
+class Work(Protocol):
+    """Hands out trials, and keeps what they came to."""
+
+    def ended(self) -> Sequence[TrialEnded]:
+        """Return the trials that ended, whoever carried them out."""
+        ...
+
+    def take(
+        self, most: int | None, choose: Callable[[int], Chosen], watcher: Watcher
+    ) -> TrialEnded | None:
+        """Carry out one more trial; None when none is free just now.
+
+        Args:
+            most: The highest number there may be.
+            choose: Returns the parameters of a trial.
+            watcher: Follows it.
+        """
+        ...
+
+
+class WorkAlone:
+    """Trials one after another in this process. Inside a run each is a step.
+
+    Args:
+        carrying: How trials are carried out.
+    """
+
+    def __init__(self, carrying: Carrying) -> None:
+        self._carrying = carrying
+        self._ended: list[TrialEnded] = []
+
+    def ended(self) -> Sequence[TrialEnded]:
+        """Return the trials that ended here."""
+        return self._ended
+
+    def take(
+        self, most: int | None, choose: Callable[[int], Chosen], watcher: Watcher
+    ) -> TrialEnded | None:
+        """Carry out the next trial, or remember it."""
+        number = len(self._ended) + 1
+        if most is not None and number > most:
+            return None
+        parameters = choose(number)
+        token = _live.set(
+            lambda: self._carrying.carry_out(number, parameters, watcher(number, parameters))
+        )
+        try:
+            ended = self._remembered(number, parameters)
+        finally:
+            _live.reset(token)
+        self._ended.append(ended)
+        return ended
+
+    def _remembered(self, number: int, parameters: Chosen) -> TrialEnded:
+        caller, objective = current().caller, self._carrying.objective
+        if caller is None:
+            return _live.get()()
+        definition = Definition(
+            kind="step",
+            name=str(getattr(objective, "__name__", type(objective).__name__)),
+            function=_trial,
+            depends=(objective, self._carrying.cost),
+        )
+        kept = caller.call(definition, (self._carrying.search, number, parameters), {})
+        return msgspec.convert(dict(cast("Mapping[str, Any]", kept)), TrialEnded)
+
+
+_live: ContextVar[Callable[[], TrialEnded]] = ContextVar("trivet.trial")
+"""What carries out the trial that is asked for. It is no part of the step, which is known by its
+search, number and parameters alone."""
+
+
+def _trial(search: str, number: int, parameters: Chosen) -> object:  # noqa: ARG001  # its key
+    return msgspec.to_builtins(_live.get()())
+
+
+class WorkTogether:
+    """Trials that several processes share, as facts in the ledger.
+
+    Args:
+        stores: Where facts and leases are kept.
+        scope: Project and actor.
+        begun: The search.
+        carrying: How trials are carried out.
+        lease_s: How long a trial waits for its process before another takes it over.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        scope: Scope,
+        begun: SearchBegun,
+        carrying: Carrying,
+        *,
+        lease_s: float | None = None,
+    ) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._key = begun.key
+        self._carrying = carrying
+        self._lease_s = lease_s or LEASE_S
+        self._owner = f"search-{new_id()}"
+        self._ended: dict[int, TrialEnded] = {}
+        self._after: int | None = None
+        self._search = self._begin(f"search/{self._key}", draft(begun), f"search {begun.name}")
+
+    def ended(self) -> Sequence[TrialEnded]:
+        """Return the trials that ended anywhere; reads only what is new."""
+        while True:
+            page = self._stores.ledger.find(
+                TrialEnded.KIND,
+                where={"search": self._key},
+                project=self._scope.project,
+                after=self._after,
+                limit=_PAGE,
+                newest_first=False,
+            )
+            for entry in page.entries:
+                self._after = entry.seq
+                if entry.payload is not None:
+                    trial = read(entry, TrialEnded)
+                    self._ended[trial.number] = trial
+            if page.after is None:
+                return list(self._ended.values())
+
+    def take(
+        self, most: int | None, choose: Callable[[int], Chosen], watcher: Watcher
+    ) -> TrialEnded | None:
+        """Carry out the lowest trial that nobody works on; None also when another was quicker."""
+        number = self._claim(most)
+        if number is None:
+            return None
+        name = f"trial/{self._key}/{number}"
+        begun = TrialBegun(search=self._key, number=number, parameters=choose(number))
+        item = draft(begun, parents=[self._search])
+        id_ = self._begin(name, item, f"trial {number} begins")
+        # Whoever was first chose the parameters; one who takes over goes on with them.
+        parameters = read(self._stores.ledger.get(id_), TrialBegun).parameters
+        with _Held(lambda: self._lease(number), self._lease_s / 3):
+            ended = self._carrying.carry_out(number, parameters, watcher(number, parameters))
+        if not self._record(ended, name, id_):
+            return None
+        return ended
+
+    def _claim(self, most: int | None) -> int | None:
+        """Return the lowest number that is neither done nor another's."""
+        self.ended()
+        number = 0
+        while most is None or number < most:
+            number += 1
+            if number in self._ended or not self._lease(number):
+                continue
+            self.ended()  # it may have been recorded between the two looks
+            if number not in self._ended:
+                return number
+        return None
+
+    def _lease(self, number: int) -> bool:
+        name = f"trial/{self._key}/{number}"
+        journal = self._stores.journal
+        return journal.lease(name, owner=self._owner, lease_s=self._lease_s) is not None
+
+    def _begin(self, head: str, item: Draft, reason: str) -> str:
+        """Record that something began, once; return the fact that says so."""
+        move = HeadMove(name=head, to=item.id, expect=None)
+        try:
+            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=[move]))
+        except Conflict as error:
+            if error.code != "head-moved":
+                raise
+        found = self._stores.ledger.head(self._scope.project, head)
+        assert found is not None  # noqa: S101  # it was made now or before, and none is removed
+        return found.target
+
+    def _record(self, ended: TrialEnded, head: str, begun: str) -> bool:
+        """Record a trial's end, once: False when another process took it over and was quicker."""
+        item = draft(ended, parents=[self._search, begun])
+        move = HeadMove(name=head, to=item.id, expect=begun)
+        reason = f"trial {ended.number} {ended.state}"
+        try:
+            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=[move]))
+        except Conflict as error:
+            if error.code != "head-moved":
+                raise
+            return False
+        return True
+
+
+class _Held:
+    """Prolongs a lease for the time of a `with` block."""
+
+    def __init__(self, prolong: Callable[[], bool], every_s: float) -> None:
+        self._prolong = prolong
+        self._every_s = every_s
+        self._over = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="trial-lease", daemon=True)
+
+    def __enter__(self) -> None:
+        self._keeper.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._keeper.join()
+
+    def _keep(self) -> None:
+        while not self._over.wait(self._every_s):
+            try:
+                if not self._prolong():
+                    return
+            except TrivetError:
+                continue  # the stores are away for a moment; the lease is longer than that

@@ -1,0 +1,125 @@
+"""Errors that cross from a worker to its run: described there, raised again here.
+
+The class is found again by its name among what the run has loaded; the lines of the worker are
+shown as if they had been run here. What cannot be built again is a `FailedElsewhere` with the same
+words.
+"""
+
+import sys
+import traceback
+from types import TracebackType
+from typing import cast
+
+import msgspec
+
+from trivet.core.errors import TrivetError
+from trivet.pipelines.workers.exchange import Failure, PackedValue, Packer
+
+_FRAMES = 40
+_OWN = ("trivet.pipelines.", "trivet.adapters.")
+
+
+class FailedElsewhere(Exception):
+    """A step failed in a worker with an error that cannot be built again here."""
+
+
+def describe(error: BaseException, packer: Packer) -> Failure:
+    """Say in plain data what was raised, and where."""
+    kind = type(error)
+    is_ours = isinstance(error, TrivetError)
+    return Failure(
+        kind=f"{kind.__module__}:{kind.__qualname__}",
+        text=_text(error),
+        args=_plain(error.args, packer),
+        frames=[(f.filename, f.lineno or 1, f.name) for f in _frames(error)],
+        notes=[str(note) for note in getattr(error, "__notes__", ())],
+        code=error.code if is_ours else "",
+        hint=error.hint if is_ours else "",
+        detail=_detail(error) if is_ours else {},
+    )
+
+
+def rebuild(failure: Failure, packer: Packer) -> BaseException:
+    """Return an error like the one that was described, with the worker's lines."""
+    error = _instance(failure, packer)
+    for note in failure.notes:
+        error.add_note(note)
+    return error.with_traceback(_traceback(failure.frames))
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the lines that are not our own bookkeeping around the step."""
+    walked = list(traceback.walk_tb(error.__traceback__))
+    first = next(
+        (n for n, (frame, _) in enumerate(walked) if not _is_bookkeeping(frame.f_globals)), 0
+    )
+    summary = traceback.StackSummary.extract(iter(walked[first:]), lookup_lines=False)
+    return list(summary)[-_FRAMES:]
+
+
+def _is_bookkeeping(names: dict[str, object]) -> bool:
+    return str(names.get("__name__", "")).startswith(_OWN)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # an error of the user's whose own text fails
+        return f"a {type(error).__name__} without words"
+
+
+def _plain(args: tuple[object, ...], packer: Packer) -> PackedValue | None:
+    try:
+        return packer.pack(list(args), "an error")
+    except Exception:  # noqa: BLE001  # anything may be in an error; its text must do then
+        return None
+
+
+def _detail(error: TrivetError) -> dict[str, object]:
+    try:
+        msgspec.msgpack.encode(error.detail)
+    except (TypeError, ValueError, OverflowError):
+        return {name: repr(value) for name, value in error.detail.items()}
+    return error.detail
+
+
+def _instance(failure: Failure, packer: Packer) -> BaseException:
+    kind = _class(failure.kind)
+    try:
+        if kind is not None and issubclass(kind, TrivetError):
+            return kind(failure.text, code=failure.code, hint=failure.hint, detail=failure.detail)
+        if kind is not None and failure.args is not None:
+            made = kind(*cast("list[object]", packer.unpack(failure.args)))
+            if str(made) == failure.text:
+                return made
+    except Exception:  # noqa: BLE001, S110  # the class takes other arguments than it keeps
+        pass
+    return FailedElsewhere(f"{failure.kind.partition(':')[2]}: {failure.text}")
+
+
+def _class(name: str) -> type[BaseException] | None:
+    module, _, qualname = name.partition(":")
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+
+
+def _traceback(frames: list[tuple[str, int, str]]) -> TracebackType | None:
+    """Build a traceback that shows these lines."""
+    below: TracebackType | None = None
+    for file, line, name in reversed(frames):
+        raised = _raised_at(file, line, name)
+        if raised is not None:
+            below = TracebackType(below, raised.tb_frame, raised.tb_lasti, raised.tb_lineno)
+    return below
+
+
+def _raised_at(file: str, line: int, name: str) -> TracebackType | None:
+    """Raise something at a line of a file: a program of one statement that claims to be there."""
+    program = compile("\n" * (line - 1) + "raise LookupError", file, "exec").replace(co_name=name)
+    try:
+        exec(program, {"__name__": "worker"})  # noqa: S102  # our own statement
+    except LookupError as error:
+        return error.__traceback__.tb_next if error.__traceback__ else None
+    return None

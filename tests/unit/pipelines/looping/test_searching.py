@@ -1,0 +1,310 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trivet.core.errors import Invalid, NotFound
+from trivet.core.facts import Scope
+from trivet.core.ports import Stores
+from trivet.pipelines.looping import working
+from trivet.pipelines.looping.budget import Budget
+from trivet.pipelines.looping.searching import (
+    Trial,
+    choice,
+    integers,
+    log_uniform,
+    search,
+    uniform,
+)
+from trivet.pipelines.looping.trials import SearchBegun, TrialBegun, TrialEnded
+
+pytest.importorskip("optuna")
+
+SPACE = {"rate": log_uniform(1e-4, 1.0), "depth": integers(2, 8), "kind": choice("a", "b", None)}
+
+
+def bowl(rate: float, depth: int, kind: str | None) -> float:
+    return (math.log10(rate) + 2) ** 2 + abs(depth - 5) + (kind != "b")
+
+
+def climbing(rate: float, depth: int, kind: str | None, trial: Trial) -> dict[str, float]:
+    level = -bowl(rate, depth, kind)
+    for step in range(20):
+        trial.report(level + step / 100, step)
+        if trial.should_stop():
+            return {"score": level + step / 100}
+    return {"score": level + 0.19, "cost": 2.0, "note": "text is left out"}  # type: ignore[dict-item]
+
+
+def broken(rate: float) -> float:
+    if rate > 0.5:
+        raise ValueError("diverged")
+    return math.nan if rate > 0.4 else rate
+
+
+@dataclass(frozen=True)
+class Place:
+    stores: Stores
+    scope: Scope
+
+
+@pytest.fixture
+def place(project: Any) -> Place:
+    return Place(project.stores, project.scope)
+
+
+def ways(found: Any) -> list[dict[str, Any]]:
+    return [trial.parameters for trial in found.trials]
+
+
+def test_a_search_finds_a_good_place_and_takes_the_same_way_again() -> None:
+    found = search(bowl, SPACE, minimize="loss", budget=Budget(trials=60), seed=3)
+    assert (found.ended, len(found.trials)) == ("trials spent", 60)
+    best = found.best
+    assert best.value == min(trial.value for trial in found.trials if trial.value is not None)
+    assert best.value < 1.0
+    assert best.parameters["kind"] == "b"
+    assert ways(search(bowl, SPACE, minimize="loss", budget=Budget(trials=60), seed=3)) == ways(
+        found
+    )
+    assert (
+        ways(search(bowl, SPACE, minimize="loss", budget=Budget(trials=3), seed=4))
+        != ways(found)[:3]
+    )
+
+
+def test_what_learns_from_its_trials_beats_what_does_not() -> None:
+    values = {
+        sampler: sum(
+            search(
+                bowl, SPACE, minimize="loss", budget=Budget(trials=40), seed=seed, sampler=sampler
+            ).best.value
+            or 0
+            for seed in range(3)
+        )
+        for sampler in ("tpe", "random")
+    }
+    assert values["tpe"] < values["random"]
+
+
+def test_trials_that_look_bad_are_stopped_and_are_never_the_best() -> None:
+    found = search(climbing, SPACE, maximize="score", budget=Budget(trials=40), seed=1)
+    states = {trial.state for trial in found.trials}
+    assert states == {"done", "stopped"}
+    stopped = next(trial for trial in found.trials if trial.state == "stopped")
+    assert len(stopped.reports) < 20
+    assert found.best.state == "done"
+    assert set(found.best.figures) == {"score", "cost"}
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on() -> None:
+    found = search(
+        broken, {"rate": uniform(0, 1)}, minimize="loss", budget=Budget(trials=20), seed=5
+    )
+    errors = {trial.error.partition(":")[0] for trial in found.trials if trial.state == "failed"}
+    assert errors == {"ValueError", "Invalid"}
+    assert found.best.value is not None
+    assert found.best.value < 0.4
+
+
+def test_an_objective_that_always_fails_is_found_out() -> None:
+    def wrong(rate: float) -> float:
+        raise KeyError("target")
+
+    with pytest.raises(Invalid, match=r"first 5 trials failed.*KeyError"):
+        search(wrong, {"rate": uniform(0, 1)}, minimize="loss", budget=Budget(trials=50))
+    found = search(wrong, {"rate": uniform(0, 1)}, minimize="loss", budget=Budget(trials=2))
+    with pytest.raises(NotFound, match="none of 2 trials"):
+        _ = found.best
+
+
+def test_cost_and_time_end_a_search() -> None:
+    def priced(rate: float) -> dict[str, float]:
+        return {"loss": rate, "cost": 1.5}
+
+    space = {"rate": uniform(0, 1)}
+    found = search(priced, space, minimize="loss", budget=Budget(cost=4.0))
+    assert (found.ended, len(found.trials), found.cost) == ("cost spent", 3, 4.5)
+    timed = search(priced, space, minimize="loss", budget=Budget(seconds=1e-9))
+    assert (timed.ended, len(timed.trials)) == ("time spent", 1)
+    with pytest.raises(Invalid, match="does not say what it cost"):
+        search(lambda rate: rate, space, minimize="loss", budget=Budget(cost=1.0))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: uniform(1, 1),
+        lambda: uniform(0, math.inf),
+        lambda: log_uniform(0, 1),
+        lambda: integers(1.5, 3),  # type: ignore[arg-type]
+        lambda: integers(0, 3, scale="log"),
+        choice,
+        lambda: choice("a", "a"),
+        lambda: choice(object()),  # type: ignore[arg-type]
+        lambda: search(bowl, {}, minimize="loss", budget=Budget(trials=1)),
+        lambda: search(bowl, {"trial": uniform(0, 1)}, minimize="x", budget=Budget(trials=1)),
+        lambda: search(bowl, {"rate": 0.1}, minimize="x", budget=Budget(trials=1)),  # type: ignore[dict-item]
+        lambda: search(bowl, SPACE, budget=Budget(trials=1)),
+        lambda: search(bowl, SPACE, minimize="a", maximize="b", budget=Budget(trials=1)),
+    ],
+)
+def test_what_has_no_sense_is_refused_before_a_trial(make: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        make()
+    assert caught.value.code in {"bad-space", "bad-direction"}
+
+
+FLOW = """
+from pathlib import Path
+from trivet.pipelines.looping.budget import Budget
+from trivet.pipelines.looping.searching import search, uniform
+
+def objective(rate):
+    with Path("tried.txt").open("a") as file:
+        file.write("x")
+    return (rate - 0.5) ** 2
+
+@flow
+def main(trials: int = 6):
+    budget = Budget(trials=trials)
+    found = search(objective, {"rate": uniform(0, 1)}, minimize="loss", budget=budget)
+    return {"best": found.best.value, "rate": found.best.parameters["rate"]}
+"""
+
+
+def test_inside_a_run_trials_are_steps_and_a_longer_search_goes_on(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.write(FLOW)
+    project.run()
+    again = project.run(trials=8)
+    assert [status for _, status in project.statuses(again)] == ["remembered"] * 6 + ["run"] * 2
+    assert (tmp_path / "tried.txt").read_text() == "x" * 8
+    assert len(project.tracking.metric(again.id, "search/loss").values) == 8
+    project.write(FLOW.replace("0.5", "0.6"))
+    project.run()
+    assert (tmp_path / "tried.txt").read_text() == "x" * 14
+
+
+def test_a_search_of_a_workspace_goes_on_where_it_stood(place: Place) -> None:
+    def objective(rate: float) -> float:
+        return rate
+
+    space = {"rate": uniform(0, 1)}
+    alone = search(objective, space, minimize="loss", budget=Budget(trials=12), seed=2)
+    first = search(
+        objective, space, minimize="loss", budget=Budget(trials=5), seed=2, workspace=place
+    )
+    whole = search(
+        objective, space, minimize="loss", budget=Budget(trials=12), seed=2, workspace=place
+    )
+    assert whole.trials[:5] == first.trials
+    assert ways(whole) == ways(alone)
+    begun = place.stores.ledger.find(SearchBegun.KIND).entries
+    ended = place.stores.ledger.find(TrialEnded.KIND).entries
+    assert (len(begun), len(ended)) == (1, 12)
+    assert all(entry.parents[0] == begun[0].id for entry in ended)
+
+
+def test_several_workers_share_a_search_and_no_trial_is_done_twice(place: Place) -> None:
+    def slow(rate: float) -> float:
+        time.sleep(0.01)
+        return rate
+
+    found: list[Any] = []
+
+    def work() -> None:
+        found.append(
+            search(
+                slow,
+                {"rate": uniform(0, 1)},
+                minimize="loss",
+                budget=Budget(trials=20),
+                workspace=place,
+            )
+        )
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(one.trials == found[0].trials for one in found)
+    assert [trial.number for trial in found[0].trials] == list(range(1, 21))
+    entries = place.stores.ledger.find(TrialEnded.KIND).entries
+    begun = place.stores.ledger.find(TrialBegun.KIND).entries
+    assert (len(entries), len(begun)) == (20, 20)
+
+
+WORKER = """
+import time
+from pathlib import Path
+from trivet.core.facts import Scope
+from trivet.pipelines.looping import working
+from trivet.pipelines.looping.budget import Budget
+from trivet.pipelines.looping.searching import search, uniform
+from test_crash import opened
+
+working.LEASE_S = 0.5
+
+def objective(rate, trial):
+    with Path("tried.txt").open("a") as file:
+        file.write(f"{trial.number}:{rate:.9f}\\n")
+    if trial.number == 4 and Path("slow").exists():
+        print("reached", flush=True)
+        time.sleep(600)
+    return rate
+
+def go():
+    with opened(Path("."), "worker") as (pipelines, tracking):
+        class Place:
+            stores = pipelines._stores
+            scope = pipelines._scope
+        return search(
+            objective, {"rate": uniform(0, 1)}, minimize="loss",
+            budget=Budget(trials=6), workspace=Place(), name="crashing",
+        )
+"""
+
+
+@pytest.mark.crash
+def test_the_trial_of_a_killed_process_is_taken_over_as_it_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "searching_child.py").write_text(WORKER)
+    (tmp_path / "slow").touch()
+    places = os.pathsep.join(path for path in sys.path if path)
+    monkeypatch.setattr(working, "LEASE_S", 0.5)
+    with subprocess.Popen(
+        [sys.executable, "-c", "from searching_child import go; go()"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": places},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "reached\n"
+        child.send_signal(signal.SIGKILL)
+    (tmp_path / "slow").unlink()
+    monkeypatch.chdir(tmp_path)
+    import searching_child
+
+    found = searching_child.go()
+    assert [trial.number for trial in found.trials] == [1, 2, 3, 4, 5, 6]
+    lines = (tmp_path / "tried.txt").read_text().split()
+    # The fourth waited for the lease of the dead, and was taken over with the same parameters.
+    assert [line.partition(":")[0] for line in lines] == ["1", "2", "3", "4", "5", "6", "4"]
+    assert lines[3] == lines[-1]
+    del sys.modules["searching_child"]
