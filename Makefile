@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL := $(PIP) install --require-hashes --no-deps --requirement
 ITSELF := $(PIP) install --no-deps --no-build-isolation --editable .
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+TORCH := 2.13.0
+TORCH_TESTS := tests/unit/pipelines/materialising/test_values_of_torch.py
 
 ONLY ?=
 ARGS ?=
@@ -57,19 +60,38 @@ system:
 	@tools/system.sh
 
 lock: $(VENV)/.dev
-	$(COMPILE) --extra demo --group build --output-file requirements.lock
-	$(COMPILE) --extra demo --group dev --constraint requirements.lock \
-		--output-file requirements-dev.lock
-	$(COMPILE) --extra demo --group build --group docs --constraint requirements-dev.lock \
+	$(COMPILE) pyproject.toml --extra demo --group build --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra demo --extra objects --extra search --group dev \
+		--constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra demo --group build --group docs --constraint requirements-dev.lock \
 		--output-file requirements-docs.lock
+	$(COMPILE) --group objects --output-file requirements-objects.lock
 
 # ------------------------------------------------------------ daily work
 
 demo: $(VENV)/.run
 	$(BIN)/trivet demo $(ARGS)
 
-test: $(VENV)/.dev system
-	$(BIN)/python -m pytest $(ARGS)
+# A server that speaks S3, and PyTorch: in environments of their own, because they bring much.
+$(VENV)-objects/.ready: requirements-objects.lock
+	@tools/bootstrap.sh $(VENV)-objects
+	@echo "Installing a server that speaks S3, as pinned in requirements-objects.lock"
+	@$(VENV)-objects/bin/python -m pip --disable-pip-version-check -qq install \
+		--require-hashes --no-deps --requirement requirements-objects.lock
+	@touch $@
+
+# It borrows all else from the environment of the tests.
+$(VENV)-torch/.ready: $(VENV)/.dev
+	@tools/bootstrap.sh $(VENV)-torch
+	@echo "Installing PyTorch $(TORCH)"
+	@$(VENV)-torch/bin/python -m pip --disable-pip-version-check -qq install torch==$(TORCH)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$($(VENV)-torch/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
+	@touch $@
+
+test: $(VENV)/.dev $(VENV)-objects/.ready $(if $(ARGS),,$(VENV)-torch/.ready) system
+	TRIVET_MOTO_SERVER=$(CURDIR)/$(VENV)-objects/bin/moto_server $(BIN)/python -m pytest $(ARGS)
+	$(if $(ARGS),,$(VENV)-torch/bin/python -m pytest -q $(TORCH_TESTS))
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -92,5 +114,5 @@ ui:
 	@echo "There is no browser source yet: the web face needs no build."
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-objects $(VENV)-torch build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
