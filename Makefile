@@ -85,7 +85,8 @@ $(VENV)-torch/.ready: $(VENV)/.dev
 	@tools/bootstrap.sh $(VENV)-torch
 	@echo "Installing PyTorch $(TORCH)"
 	@$(VENV)-torch/bin/python -m pip --disable-pip-version-check -qq install torch==$(TORCH)
-	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	@$(BIN)/python -c 'import sysconfig; \
+		print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > \
 		"$$($(VENV)-torch/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
 	@touch $@
 
