@@ -9,6 +9,7 @@ import pytest
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Claim, Limit, TaskMove, TaskNew, TaskOverride
 from trivet.core.ports import Task
+from trivet.testing.contracts.journal_machine import run_journal_histories
 from trivet.testing.contracts.trio import SCOPE, Note, OnTrio, OpenStores, Trio, note
 from trivet.testing.processes import PROCESSES, run_together
 
@@ -308,6 +309,11 @@ class JournalContract(OnTrio):
         assert [task.key for task in stores.journal.tasks(QUEUE, limit=2)] == ["c", "b"]
         assert [task.key for task in stores.journal.tasks(state="running")] == ["a"]
         assert [task.key for task in stores.journal.tasks(QUEUE, state="ready")] == ["c", "b"]
+
+    def test_any_history_agrees_with_a_simple_model(
+        self, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        run_journal_histories(lambda: type(self).open_stores(tmp_path_factory.mktemp("history")))
 
     # --------------------------------------------------------- named leases
 
