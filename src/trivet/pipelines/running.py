@@ -125,7 +125,8 @@ class RunUnderWay:
         Raises:
             Invalid: An argument or the value cannot be stored, or an effect is called inside a
                 step, which would leave it out once it is remembered.
-            Conflict: The run is somebody else's by now (code `fenced`).
+            Conflict: The run is somebody else's by now (code `fenced`), or an effect was done for
+                this request and what it returned is lost (`effect-done`).
         """
         began = monotonic()
         ask = self._keys.ask(definition, args, kwargs)
@@ -137,6 +138,8 @@ class RunUnderWay:
             found = recall(self._memo, self._values, known, definition)
             if found is not None:
                 return self._remember(ask, found, began)
+            if known is not None and definition.kind == "effect":
+                raise _done_and_unreadable(definition.name)
         return self._make(ask, args, kwargs, began, known)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -327,12 +330,15 @@ class RunUnderWay:
                 code="effect-in-step",
                 hint="Call it from the flow: once the step is remembered, it would be left out.",
             )
+        made_of = ask.definition.function
+        whose = (str(getattr(made_of, name, "")) for name in ("__module__", "__qualname__"))
+        digests = (f"{name}={digest}" for name, digest in ask.arguments.items())
+        act = sha256_hex(*(part.encode() for part in (*whose, ask.definition.name, *digests)))
         with self._lock:
-            self._effects[ask.key] += 1
-            number = self._effects[ask.key]
-        parts = ("effect", self._right.request, ask.definition.name, str(number))
-        digests = [f"{name}={digest}" for name, digest in ask.arguments.items()]
-        key = sha256_hex(*(part.encode() for part in (*parts, *digests)))
+            self._effects[act] += 1
+            number = self._effects[act]
+        parts = ("effect", self._right.request, act, str(number))
+        key = sha256_hex(*(part.encode() for part in parts))
         return msgspec.structs.replace(ask, key=key)
 
     def _done(
@@ -410,3 +416,11 @@ class RunUnderWay:
                     memory_bytes=memory_bytes,
                 )
             )
+
+
+def _done_and_unreadable(name: str) -> Conflict:
+    return Conflict(
+        f"effect {name!r} was done for this request, and what it returned cannot be read any more",
+        code="effect-done",
+        hint=f"It is not done twice unasked: name it (`--again {name}`) to have it done once more.",
+    )
