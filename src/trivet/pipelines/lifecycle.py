@@ -14,7 +14,7 @@ from trivet.core.ports import Stores, Task
 from trivet.core.tasks import fenced
 from trivet.pipelines.context import Definition
 from trivet.pipelines.facts import CancelAsked
-from trivet.pipelines.failures import describe_failure
+from trivet.pipelines.failures import add_note, describe_failure
 from trivet.pipelines.inputs import Inputs
 from trivet.pipelines.loading import name_of
 from trivet.pipelines.requests import FOREGROUND
@@ -117,7 +117,7 @@ class Lifecycle:
             self._end(under_way, "cancelled", error, None)
             return Conflict(f"run {run.id} was cancelled", code="run-cancelled")
         if not is_ours:
-            error.add_note(f"run {run.id} was taken over by another process meanwhile")
+            add_note(error, f"run {run.id} was taken over by another process meanwhile")
             return fenced(tenure.task.key) if is_stopped else error
         self._end(
             under_way,
@@ -227,9 +227,9 @@ class Lifecycle:
             self._tracking.finish(run.id, status, error=text, tasks=tasks)
         except TrivetError as trouble:
             # The user's error is the one to raise; the run will look like one that was lost.
-            error.add_note(f"the end of run {run.id} could not be recorded: {trouble}")
+            add_note(error, f"the end of run {run.id} could not be recorded: {trouble}")
         if step is None:
-            error.add_note(f"in flow {run.started.name!r} of run {run.id}")
+            add_note(error, f"in flow {run.started.name!r} of run {run.id}")
 
 
 def run_name(flow: Definition) -> str:

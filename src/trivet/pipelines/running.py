@@ -22,6 +22,7 @@ from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
 from trivet.pipelines.explaining.reads import warnings_about, watch_reads
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
+from trivet.pipelines.failures import add_note, words_of
 from trivet.pipelines.keys import Ask, Keys, Recalled, bind, recall
 from trivet.pipelines.limits import Limits
 from trivet.pipelines.materialising.readers import reader_of
@@ -381,7 +382,7 @@ class RunUnderWay:
         is_called_off = isinstance(error, TrivetError) and error.code == "cancelled"
         if self._failure[0] is not error and not is_called_off:  # the innermost is where it was
             self._failure = (error, name)
-            error.add_note(f"in step {name!r} of run {self._run.id}")
+            add_note(error, f"in step {name!r} of run {self._run.id}")
             failed = StepFailed(
                 run=self._run.id,
                 flow=self._run.started.name,
@@ -389,7 +390,7 @@ class RunUnderWay:
                 place=f"{self._run.started.name}.{name}",
                 key=ask.key,
                 seconds=monotonic() - began,
-                error=f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS],
+                error=words_of(error)[:_ERROR_CHARACTERS],
             )
             with suppress(TrivetError):  # the user's error is the one to raise
                 self._gather(failed, (self._run.id,))
@@ -412,7 +413,7 @@ class RunUnderWay:
                     run=self._run.id,
                     step=step,
                     seconds=monotonic() - began if began is not None else seconds,
-                    error=f"{type(error).__name__}: {error}" if error else "",
+                    error=words_of(error) if error else "",
                     memory_bytes=memory_bytes,
                 )
             )
