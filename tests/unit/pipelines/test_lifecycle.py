@@ -245,6 +245,15 @@ def test_a_limit_lets_steps_wait_for_each_other(project: Any) -> None:
     assert metrics == {"total": 66.0, "most": 2.0}
 
 
+def test_a_step_inside_a_step_does_not_wait_for_the_slot_around_it(project: Any) -> None:
+    project.write(
+        "@step(limits={'gpu': 1})\ndef inner(number: int) -> int:\n    return number\n"
+        "@step(limits={'gpu': 1})\ndef outer(number: int) -> int:\n    return inner(number) + 1\n"
+        "@flow\ndef main():\n    return {'n': outer(1), 'm': inner(5)}\n"
+    )
+    assert project.run().finished.metrics == {"n": 2.0, "m": 5.0}
+
+
 def _left_behind(project: Any) -> str:
     """Leave a run as a killed process leaves it: begun, its task held by nobody alive."""
     run_id = new_id()
