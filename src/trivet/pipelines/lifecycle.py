@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import msgspec
 
 from trivet.core.errors import Conflict, TrivetError
-from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft
+from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores, Task
 from trivet.core.tasks import fenced
@@ -19,12 +20,15 @@ from trivet.pipelines.inputs import Inputs
 from trivet.pipelines.loading import name_of
 from trivet.pipelines.requests import FOREGROUND
 from trivet.pipelines.running import OnEvent, RunUnderWay
-from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, new_owner
+from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, leave, new_owner
 from trivet.tracking.facts import Output, Run, RunStatus
 from trivet.tracking.service import Attempt, TrackingService
 
 _SWEPT = 20
 _LOOKED_BACK = 10
+_CANCELS = 100
+_UNWINDS = timedelta(minutes=2)
+"""How long a cancelled run may take to record its end itself."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +150,7 @@ class Lifecycle:
         return run
 
     def sweep(self) -> tuple[Run, ...]:
-        """Record as lost the runs whose process is gone; return them."""
+        """Record the end of runs whose process is gone: lost, or cancelled; return them."""
         journal = self._stores.journal
         lost: list[Run] = []
         for task in journal.tasks(FOREGROUND, state="running"):
@@ -160,7 +164,7 @@ class Lifecycle:
         )
         for task in asked_for:
             lost += self._lose(self._tracking.runs(request=task.key))
-        return tuple(lost)
+        return tuple(lost + self._end_cancelled())
 
     def retry(self, key: str, reason: str) -> Task:
         """Send a dead letter again; see `PipelinesService.retry`."""
@@ -200,6 +204,21 @@ class Lifecycle:
         task = self._stores.journal.task(run.started.task or "")
         return task is None or is_gone(task)
 
+    def _end_cancelled(self) -> list[Run]:
+        """End runs that were cancelled and have not recorded it: killed, or in native code."""
+        asked = self._stores.ledger.find(
+            CancelAsked.KIND, project=self._scope.project, limit=_CANCELS
+        )
+        ended: list[Run] = []
+        for entry in asked.entries:
+            if entry.payload is None or datetime.now(UTC) - entry.time < _UNWINDS:
+                continue
+            run = self._tracking.get(read(entry, CancelAsked).run)
+            if run.finished is None:
+                with suppress(Conflict):  # it has ended in this moment
+                    ended.append(self._tracking.finish(run.id, "cancelled", error=entry.reason))
+        return ended
+
     def _lose(self, runs: Iterable[Run], tasks: Sequence[TaskOverride] = ()) -> list[Run]:
         """Record runs that have no end as lost."""
         lost: list[Run] = []
@@ -217,7 +236,7 @@ class Lifecycle:
         error: BaseException,
         change: TaskMove | None,
     ) -> None:
-        run, caller, _ = under_way
+        run, caller, tenure = under_way
         step = caller.step_that_failed(error)
         text = describe_failure(error, step, self._folder)
         try:
@@ -227,6 +246,7 @@ class Lifecycle:
             self._tracking.finish(run.id, status, error=text, tasks=tasks)
         except TrivetError as trouble:
             # The user's error is the one to raise; the run will look like one that was lost.
+            leave(tenure.task)
             add_note(error, f"the end of run {run.id} could not be recorded: {trouble}")
         if step is None:
             add_note(error, f"in flow {run.started.name!r} of run {run.id}")

@@ -201,7 +201,7 @@ class PipelinesService:
         return self._lifecycle.cancel(run_id, reason)
 
     def sweep(self) -> tuple[Run, ...]:
-        """Record as lost the runs whose process is gone; return them."""
+        """Record the end of runs whose process is gone: lost, or cancelled; return them."""
         return self._lifecycle.sweep()
 
     def tasks(self, state: TaskState | None = None, limit: int = 100) -> tuple[Task, ...]:

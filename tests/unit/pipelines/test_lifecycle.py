@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from trivet.core.errors import Conflict
+from trivet.core.errors import Conflict, Unavailable
 from trivet.core.facts import Claim, TaskMove, TaskNew
 from trivet.core.ids import new_id
 from trivet.core.ports import Task
+from trivet.pipelines import lifecycle
 from trivet.pipelines.requests import FOREGROUND, RunRequest, new_task
-from trivet.pipelines.tenure import is_gone, new_owner
+from trivet.pipelines.tenure import Tenure, is_gone, new_owner
 from trivet.tracking.service import Attempt
 
 EFFECTS = """
@@ -252,6 +253,78 @@ def test_a_step_inside_a_step_does_not_wait_for_the_slot_around_it(project: Any)
         "@flow\ndef main():\n    return {'n': outer(1), 'm': inner(5)}\n"
     )
     assert project.run().finished.metrics == {"n": 2.0, "m": 5.0}
+
+
+def test_a_number_that_another_process_has_by_now_is_no_sign_of_life(project: Any) -> None:
+    asked(project)
+    task = claim(project)
+    process, _, token = new_owner().rpartition(":")
+    start, dash, text = token.partition("-")
+    if not start:
+        pytest.skip("this system does not say when a process began")
+    assert not is_gone(replace(task, owner=f"{process}:{start}{dash}{text}"))
+    assert is_gone(replace(task, owner=f"{process}:{int(start) + 1}{dash}{text}"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_process_that_ended_and_is_still_listed_is_gone(project: Any) -> None:
+    asked(project)
+    task = claim(project)
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read()  # closed when it ends; nobody has waited for it yet
+        owner = f"{new_owner().split(':')[0]}:{child.pid}:x"
+        while not is_gone(replace(task, owner=owner)):
+            time.sleep(0.01)
+
+
+def test_a_run_that_ends_its_own_task_is_not_interrupted(project: Any) -> None:
+    asked(project)
+    task = claim(project)
+    with Tenure(project.stores.journal, task):
+        end = TaskMove(key=task.key, owner=task.owner or "", epoch=task.epoch, state="done")
+        project.stores.ledger.commit(project.scope.batch("end", tasks=[end]))
+        time.sleep(2.5)  # two looks
+
+
+def test_a_cancelled_run_that_was_killed_is_recorded_as_cancelled(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(HOOKED)
+    left: list[str] = []
+
+    def be_killed() -> None:
+        left.append(_running(project))
+        project.pipelines.cancel(left[0], "enough")
+        assert project.pipelines.sweep() == ()  # it may still unwind
+        monkeypatch.setattr(lifecycle, "_UNWINDS", timedelta(0))
+        assert [run.status for run in project.pipelines.sweep()] == ["cancelled"]
+
+    hooks(project).append(be_killed)
+    with pytest.raises(Conflict):
+        project.run()
+    run = project.tracking.get(left[0])
+    assert (run.status, run.finished.error) == ("cancelled", "enough")
+
+
+def test_a_run_whose_end_could_not_be_recorded_is_resumed_by_the_same_process(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("BREAKS = True\n" + EFFECTS)
+
+    def full(*args: Any, **options: Any) -> Any:
+        raise Unavailable("the disk is full", code="full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(project.tracking, "finish", full)
+        with pytest.raises(RuntimeError) as caught:
+            project.run()
+    assert "could not be recorded" in "".join(caught.value.__notes__)
+    project.write("BREAKS = False\n" + EFFECTS)
+    again = project.run()
+    assert sent(project) == []
+    first = project.tracking.runs()[1]
+    assert (first.status, first.started.request) == ("lost", again.started.request)
 
 
 def _left_behind(project: Any) -> str:
