@@ -1,6 +1,6 @@
 """How runs begin and end, whatever happens to their processes."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,11 +21,13 @@ from trivet.pipelines.loading import name_of
 from trivet.pipelines.requests import FOREGROUND
 from trivet.pipelines.running import OnEvent, RunUnderWay
 from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, leave, new_owner
-from trivet.tracking.facts import Output, Run, RunStatus
+from trivet.tracking.facts import Output, Run, RunStarted, RunStatus
 from trivet.tracking.service import Attempt, TrackingService
 
 _SWEPT = 20
-_LOOKED_BACK = 10
+_LOOKED_BACK = 1000
+"""So many runs of a flow are looked through for the one that is resumed."""
+_PAGE = 50
 _CANCELS = 100
 _UNWINDS = timedelta(minutes=2)
 """How long a cancelled run may take to record its end itself."""
@@ -116,10 +118,16 @@ class Lifecycle:
         """
         run, _, tenure = under_way
         is_stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        is_ours = tenure.look()
+        try:
+            is_ours = tenure.look()
+        except TrivetError:
+            is_ours = True  # the store is away: recording the end will say so
         if tenure.is_cancelled:
             self._end(under_way, "cancelled", error, None)
             return Conflict(f"run {run.id} was cancelled", code="run-cancelled")
+        if not is_ours and self._tracking.get(run.id).status == "succeeded":
+            add_note(error, f"run {run.id} had ended well before")
+            return error
         if not is_ours:
             add_note(error, f"run {run.id} was taken over by another process meanwhile")
             return fenced(tenure.task.key) if is_stopped else error
@@ -189,11 +197,30 @@ class Lifecycle:
 
     def _resumed(self, flow: Definition, entry: str, inputs: Inputs) -> str | None:
         """Return the request of the last run with these parameters, unless it succeeded."""
-        for run in self._tracking.runs(run_name(flow), limit=_LOOKED_BACK):
-            started = run.started
-            if started.code.entry == entry and started.parameters == inputs.parameters:
+        wanted = (entry, dict(inputs.parameters))
+        for run_id, started in self._started(run_name(flow)):
+            if (started.code.entry, started.parameters) == wanted:
+                run = self._tracking.get(run_id)
                 return started.request if self._is_over(run, None) else None
         return None
+
+    def _started(self, name: str) -> Iterator[tuple[str, RunStarted]]:
+        """Yield the beginnings of the runs of a name, newest first."""
+        after: int | None = None
+        for _ in range(_LOOKED_BACK // _PAGE):
+            page = self._stores.ledger.find(
+                RunStarted.KIND,
+                where={"name": name},
+                project=self._scope.project,
+                after=after,
+                limit=_PAGE,
+            )
+            for found in page.entries:
+                if found.payload is not None:
+                    yield found.id, read(found, RunStarted)
+            after = page.after
+            if after is None:
+                return
 
     def _is_over(self, run: Run, successor: Task | None) -> bool:
         """Say whether a run ended without success, or was left behind by its process."""

@@ -246,6 +246,50 @@ def test_a_limit_lets_steps_wait_for_each_other(project: Any) -> None:
     assert metrics == {"total": 66.0, "most": 2.0}
 
 
+def test_a_run_is_resumed_although_many_others_came_in_between(project: Any) -> None:
+    project.write("BREAKS = True\n" + EFFECTS)
+    with pytest.raises(RuntimeError):
+        project.run(day=1)
+    project.write("BREAKS = False\n" + EFFECTS)
+    for day in range(2, 62):
+        project.run(day=day)
+    project.run(day=1)
+    assert sent(project) == [f"day {day}" for day in range(2, 62)]
+
+
+def test_an_interruption_just_after_the_end_leaves_the_run_ended_well(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    finish = project.tracking.finish
+
+    def finish_and_be_interrupted(*args: Any, **options: Any) -> Any:
+        finish(*args, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(project.tracking, "finish", finish_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        project.run()
+    assert [run.status for run in project.tracking.runs()] == ["succeeded"]
+
+
+def test_an_error_is_raised_although_the_store_is_away(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(HOOKED)
+
+    def away(*args: Any, **options: Any) -> Any:
+        raise Unavailable("the store is away")
+
+    def fail() -> None:
+        monkeypatch.setattr(project.stores.journal, "task", away)
+        raise LookupError("no such column")
+
+    hooks(project).append(fail)
+    with pytest.raises(LookupError):
+        project.run()
+
+
 def test_a_step_inside_a_step_does_not_wait_for_the_slot_around_it(project: Any) -> None:
     project.write(
         "@step(limits={'gpu': 1})\ndef inner(number: int) -> int:\n    return number\n"
