@@ -182,6 +182,12 @@ class Lifecycle:
                 f"task {key!r} is {task.state}; expected one that failed or was cancelled",
                 code="task-open",
             )
+        if task is not None and task.queue == FOREGROUND:
+            raise Conflict(
+                f"task {key!r} is that of a run which a person began; no runner takes it",
+                code="not-asked-for",
+                hint="Run the flow again: `trivet run` goes on where it stood.",
+            )
         change = TaskOverride(key=key, state="ready")
         self._stores.ledger.commit(self._scope.batch(reason, tasks=[change]))
         return cast("Task", self._stores.journal.task(key))

@@ -213,7 +213,8 @@ class PipelinesService:
 
         Raises:
             NotFound: There is no such task.
-            Conflict: It has not ended, or it ended well (code `task-open`).
+            Conflict: It has not ended, or it ended well (code `task-open`), or it is that of a run
+                which a person began (`not-asked-for`).
         """
         return self._lifecycle.retry(key, reason)
 

@@ -216,6 +216,14 @@ def test_a_dead_letter_can_be_sent_again(project: Any) -> None:
         project.pipelines.retry("ask-1")
 
 
+def test_a_run_that_a_person_began_is_no_dead_letter(project: Any) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    left = _left_behind(project)
+    project.pipelines.cancel(left)
+    with pytest.raises(Conflict, match="no runner takes it"):
+        project.pipelines.retry(project.tracking.get(left).started.task)
+
+
 def test_an_owner_of_this_host_is_gone_with_its_process(project: Any) -> None:
     asked(project)
     task = claim(project, lease_s=0.0)
