@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.errors import EXIT_CODES
@@ -15,10 +15,12 @@ from trivet.cli.output import table
 from trivet.cli.progress import shown
 from trivet.cli.tracking import describe_run
 from trivet.core.errors import Invalid, NotFound, Refused, TrivetError
+from trivet.core.ports import TaskState
 from trivet.core.tasks import fenced
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.running import OnEvent
 from trivet.tracking.facts import Run
+from trivet.triggers.backfills import why_failed
 from trivet.workspace.delivery import Delivered, check_delivery, deliver
 from trivet.workspace.ending import end_with_parent, leave_on_sigterm
 from trivet.workspace.notify_file import read_notify_file
@@ -178,6 +180,21 @@ def _steps(options: Namespace) -> Answer:
     return Answer(steps, table(("step", "status", "seconds", "key"), rows, empty="no steps"))
 
 
+def _tasks(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        tasks = ws.pipelines.tasks(options.state, options.limit)
+    rows = [(t.key, t.state, f"{t.attempts}/{t.max_attempts}", why_failed(t)) for t in tasks]
+    data = [dict(zip(("key", "state", "attempts", "why"), row, strict=True)) for row in rows]
+    return Answer(data, table(("task", "state", "attempts", "why"), rows, empty="no tasks"))
+
+
+def _retry(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        task = ws.pipelines.retry(options.key)
+    answer = {"key": task.key, "state": task.state}
+    return Answer(answer, f"{task.key} is {task.state}; a runner of `trivet up` takes it")
+
+
 run = Command(
     "Run a flow; package, judge and register what it trains.",
     "trivet run --set rounds=200",
@@ -204,6 +221,21 @@ run = Command(
 )
 
 VERBS: Group = {
+    "tasks": Command(
+        "List the runs that triggers asked for; `failed` ones were given up.",
+        "trivet pipelines tasks --state failed",
+        _tasks,
+        (
+            Argument("--state", "only tasks that stand so", {"choices": get_args(TaskState)}),
+            Argument("--limit", "at most so many", {"type": int, "default": 100}),
+        ),
+    ),
+    "retry": Command(
+        "Send a run again that was asked for and failed or was cancelled.",
+        "trivet pipelines retry churn/nightly/2026-05-01",
+        _retry,
+        (Argument("key", "the task, as `trivet pipelines tasks` lists it"),),
+    ),
     "steps": Command(
         "List the steps of a run: what was run and what was remembered.",
         "trivet pipelines steps 01a20078b2f679378f03478a29de8f60",

@@ -26,7 +26,11 @@ def change_task(task: Task | None, change: TaskChange, now: datetime) -> Task:
     if isinstance(change, TaskNew):
         return task or _begin(change, now)
     if task is None:
-        raise NotFound(f"no task has the key {change.key!r}", code="no-task")
+        raise NotFound(
+            f"no task has the key {change.key!r}",
+            code="no-task",
+            hint="`trivet pipelines tasks` lists the runs that were asked for.",
+        )
     return _override(task, change) if isinstance(change, TaskOverride) else _move(task, change)
 
 

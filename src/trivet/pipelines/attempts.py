@@ -1,17 +1,21 @@
 """Calling a user's function: with a time limit, and again after an error."""
 
+import math
 import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
 from trivet.core.errors import Conflict, TrivetError, Unavailable
 from trivet.pipelines.context import Definition
 
 _LONGEST_PAUSE_S = 300.0
+_until: ContextVar[float] = ContextVar("trivet.pipelines.until", default=math.inf)
+"""When the first of the limits around this call is over, by the monotonic clock."""
 
 
 def call_with_retries(
@@ -23,8 +27,8 @@ def call_with_retries(
     """Call a step's function; after an error try again as often as its options say.
 
     Between two attempts lies a pause that begins at `backoff_s` and doubles, at most five minutes,
-    with jitter. What Trivet itself refuses is not
-    tried again, unless trying again is what it advises.
+    with jitter. What Trivet itself refuses is not tried again, unless trying again is what it
+    advises; nor is anything once the time of a step around this one is over.
     """
     for attempt in range(definition.retries + 1):
         try:
@@ -34,7 +38,8 @@ def call_with_retries(
             is_hopeless = isinstance(error, TrivetError) and not isinstance(
                 error, Unavailable | Conflict
             )
-            if attempt == definition.retries or is_hopeless:
+            is_last = attempt == definition.retries or time.monotonic() >= _until.get()
+            if is_last or is_hopeless:
                 raise
             on_retry(error)
             pause_s = min(definition.backoff_s * 2**attempt, _LONGEST_PAUSE_S)
@@ -56,8 +61,12 @@ def time_limit(seconds: float | None, name: str) -> Generator[None]:
         yield
         return
     began = time.monotonic()
-    with _alarm(seconds, name):
-        yield
+    token = _until.set(min(_until.get(), began + seconds))
+    try:
+        with _alarm(seconds, name):
+            yield
+    finally:
+        _until.reset(token)
     if time.monotonic() - began > seconds:
         raise too_late(seconds, name)
 
@@ -66,6 +75,10 @@ def time_limit(seconds: float | None, name: str) -> Generator[None]:
 def _alarm(seconds: float, name: str) -> Generator[None]:
     can_interrupt = hasattr(signal, "setitimer")
     if not can_interrupt or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    left_s, _ = signal.getitimer(signal.ITIMER_REAL)
+    if 0 < left_s <= seconds:  # a step around this one must end sooner: its alarm stays
         yield
         return
 

@@ -1,6 +1,7 @@
 """How a run's failure is written down: what happened, in which step, at which line."""
 
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from trivet.core.modules import origin_of_file
@@ -16,7 +17,7 @@ def describe_failure(error: BaseException, step: str | None, folder: Path) -> st
         step: The step it was raised in, None for the flow's own lines.
         folder: The project's folder; files below it are named relative to it.
     """
-    first = traceback.format_exception_only(error)[0].strip()
+    first = _first_line(error)
     place = f"step {step!r}" if step else "the flow"
     lines = [f"{place}: {first}"]
     own = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
@@ -26,9 +27,41 @@ def describe_failure(error: BaseException, step: str | None, folder: Path) -> st
             name = str(Path(name).relative_to(folder))
         lines.append(f"  {name}:{frame.lineno} in {frame.name}: {frame.line or ''}".rstrip())
     hint = getattr(error, "hint", "")
-    if hint:
+    if isinstance(hint, str) and hint:
         lines.append(f"  {hint}")
-    return "\n".join(lines)
+    return storable("\n".join(lines))
+
+
+def words_of(error: BaseException) -> str:
+    """Return an error's type and message, whatever the user's class makes of it."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # the user's own code; the failure is more than its words
+        text = "<its message cannot be printed>"
+    return storable(f"{type(error).__name__}: {text}")
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note to an error, unless its class takes none."""
+    with suppress(Exception):  # a frozen dataclass refuses, and the error matters more
+        error.add_note(note)
+
+
+def storable(text: str) -> str:
+    r"""Return a text with escapes in place of what UTF-8 cannot hold, such as odd file names.
+
+    Example:
+        >>> storable("\udcff.csv")
+        '\\udcff.csv'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        return traceback.format_exception_only(error)[0].strip()
+    except Exception:  # noqa: BLE001  # a user's class can break even this
+        return words_of(error)
 
 
 def _is_users(file: str) -> bool:

@@ -1,30 +1,36 @@
 """How runs begin and end, whatever happens to their processes."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import msgspec
 
 from trivet.core.errors import Conflict, TrivetError
-from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft
+from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores, Task
 from trivet.core.tasks import fenced
 from trivet.pipelines.context import Definition
 from trivet.pipelines.facts import CancelAsked
-from trivet.pipelines.failures import describe_failure
+from trivet.pipelines.failures import add_note, describe_failure
 from trivet.pipelines.inputs import Inputs
 from trivet.pipelines.loading import name_of
 from trivet.pipelines.requests import FOREGROUND
 from trivet.pipelines.running import OnEvent, RunUnderWay
-from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, new_owner
-from trivet.tracking.facts import Output, Run, RunStatus
+from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, leave, new_owner
+from trivet.tracking.facts import Output, Run, RunStarted, RunStatus
 from trivet.tracking.service import Attempt, TrackingService
 
 _SWEPT = 20
-_LOOKED_BACK = 10
+_LOOKED_BACK = 1000
+"""So many runs of a flow are looked through for the one that is resumed."""
+_PAGE = 50
+_CANCELS = 100
+_UNWINDS = timedelta(minutes=2)
+"""How long a cancelled run may take to record its end itself."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,12 +118,18 @@ class Lifecycle:
         """
         run, _, tenure = under_way
         is_stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        is_ours = tenure.look()
+        try:
+            is_ours = tenure.look()
+        except TrivetError:
+            is_ours = True  # the store is away: recording the end will say so
         if tenure.is_cancelled:
             self._end(under_way, "cancelled", error, None)
             return Conflict(f"run {run.id} was cancelled", code="run-cancelled")
+        if not is_ours and self._tracking.get(run.id).status == "succeeded":
+            add_note(error, f"run {run.id} had ended well before")
+            return error
         if not is_ours:
-            error.add_note(f"run {run.id} was taken over by another process meanwhile")
+            add_note(error, f"run {run.id} was taken over by another process meanwhile")
             return fenced(tenure.task.key) if is_stopped else error
         self._end(
             under_way,
@@ -146,7 +158,7 @@ class Lifecycle:
         return run
 
     def sweep(self) -> tuple[Run, ...]:
-        """Record as lost the runs whose process is gone; return them."""
+        """Record the end of runs whose process is gone: lost, or cancelled; return them."""
         journal = self._stores.journal
         lost: list[Run] = []
         for task in journal.tasks(FOREGROUND, state="running"):
@@ -160,7 +172,7 @@ class Lifecycle:
         )
         for task in asked_for:
             lost += self._lose(self._tracking.runs(request=task.key))
-        return tuple(lost)
+        return tuple(lost + self._end_cancelled())
 
     def retry(self, key: str, reason: str) -> Task:
         """Send a dead letter again; see `PipelinesService.retry`."""
@@ -169,6 +181,12 @@ class Lifecycle:
             raise Conflict(
                 f"task {key!r} is {task.state}; expected one that failed or was cancelled",
                 code="task-open",
+            )
+        if task is not None and task.queue == FOREGROUND:
+            raise Conflict(
+                f"task {key!r} is that of a run which a person began; no runner takes it",
+                code="not-asked-for",
+                hint="Run the flow again: `trivet run` goes on where it stood.",
             )
         change = TaskOverride(key=key, state="ready")
         self._stores.ledger.commit(self._scope.batch(reason, tasks=[change]))
@@ -185,11 +203,30 @@ class Lifecycle:
 
     def _resumed(self, flow: Definition, entry: str, inputs: Inputs) -> str | None:
         """Return the request of the last run with these parameters, unless it succeeded."""
-        for run in self._tracking.runs(run_name(flow), limit=_LOOKED_BACK):
-            started = run.started
-            if started.code.entry == entry and started.parameters == inputs.parameters:
+        wanted = (entry, dict(inputs.parameters))
+        for run_id, started in self._started(run_name(flow)):
+            if (started.code.entry, started.parameters) == wanted:
+                run = self._tracking.get(run_id)
                 return started.request if self._is_over(run, None) else None
         return None
+
+    def _started(self, name: str) -> Iterator[tuple[str, RunStarted]]:
+        """Yield the beginnings of the runs of a name, newest first."""
+        after: int | None = None
+        for _ in range(_LOOKED_BACK // _PAGE):
+            page = self._stores.ledger.find(
+                RunStarted.KIND,
+                where={"name": name},
+                project=self._scope.project,
+                after=after,
+                limit=_PAGE,
+            )
+            for found in page.entries:
+                if found.payload is not None:
+                    yield found.id, read(found, RunStarted)
+            after = page.after
+            if after is None:
+                return
 
     def _is_over(self, run: Run, successor: Task | None) -> bool:
         """Say whether a run ended without success, or was left behind by its process."""
@@ -199,6 +236,21 @@ class Lifecycle:
             return True  # its epoch is over: whoever began it writes nothing more
         task = self._stores.journal.task(run.started.task or "")
         return task is None or is_gone(task)
+
+    def _end_cancelled(self) -> list[Run]:
+        """End runs that were cancelled and have not recorded it: killed, or in native code."""
+        asked = self._stores.ledger.find(
+            CancelAsked.KIND, project=self._scope.project, limit=_CANCELS
+        )
+        ended: list[Run] = []
+        for entry in asked.entries:
+            if entry.payload is None or datetime.now(UTC) - entry.time < _UNWINDS:
+                continue
+            run = self._tracking.get(read(entry, CancelAsked).run)
+            if run.finished is None:
+                with suppress(Conflict):  # it has ended in this moment
+                    ended.append(self._tracking.finish(run.id, "cancelled", error=entry.reason))
+        return ended
 
     def _lose(self, runs: Iterable[Run], tasks: Sequence[TaskOverride] = ()) -> list[Run]:
         """Record runs that have no end as lost."""
@@ -217,7 +269,7 @@ class Lifecycle:
         error: BaseException,
         change: TaskMove | None,
     ) -> None:
-        run, caller, _ = under_way
+        run, caller, tenure = under_way
         step = caller.step_that_failed(error)
         text = describe_failure(error, step, self._folder)
         try:
@@ -227,9 +279,10 @@ class Lifecycle:
             self._tracking.finish(run.id, status, error=text, tasks=tasks)
         except TrivetError as trouble:
             # The user's error is the one to raise; the run will look like one that was lost.
-            error.add_note(f"the end of run {run.id} could not be recorded: {trouble}")
+            leave(tenure.task)
+            add_note(error, f"the end of run {run.id} could not be recorded: {trouble}")
         if step is None:
-            error.add_note(f"in flow {run.started.name!r} of run {run.id}")
+            add_note(error, f"in flow {run.started.name!r} of run {run.id}")
 
 
 def run_name(flow: Definition) -> str:

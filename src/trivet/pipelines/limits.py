@@ -8,13 +8,16 @@ import random
 import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 
 from trivet.core.errors import TrivetError
 from trivet.core.ids import new_id
 from trivet.core.ports import Journal
 
 _LEASE_S = 30.0
+_held: ContextVar[frozenset[str]] = ContextVar("trivet.pipelines.limits", default=frozenset())
+"""The limits of the steps around this call."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
 
 
@@ -34,23 +37,31 @@ class Limits:
     def within(self, limits: Mapping[str, int]) -> Generator[None]:
         """Wait until every limit has a slot free, and hold them for the time of a `with` block.
 
-        Slots are taken in the order of the names, so that two steps never wait for each other.
+        Slots are taken in the order of the names, so that two steps never wait for each other. A
+        step inside a step works in the slot of the one around it, and waits for none of that name.
 
         Args:
             limits: At most so many at once, by name.
         """
-        if not limits:
+        held = _held.get()
+        wanted = {f"limit/{self._project}/{name}": limits[name] for name in sorted(limits)}
+        missing = {name: at_once for name, at_once in wanted.items() if name not in held}
+        if not missing:
             yield
             return
         with ExitStack() as stack:
-            for name, at_once in sorted(limits.items()):
+            for name, at_once in missing.items():
                 stack.enter_context(self._slot(name, at_once))
-            yield
+            token = _held.set(held | missing.keys())
+            try:
+                yield
+            finally:
+                _held.reset(token)
 
     @contextmanager
     def _slot(self, name: str, at_once: int) -> Generator[None]:
         owner = new_id()
-        slots = [f"limit/{self._project}/{name}/{number}" for number in range(at_once)]
+        slots = [f"{name}/{number}" for number in range(at_once)]
         slot = self._take(slots, owner)
         over = threading.Event()
         keeper = threading.Thread(target=self._keep, args=(slot, owner, over), daemon=True)
@@ -60,7 +71,8 @@ class Limits:
         finally:
             over.set()
             keeper.join()
-            self._journal.lease(slot, owner=owner, lease_s=0.0)
+            with suppress(TrivetError):  # the step's own end counts; the lease ends by itself
+                self._journal.lease(slot, owner=owner, lease_s=0.0)
 
     def _take(self, slots: list[str], owner: str) -> str:
         pause_s = _FIRST_PAUSE_S

@@ -22,6 +22,7 @@ from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
 from trivet.pipelines.explaining.reads import warnings_about, watch_reads
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
+from trivet.pipelines.failures import add_note, words_of
 from trivet.pipelines.keys import Ask, Keys, Recalled, bind, recall
 from trivet.pipelines.limits import Limits
 from trivet.pipelines.materialising.readers import reader_of
@@ -125,7 +126,8 @@ class RunUnderWay:
         Raises:
             Invalid: An argument or the value cannot be stored, or an effect is called inside a
                 step, which would leave it out once it is remembered.
-            Conflict: The run is somebody else's by now (code `fenced`).
+            Conflict: The run is somebody else's by now (code `fenced`), or an effect was done for
+                this request and what it returned is lost (`effect-done`).
         """
         began = monotonic()
         ask = self._keys.ask(definition, args, kwargs)
@@ -137,6 +139,8 @@ class RunUnderWay:
             found = recall(self._memo, self._values, known, definition)
             if found is not None:
                 return self._remember(ask, found, began)
+            if known is not None and definition.kind == "effect":
+                raise _done_and_unreadable(definition.name)
         return self._make(ask, args, kwargs, began, known)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -327,12 +331,15 @@ class RunUnderWay:
                 code="effect-in-step",
                 hint="Call it from the flow: once the step is remembered, it would be left out.",
             )
+        made_of = ask.definition.function
+        whose = (str(getattr(made_of, name, "")) for name in ("__module__", "__qualname__"))
+        digests = (f"{name}={digest}" for name, digest in ask.arguments.items())
+        act = sha256_hex(*(part.encode() for part in (*whose, ask.definition.name, *digests)))
         with self._lock:
-            self._effects[ask.key] += 1
-            number = self._effects[ask.key]
-        parts = ("effect", self._right.request, ask.definition.name, str(number))
-        digests = [f"{name}={digest}" for name, digest in ask.arguments.items()]
-        key = sha256_hex(*(part.encode() for part in (*parts, *digests)))
+            self._effects[act] += 1
+            number = self._effects[act]
+        parts = ("effect", self._right.request, act, str(number))
+        key = sha256_hex(*(part.encode() for part in parts))
         return msgspec.structs.replace(ask, key=key)
 
     def _done(
@@ -375,7 +382,7 @@ class RunUnderWay:
         is_called_off = isinstance(error, TrivetError) and error.code == "cancelled"
         if self._failure[0] is not error and not is_called_off:  # the innermost is where it was
             self._failure = (error, name)
-            error.add_note(f"in step {name!r} of run {self._run.id}")
+            add_note(error, f"in step {name!r} of run {self._run.id}")
             failed = StepFailed(
                 run=self._run.id,
                 flow=self._run.started.name,
@@ -383,7 +390,7 @@ class RunUnderWay:
                 place=f"{self._run.started.name}.{name}",
                 key=ask.key,
                 seconds=monotonic() - began,
-                error=f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS],
+                error=words_of(error)[:_ERROR_CHARACTERS],
             )
             with suppress(TrivetError):  # the user's error is the one to raise
                 self._gather(failed, (self._run.id,))
@@ -406,7 +413,15 @@ class RunUnderWay:
                     run=self._run.id,
                     step=step,
                     seconds=monotonic() - began if began is not None else seconds,
-                    error=f"{type(error).__name__}: {error}" if error else "",
+                    error=words_of(error) if error else "",
                     memory_bytes=memory_bytes,
                 )
             )
+
+
+def _done_and_unreadable(name: str) -> Conflict:
+    return Conflict(
+        f"effect {name!r} was done for this request, and what it returned cannot be read any more",
+        code="effect-done",
+        hint=f"It is not done twice unasked: name it (`--again {name}`) to have it done once more.",
+    )

@@ -201,7 +201,7 @@ class PipelinesService:
         return self._lifecycle.cancel(run_id, reason)
 
     def sweep(self) -> tuple[Run, ...]:
-        """Record as lost the runs whose process is gone; return them."""
+        """Record the end of runs whose process is gone: lost, or cancelled; return them."""
         return self._lifecycle.sweep()
 
     def tasks(self, state: TaskState | None = None, limit: int = 100) -> tuple[Task, ...]:
@@ -213,7 +213,8 @@ class PipelinesService:
 
         Raises:
             NotFound: There is no such task.
-            Conflict: It has not ended, or it ended well (code `task-open`).
+            Conflict: It has not ended, or it ended well (code `task-open`), or it is that of a run
+                which a person began (`not-asked-for`).
         """
         return self._lifecycle.retry(key, reason)
 

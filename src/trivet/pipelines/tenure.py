@@ -12,9 +12,10 @@ import signal
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from trivet.core.errors import Conflict, TrivetError
 from trivet.core.facts import TaskMove
@@ -25,11 +26,21 @@ LEASE_S = 30.0
 _LOOK_S = 1.0
 _AGAIN_S = 5.0
 """How long user code that swallowed an interruption goes on before it is interrupted again."""
+_GONE: Final = frozenset("ZXx")
+"""States in Linux's table of processes of one that ended and is still listed."""
+_left: Final[set[tuple[str, int]]] = set()
+"""Keys and epochs of tasks that this process works on no more and could not say so."""
 
 
 def new_owner() -> str:
-    """Name this process as the owner of a task: host, process, and a text of its own."""
-    return f"{platform.node() or 'host'}:{os.getpid()}:{new_id()[-8:]}"
+    """Name this process as the owner of a task: host, process, its start, and a text of its own."""
+    _, start = _entry_of(os.getpid())
+    return f"{platform.node() or 'host'}:{os.getpid()}:{start}-{new_id()[-8:]}"
+
+
+def leave(task: Task) -> None:
+    """Note that this process is done with a task although the store would not hear of it."""
+    _left.add((task.key, task.epoch))
 
 
 def is_gone(task: Task, now: datetime | None = None) -> bool:
@@ -38,15 +49,23 @@ def is_gone(task: Task, now: datetime | None = None) -> bool:
     A process of this host is asked for by its number, so that a computer that slept does not lose
     its runs; of another host's nothing is known but the lease.
     """
-    if task.state != "running":
+    if task.state != "running" or (task.key, task.epoch) in _left:
         return True
-    host, _, rest = (task.owner or "").rpartition(":")[0].rpartition(":")
-    if host == (platform.node() or "host") and rest.isdigit():
-        return not _is_alive(int(rest))
+    process, _, token = (task.owner or "").rpartition(":")
+    host, _, pid = process.rpartition(":")
+    if host == (platform.node() or "host") and pid.isdigit():
+        return not _is_alive(int(pid), token.rpartition("-")[0])
     return task.leased_until is not None and task.leased_until < (now or datetime.now(UTC))
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(pid: int, start: str) -> bool:
+    """Say whether a process lives that began at `start`, where that is known.
+
+    In a container that is begun again, another process has the number at once.
+    """
+    state, began = _entry_of(pid)
+    if began:
+        return state not in _GONE and start in {"", began}
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -54,6 +73,16 @@ def _is_alive(pid: int) -> bool:
     except OSError:  # it is somebody else's
         return True
     return True
+
+
+def _entry_of(pid: int) -> tuple[str, str]:
+    """Return state and start of a process from Linux's table; empty elsewhere, and of none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+        return fields[0], fields[19]
+    except (OSError, IndexError):
+        return "", ""
 
 
 def hold(task: Task) -> TaskMove:
@@ -114,16 +143,23 @@ class Tenure:
         while not self._over.wait(_LOOK_S):
             try:
                 if self._prolongs and monotonic() - prolonged > LEASE_S / 3:
-                    self._journal.extend(self.task, LEASE_S)
+                    self._prolong()
                     prolonged = monotonic()
-                is_ours = self.look()
-            except Conflict:
-                is_ours = self.look()
+                is_lost = self._is_lost()
             except TrivetError:
                 continue  # the store is away for a moment; the lease is longer than that
-            if not is_ours:
+            if is_lost:
                 self._interrupt()
                 return
+
+    def _prolong(self) -> None:
+        with suppress(Conflict):  # a look tells what became of it
+            self._journal.extend(self.task, LEASE_S)
+
+    def _is_lost(self) -> bool:
+        """Say whether somebody took the task away; that the run itself ended it is no loss."""
+        task = self._journal.task(self.task.key)
+        return task is None or (task.owner, task.epoch) != (self.task.owner, self.task.epoch)
 
     def _interrupt(self) -> None:
         """End the run in its own thread; elsewhere its next step is fenced."""

@@ -302,7 +302,7 @@ class BackfillsService:
         task = self._journal.task(key)
         if task is None:
             return None
-        found: tuple[State, str] = task.state, _reason_of(task) if task.state == "failed" else ""
+        found: tuple[State, str] = task.state, why_failed(task)
         if task.state not in _OPEN:
             self._ended[key] = found  # and stays so: there is no way back
         return found
@@ -333,8 +333,10 @@ def _is_tried_again(spec: BackfillSet, state: State, number: int) -> bool:
     return state == "cancelled" and number < spec.round
 
 
-def _reason_of(task: Task) -> str:
-    """Say in one line why a task failed, from what its run printed last."""
+def why_failed(task: Task) -> str:
+    """Say in one line why a task failed, from what its run printed last; empty when it did not."""
+    if task.state != "failed":
+        return ""
     try:
         result = msgspec.json.decode(task.result or b"{}", type=dict[str, Any])
     except msgspec.DecodeError:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from trivet.core.errors import Conflict, NotFound, TrivetError, Unavailable
+from trivet.core.errors import Conflict, NotFound, Unavailable
 from trivet.core.facts import TaskMove, TaskOverride
 from trivet.core.ids import new_id
 from trivet.core.ports import Message, Notifier, Task
@@ -131,13 +131,13 @@ def _attempt(workspace: Workspace, task: Task, owner: str, left_s: float) -> tup
         settings = _settings_of(workspace, order.notifier)
         notifier = _notifier(workspace, order.notifier, settings)
         notifier.send(order.message, timeout_s=max(0.1, min(settings.timeout_s, left_s)))
-    except (TrivetError, msgspec.DecodeError) as error:
+    except Exception as error:  # noqa: BLE001  # one message that cannot be sent holds up no other
         return _after_trouble(task, move, error)
     return move, ""
 
 
 def _after_trouble(task: Task, move: TaskMove, error: Exception) -> tuple[TaskMove, str]:
-    message = getattr(error, "message", str(error))
+    message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
     is_over = not isinstance(error, Unavailable) or task.attempts >= task.max_attempts
     pause_s = min(_FIRST_PAUSE_S * 4 ** (task.attempts - 1), _LONGEST_PAUSE_S)
     pause_s *= random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries in time

@@ -184,8 +184,9 @@ def run_runner(
         task = _claim(workspace, owner, queues)
         if task is not None:
             tell(f"run {task.key} begins (attempt {task.attempts} of {task.max_attempts})")
-            move = execute(workspace, task, owner)
-            tell(f"run {task.key}: {move.state}")
+            execute(workspace, task, owner)
+            after = workspace.stores.journal.task(task.key)
+            tell(f"run {task.key}: {after.state if after else 'gone'}")
             if task.queue == BACKFILLS:
                 workspace.backfills.look()  # the next one may begin, without waiting for a tick
         else:

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from trivet.workspace.parts import execute
+from trivet.workspace.workspace import open as open_workspace
+
 Trivet = Callable[..., Any]
 
 FLOW = """
@@ -190,3 +193,20 @@ def test_a_run_under_way_is_cancelled_from_another_process(project: Path, trivet
         run.wait(60)
     assert run.returncode == 4
     assert "cancelled" in trivet("runs", "list", "--status", "cancelled").out
+
+
+def test_a_run_that_was_given_up_is_listed_with_its_reason_and_sent_again(
+    project: Path, trivet: Trivet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3] / "src"))
+    trivet("triggers", "set", "again", "hand", "--flow", "pipeline:train", "--set", "fail=true")
+    trivet("triggers", "fire", "again")
+    with open_workspace(project) as ws:
+        (task,) = ws.stores.journal.claim("runs", owner="runner", lease_s=60.0)
+        move = execute(ws, task, "runner")
+    assert move.state == "failed"
+    (row,) = trivet("pipelines", "tasks", "--state", "failed", "--json").data
+    assert (row["key"], row["why"]) == (task.key, "ValueError: no such column")
+    assert trivet("pipelines", "retry", task.key).code == 0
+    assert [item["state"] for item in trivet("pipelines", "tasks", "--json").data] == ["ready"]
+    assert trivet("pipelines", "retry", task.key).code == 4

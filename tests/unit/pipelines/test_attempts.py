@@ -74,3 +74,23 @@ def test_in_another_thread_the_limit_is_felt_at_the_end() -> None:
     thread.start()
     thread.join()
     assert [error.code for error in caught] == ["step-timeout"]
+
+
+def test_a_limit_is_kept_although_a_step_inside_may_take_longer() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    tries: list[int] = []
+
+    def patient() -> None:
+        tries.append(1)
+        time.sleep(30)
+
+    inner = Definition(kind="step", name="inner", function=patient, timeout_s=60, retries=3)
+
+    def work() -> object:
+        return call_with_retries(inner, (), {}, lambda error: None)
+
+    outer = Definition(kind="step", name="outer", function=work, timeout_s=0.2)
+    with pytest.raises(Unavailable, match="'outer' took longer"):
+        call_with_retries(outer, (), {}, lambda error: None)
+    assert tries == [1]  # whose time is over is not tried again inside it
+    assert signal.getsignal(signal.SIGALRM) == before

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from trivet.core.errors import Conflict
+from trivet.core.errors import Conflict, Unavailable
 from trivet.core.facts import Claim, TaskMove, TaskNew
 from trivet.core.ids import new_id
 from trivet.core.ports import Task
+from trivet.pipelines import lifecycle
 from trivet.pipelines.requests import FOREGROUND, RunRequest, new_task
-from trivet.pipelines.tenure import is_gone, new_owner
+from trivet.pipelines.tenure import Tenure, is_gone, new_owner
 from trivet.tracking.service import Attempt
 
 EFFECTS = """
@@ -215,6 +216,14 @@ def test_a_dead_letter_can_be_sent_again(project: Any) -> None:
         project.pipelines.retry("ask-1")
 
 
+def test_a_run_that_a_person_began_is_no_dead_letter(project: Any) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    left = _left_behind(project)
+    project.pipelines.cancel(left)
+    with pytest.raises(Conflict, match="no runner takes it"):
+        project.pipelines.retry(project.tracking.get(left).started.task)
+
+
 def test_an_owner_of_this_host_is_gone_with_its_process(project: Any) -> None:
     asked(project)
     task = claim(project, lease_s=0.0)
@@ -243,6 +252,131 @@ def test_a_limit_lets_steps_wait_for_each_other(project: Any) -> None:
     )
     metrics = project.run().finished.metrics
     assert metrics == {"total": 66.0, "most": 2.0}
+
+
+def test_a_run_is_resumed_although_many_others_came_in_between(project: Any) -> None:
+    project.write("BREAKS = True\n" + EFFECTS)
+    with pytest.raises(RuntimeError):
+        project.run(day=1)
+    project.write("BREAKS = False\n" + EFFECTS)
+    for day in range(2, 62):
+        project.run(day=day)
+    project.run(day=1)
+    assert sent(project) == [f"day {day}" for day in range(2, 62)]
+
+
+def test_an_interruption_just_after_the_end_leaves_the_run_ended_well(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    finish = project.tracking.finish
+
+    def finish_and_be_interrupted(*args: Any, **options: Any) -> Any:
+        finish(*args, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(project.tracking, "finish", finish_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        project.run()
+    assert [run.status for run in project.tracking.runs()] == ["succeeded"]
+
+
+def test_an_error_is_raised_although_the_store_is_away(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(HOOKED)
+
+    def away(*args: Any, **options: Any) -> Any:
+        raise Unavailable("the store is away")
+
+    def fail() -> None:
+        monkeypatch.setattr(project.stores.journal, "task", away)
+        raise LookupError("no such column")
+
+    hooks(project).append(fail)
+    with pytest.raises(LookupError):
+        project.run()
+
+
+def test_a_step_inside_a_step_does_not_wait_for_the_slot_around_it(project: Any) -> None:
+    project.write(
+        "@step(limits={'gpu': 1})\ndef inner(number: int) -> int:\n    return number\n"
+        "@step(limits={'gpu': 1})\ndef outer(number: int) -> int:\n    return inner(number) + 1\n"
+        "@flow\ndef main():\n    return {'n': outer(1), 'm': inner(5)}\n"
+    )
+    assert project.run().finished.metrics == {"n": 2.0, "m": 5.0}
+
+
+def test_a_number_that_another_process_has_by_now_is_no_sign_of_life(project: Any) -> None:
+    asked(project)
+    task = claim(project)
+    process, _, token = new_owner().rpartition(":")
+    start, dash, text = token.partition("-")
+    if not start:
+        pytest.skip("this system does not say when a process began")
+    assert not is_gone(replace(task, owner=f"{process}:{start}{dash}{text}"))
+    assert is_gone(replace(task, owner=f"{process}:{int(start) + 1}{dash}{text}"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_process_that_ended_and_is_still_listed_is_gone(project: Any) -> None:
+    asked(project)
+    task = claim(project)
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read()  # closed when it ends; nobody has waited for it yet
+        owner = f"{new_owner().split(':')[0]}:{child.pid}:x"
+        while not is_gone(replace(task, owner=owner)):
+            time.sleep(0.01)
+
+
+def test_a_run_that_ends_its_own_task_is_not_interrupted(project: Any) -> None:
+    asked(project)
+    task = claim(project)
+    with Tenure(project.stores.journal, task):
+        end = TaskMove(key=task.key, owner=task.owner or "", epoch=task.epoch, state="done")
+        project.stores.ledger.commit(project.scope.batch("end", tasks=[end]))
+        time.sleep(2.5)  # two looks
+
+
+def test_a_cancelled_run_that_was_killed_is_recorded_as_cancelled(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(HOOKED)
+    left: list[str] = []
+
+    def be_killed() -> None:
+        left.append(_running(project))
+        project.pipelines.cancel(left[0], "enough")
+        assert project.pipelines.sweep() == ()  # it may still unwind
+        monkeypatch.setattr(lifecycle, "_UNWINDS", timedelta(0))
+        assert [run.status for run in project.pipelines.sweep()] == ["cancelled"]
+
+    hooks(project).append(be_killed)
+    with pytest.raises(Conflict):
+        project.run()
+    run = project.tracking.get(left[0])
+    assert (run.status, run.finished.error) == ("cancelled", "enough")
+
+
+def test_a_run_whose_end_could_not_be_recorded_is_resumed_by_the_same_process(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("BREAKS = True\n" + EFFECTS)
+
+    def full(*args: Any, **options: Any) -> Any:
+        raise Unavailable("the disk is full", code="full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(project.tracking, "finish", full)
+        with pytest.raises(RuntimeError) as caught:
+            project.run()
+    assert "could not be recorded" in "".join(caught.value.__notes__)
+    project.write("BREAKS = False\n" + EFFECTS)
+    again = project.run()
+    assert sent(project) == []
+    first = project.tracking.runs()[1]
+    assert (first.status, first.started.request) == ("lost", again.started.request)
 
 
 def _left_behind(project: Any) -> str:

@@ -282,3 +282,21 @@ def test_a_model_that_passed_its_gate_and_waits_for_a_person_is_told(
     (told,) = hook.bodies
     assert told["event"] == "approval"
     assert told["detail"]["model"] == delivered.model.label
+
+
+def test_a_message_that_nothing_can_send_is_given_up_and_holds_up_no_other(
+    folder: Path, hook: Hook
+) -> None:
+    tell(
+        folder,
+        '[notifiers.odd]\nkind="webhook"\nurl="http://127.0.0.1:1/caf\u00e9"\n'
+        f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\n',
+    )
+    with open_workspace(folder) as ws:
+        run(ws)
+        deliver_messages(ws, patience_s=10)
+        states = {item.notifier: (item.state, item.error) for item in messages(ws)}
+    assert states["team"] == ("done", "")
+    assert states["odd"][0] == "failed"
+    assert "UnicodeEncodeError" in states["odd"][1]
+    assert len(hook.bodies) == 1

@@ -20,6 +20,7 @@ import msgspec
 from trivet.core.clock import from_micros
 from trivet.core.errors import TrivetError
 from trivet.core.ports import Stores, View
+from trivet.pipelines.failures import storable
 from trivet.pipelines.logs.masking import Mask, without_controls
 
 Source = Literal["out", "err", "log"]
@@ -128,7 +129,7 @@ class LineWriter:
         """
         if os.getpid() != self._pid or self._trouble:
             return
-        text = without_controls(text)
+        text = storable(without_controls(text))
         if len(text) > _LONGEST_LINE:
             text = f"{text[:_LONGEST_LINE]} ... ({len(text) - _LONGEST_LINE} characters more)"
         line = Line(int(time() * 1e6) if micros is None else micros, step, source, text)

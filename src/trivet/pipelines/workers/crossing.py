@@ -13,6 +13,7 @@ from typing import cast
 import msgspec
 
 from trivet.core.errors import TrivetError
+from trivet.pipelines.failures import add_note, storable
 from trivet.pipelines.workers.exchange import Failure, PackedValue, Packer
 
 _FRAMES = 40
@@ -32,7 +33,7 @@ def describe(error: BaseException, packer: Packer) -> Failure:
         text=_text(error),
         args=_plain(error.args, packer),
         frames=[(f.filename, f.lineno or 1, f.name) for f in _frames(error)],
-        notes=[str(note) for note in getattr(error, "__notes__", ())],
+        notes=[storable(str(note)) for note in getattr(error, "__notes__", ())],
         code=error.code if is_ours else "",
         hint=error.hint if is_ours else "",
         detail=_detail(error) if is_ours else {},
@@ -43,7 +44,7 @@ def rebuild(failure: Failure, packer: Packer) -> BaseException:
     """Return an error like the one that was described, with the worker's lines."""
     error = _instance(failure, packer)
     for note in failure.notes:
-        error.add_note(note)
+        add_note(error, note)
     return error.with_traceback(_traceback(failure.frames))
 
 
@@ -63,7 +64,7 @@ def _is_bookkeeping(names: dict[str, object]) -> bool:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
+        return storable(str(error))
     except Exception:  # noqa: BLE001  # an error of the user's whose own text fails
         return f"a {type(error).__name__} without words"
 

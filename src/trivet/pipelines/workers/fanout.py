@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 from trivet.core.work import Ticket
+from trivet.pipelines.failures import add_note
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -131,6 +132,6 @@ class _Each(Generic[T, R]):
             index = self._under_way.pop(future)
             error = future.exception()
             if error is not None:
-                error.add_note(f"at item {index} of map over {self._name!r}")
+                add_note(error, f"at item {index} of map over {self._name!r}")
                 raise error
             self.results[index] = future.result()
