@@ -327,11 +327,13 @@ class RunUnderWay:
                 code="effect-in-step",
                 hint="Call it from the flow: once the step is remembered, it would be left out.",
             )
-        with self._lock:
-            self._effects[ask.key] += 1
-            number = self._effects[ask.key]
-        parts = ("effect", self._right.request, ask.definition.name, str(number))
         digests = [f"{name}={digest}" for name, digest in ask.arguments.items()]
+        # Not by its code: what an effect leaves in a module is no reason to act again.
+        same = "\0".join((ask.definition.name, *digests))
+        with self._lock:
+            self._effects[same] += 1
+            number = self._effects[same]
+        parts = ("effect", self._right.request, ask.definition.name, str(number))
         key = sha256_hex(*(part.encode() for part in (*parts, *digests)))
         return msgspec.structs.replace(ask, key=key)
 
