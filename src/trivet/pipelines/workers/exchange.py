@@ -127,6 +127,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     args: PackedValue | None
     """None when they are not plain."""
+    state: PackedValue | None
+    """What the error holds besides; None when that is not plain."""
     frames: list[tuple[str, int, str]]
     """File, line and function, outermost first."""
     notes: list[str]

@@ -580,23 +580,3 @@ def test_an_environment_that_is_not_there_is_refused_before_anything_runs(projec
     project.write(PID.replace('where="pool"', 'where="pool", env="needs.txt"'))
     with pytest.raises(TrivetError, match=r"needs\.txt"):
         project.run()
-
-
-def test_a_module_that_only_steps_import_is_the_same_in_a_worker(project: Pooled) -> None:
-    project.write("def ratio(n):\n    return n * 2\n", "helpers")
-    project.write("""
-@step
-def here(n: int) -> int:
-    import helpers
-    return helpers.ratio(n)
-
-@step(where="pool")
-def there(n: int) -> int:
-    from helpers import ratio
-    return ratio(n)
-
-@flow
-def main():
-    return {"found": [here(1), there(2)]}
-""")
-    assert project.ws.pipelines.value(project.run().id, "found") == [2, 4]
