@@ -61,6 +61,8 @@ Digester = Callable[[object], str | None]
 """Asked for the content digest of a value of an installed library's type; None: not known."""
 
 _DEEPEST = 100
+_HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE: set in the flags of every class that is written in Python."""
 
 
 class Walk:
@@ -159,7 +161,8 @@ class Walk:
         if content is not None:
             return content
         state = state_of(value)
-        if state is None:
+        # A type written in C shows in its attributes what was hung on it, not what it is.
+        if state is None or (not state and not kind.__flags__ & _HEAP_TYPE):
             said = "" if self._origin(kind.__module__) == "project" else repr(value)
             self._limit(f"holds a {type_name(value)}, told apart by nothing but its type")
             return f"instance:{self.token(kind)}:{'' if ' at 0x' in said else said}"
@@ -349,7 +352,8 @@ class Walk:
             return
         lives = type(value).__module__.partition(".")[0] in AMBIENT
         statements = () if is_data(value) else _statements_of(owner, name, filled=not lives)
-        if not statements:
+        # `connection = None`, and a function that sets it later: nothing says how it was made.
+        if all(not reach.chains and not reach.imports for _, reach in statements):
             yield self.token(value)
         for text, reach in statements:
             yield text
