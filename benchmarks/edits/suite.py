@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from benchmarks.edits.case import Edit, edit
 from benchmarks.edits.classes import CLASSES
+from benchmarks.edits.corners import CORNERS
 from benchmarks.edits.functions import DECORATORS, FUNCTIONS
 from benchmarks.edits.modules import COMPUTED, MODULES
 from benchmarks.edits.nothing import NOTHING
@@ -23,7 +24,7 @@ from benchmarks.edits.values import ARGUMENTS, CONSTANTS, DECLARED
 
 EDITS: tuple[Edit, ...] = (
     *(*FUNCTIONS, *DECORATORS, *CLASSES, *CONSTANTS, *MODULES),
-    *(*COMPUTED, *ARGUMENTS, *DECLARED, *NOTHING),
+    *(*COMPUTED, *ARGUMENTS, *DECLARED, *CORNERS, *NOTHING),
 )
 _ROOT = Path(__file__).parents[2]
 

@@ -30,6 +30,7 @@ import msgspec
 from trivet.core.ids import sha256_hex
 from trivet.core.limits import Limit
 from trivet.core.modules import origin_of_file, real_path
+from trivet.core.stillness import Stillness
 from trivet.core.walk import Digester, Walk, short
 
 
@@ -61,6 +62,17 @@ def fingerprint(
         version: Any text; another text is another fingerprint.
         digester: Lets frames and arrays that are reached as constants count by their content.
     """
+    return watched_fingerprint(function, depends=depends, version=version, digester=digester)[0]
+
+
+def watched_fingerprint(
+    function: Callable[..., object],
+    *,
+    depends: Iterable[object] = (),
+    version: str = "",
+    digester: Digester | None = None,
+) -> tuple[Fingerprint, Stillness]:
+    """Digest a function as `fingerprint` does; return also whether that lasts in this process."""
     walk = Walk(_home_of(function), digester)
     walk.parts["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
     walk.parts["version"] = version
@@ -70,7 +82,7 @@ def fingerprint(
     walk.finish()
     parts = dict(sorted(walk.parts.items()))
     digest = sha256_hex(*(f"{name}\0{value}".encode() for name, value in parts.items()))
-    return Fingerprint(digest, parts, tuple(sorted(walk.limits)))
+    return Fingerprint(digest, parts, tuple(sorted(walk.limits))), walk.stillness
 
 
 def _home_of(function: object) -> str:

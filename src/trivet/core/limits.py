@@ -34,6 +34,10 @@ READS_ANNOTATIONS = frozenset(
     {"__annotations__", "get_annotations", "get_type_hints", "signature", "getfullargspec"}
 )
 """Names of what makes annotations count."""
+READS_DOCSTRINGS = frozenset({"__doc__", "getdoc"})
+"""Names of what makes docstrings count."""
+READS_SOURCE = frozenset({"getsource", "getsourcelines", "getcomments"})
+"""Names of what makes the text of files count, comments and all."""
 
 UNREADABLE = frozenset({"__import__", "eval", "exec", "import_module"})
 """Names that are a limit wherever there is no source to say what they are used for."""

@@ -33,11 +33,11 @@ class Source:
         self._dumped: dict[ast.AST, str] = {}
         self._tree = tree
         self._index(tree, "")
-        for statement in _statements(tree.body):
+        for statement, heads in _guarded(tree.body):
             for name in _bound_names(statement):
-                self._bindings.setdefault(name, []).append(statement)
+                self._bindings.setdefault(name, []).extend((*heads, statement))
             for name in _filled_names(statement):
-                self._fillings.setdefault(name, []).append(statement)
+                self._fillings.setdefault(name, []).extend((*heads, statement))
         self.patches = tuple(one for one in _statements(tree.body) if _is_patch(one))
         """Statements of the module that set an attribute of something."""
 
@@ -65,12 +65,15 @@ class Source:
         return self._tree
 
     def binding(self, name: str) -> tuple[ast.stmt, ...]:
-        """Return the statements of the module that give `name` a value."""
-        return tuple(self._bindings.get(name, ()))
+        """Return the statements of the module that give `name` a value, and what decides on them.
+
+        That is the condition of an `if` around them, what a loop runs over, what `with` enters.
+        """
+        return tuple(dict.fromkeys(self._bindings.get(name, ())))
 
     def filling(self, name: str) -> tuple[ast.stmt, ...]:
         """Return the statements of the module that change in place what `name` holds."""
-        return tuple(self._fillings.get(name, ()))
+        return tuple(dict.fromkeys(self._fillings.get(name, ())))
 
     def member(self, qualname: str, name: str) -> tuple[ast.stmt, ...]:
         """Return the statements of a class that give an attribute its value."""
@@ -112,6 +115,14 @@ def read_statement(statement: ast.stmt) -> tuple[str, Reach]:
     return ast.dump(statement), reach_of(code)
 
 
+def read_expression(text: str) -> Reach:
+    """Return what an annotation that is written as text refers to; nothing when it is none."""
+    try:
+        return reach_of(compile(text, "<annotation>", "eval", dont_inherit=True))
+    except (SyntaxError, ValueError):
+        return reach_of(compile("None", "<annotation>", "eval"))
+
+
 def source_of(file: str) -> Source | None:
     """Read and index a source file; None when it cannot be read or is no Python."""
     try:
@@ -132,15 +143,39 @@ def _read_source(file: str, _mtime_ns: int, _size: int) -> Source | None:
 
 def _statements(body: Sequence[ast.AST]) -> Iterator[ast.stmt]:
     """Yield the statements of a module, also those below `if`, `try`, `with` and loops."""
+    return (statement for statement, _ in _guarded(body))
+
+
+def _guarded(
+    body: Sequence[ast.AST], heads: tuple[ast.stmt, ...] = ()
+) -> Iterator[tuple[ast.stmt, tuple[ast.stmt, ...]]]:
+    """Yield the statements of a module, each with the heads of the blocks that it stands in."""
     for node in body:
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            yield node
+            yield node, heads
             continue
         inner = [n for n in ast.iter_child_nodes(node) if isinstance(n, _BLOCKS)]
         if inner:
-            yield from _statements(inner)
+            own = tuple(ast.copy_location(head, node) for head in _heads_of(node))
+            yield from ((head, heads) for head in own)
+            yield from _guarded(inner, (*heads, *own))
         elif isinstance(node, ast.stmt):
-            yield node
+            yield node, heads
+
+
+def _heads_of(node: ast.AST) -> Iterator[ast.stmt]:
+    match node:
+        case ast.If(test=test) | ast.While(test=test):
+            yield ast.Expr(test)
+        case ast.For(target=target, iter=source):
+            yield ast.Assign([target], source)
+        case ast.With(items=items):
+            for item in items:
+                entered = item.optional_vars
+                value = item.context_expr
+                yield ast.Assign([entered], value) if entered else ast.Expr(value)
+        case _:
+            pass
 
 
 def _filled_names(statement: ast.stmt) -> Iterator[str]:

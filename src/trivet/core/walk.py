@@ -16,6 +16,7 @@ from trivet.core.anatomy import (
     EXACT,
     FURNITURE,
     SPOKEN,
+    alias_parts,
     attributes_of,
     callables_held,
     cells_of,
@@ -23,6 +24,9 @@ from trivet.core.anatomy import (
     inside,
     is_code,
     is_data,
+    is_pythons_own,
+    noted_in,
+    owner_of,
     state_of,
     subclasses_of,
     type_name,
@@ -30,6 +34,8 @@ from trivet.core.anatomy import (
 from trivet.core.ids import sha256_hex
 from trivet.core.limits import (
     READS_ANNOTATIONS,
+    READS_DOCSTRINGS,
+    READS_SOURCE,
     SUSPICIOUS,
     UNREADABLE,
     WATCHED,
@@ -48,12 +54,15 @@ from trivet.core.modules import (
     real_path,
 )
 from trivet.core.reach import Reach, bytecode, reach_of
-from trivet.core.syntax import Source, read_statement, source_of
+from trivet.core.stillness import Stillness
+from trivet.core.syntax import Source, read_expression, read_statement, source_of
 
 Digester = Callable[[object], str | None]
 """Asked for the content digest of a value of an installed library's type; None: not known."""
 
 _DEEPEST = 100
+_HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE: set in the flags of every class that is written in Python."""
 
 
 class Walk:
@@ -71,6 +80,7 @@ class Walk:
     def __init__(self, home: str, digester: Digester | None) -> None:
         self.parts: dict[str, str] = {}
         self.limits: set[Limit] = set()
+        self.stillness = Stillness()
         self._home = home
         self._digester = digester
         self._tokens: dict[int, str] = {}
@@ -80,6 +90,10 @@ class Walk:
         self._here = "root"  # the part that is being described
         self._annotations: dict[str, str] = {}
         self._reads_annotations = False
+        self._docstrings: dict[str, str] = {}
+        self._reads_docstrings = False
+        self._files: set[str] = set()
+        self._reads_source = False
         self._entered: set[str] = set()  # modules whose statements were looked at
 
     def finish(self) -> None:
@@ -90,6 +104,12 @@ class Walk:
         if self._reads_annotations:
             noted = (f"{label}:{text}" for label, text in sorted(self._annotations.items()))
             self.parts["annotations"] = short(*noted)
+        if self._reads_docstrings:
+            said = (f"{label}:{text}" for label, text in sorted(self._docstrings.items()))
+            self.parts["docstrings"] = short(*said)
+        if self._reads_source:
+            files = (Path(file) for file in self._files)
+            self.parts["text"] = short(*sorted(map(_digest_file, filter(Path.is_file, files))))
 
     def token(self, value: object) -> str:
         """Describe a value in one text: equal texts, equal behaviour."""
@@ -121,6 +141,7 @@ class Walk:
     def _data_token(self, value: object) -> str:
         # A container that holds itself is named by its type from the second time on.
         self._know(value, f"again:{type_name(value)}")
+        self.stillness.note(value)
         try:
             return describe_items(value, self.token) or self._instance(value)
         finally:
@@ -129,7 +150,10 @@ class Walk:
     def _instance(self, value: object) -> str:
         kind = type(value)
         top = kind.__module__.partition(".")[0]
-        if top in SPOKEN or isinstance(value, types.GenericAlias | types.UnionType):
+        if top == "typing" or isinstance(value, types.GenericAlias | types.UnionType):
+            parts = [self.token(part) for part in alias_parts(value)]
+            return f"{type_name(value)}:{parts or repr(value)}"
+        if top in SPOKEN:
             return f"{type_name(value)}:{value!r}"
         if top in AMBIENT:
             return f"instance:{type_name(value)}"
@@ -137,7 +161,8 @@ class Walk:
         if content is not None:
             return content
         state = state_of(value)
-        if state is None:
+        # A type written in C shows in its attributes what was hung on it, not what it is.
+        if state is None or (not state and not kind.__flags__ & _HEAP_TYPE):
             said = "" if self._origin(kind.__module__) == "project" else repr(value)
             self._limit(f"holds a {type_name(value)}, told apart by nothing but its type")
             return f"instance:{self.token(kind)}:{'' if ' at 0x' in said else said}"
@@ -162,7 +187,9 @@ class Walk:
             return self._module(value.__name__)
         if isinstance(value, types.BuiltinFunctionType):
             self._touch(str(value.__module__ or "builtins"))
-            return f"builtin:{value.__module__}.{value.__qualname__}"
+            owner = owner_of(value)
+            of = "" if owner is None else f" of {self.token(owner)}"
+            return f"builtin:{value.__module__}.{value.__qualname__}{of}"
         inner = inside(value)
         if inner is None:
             return None
@@ -186,6 +213,9 @@ class Walk:
 
     def _function_parts(self, function: types.FunctionType) -> Iterator[str]:
         code, names = function.__code__, function.__globals__
+        self.stillness.note(function)
+        self._files.add(code.co_filename)
+        self._docstrings[self._here] = str(function.__doc__)
         source = source_of(code.co_filename)
         yield (source.function(code) if source else None) or bytecode(code)
         yield self.token(function.__defaults__)
@@ -210,8 +240,16 @@ class Walk:
 
     def _class_parts(self, kind: type) -> Iterator[str]:
         source = _source_of_module(kind.__module__)
+        self.stillness.note(kind)
+        self._files.add(file_of(kind.__module__) or "")
+        self._docstrings[self._here] = str(kind.__doc__)
         yield (source.class_(kind.__qualname__) if source else None) or ""
         yield from (self.token(base) for base in (*kind.__bases__, type(kind)))
+        yield from (f"{name}={self.token(noted)}" for name, noted in noted_in(kind))
+        names = vars(sys.modules[kind.__module__]) if kind.__module__ in sys.modules else {}
+        for note in vars(kind).get("__annotations__", {}).values():
+            if isinstance(note, str):  # what it names counts as if it were not written as text
+                yield from self._follow(read_expression(note), names)
         for name, member in sorted(vars(kind).items()):
             if name in FURNITURE or isinstance(member, DESCRIPTORS):
                 continue
@@ -221,7 +259,7 @@ class Walk:
             # An object of a library's, such as a compiled function: what its text refers to.
             for statement in source.member(kind.__qualname__, name) if source else ():
                 reach = read_statement(statement)[1]
-                yield from self._follow(reach, vars(sys.modules[kind.__module__]))
+                yield from self._follow(reach, names)
 
     def _module(self, name: str) -> str:
         """Take a module whole: it was handed on as a value, or imported inside a function."""
@@ -235,21 +273,35 @@ class Walk:
 
     def _module_parts(self, name: str) -> Iterator[str]:
         source = _source_of_module(name)
+        self._files.add(file_of(name) or "")
         yield source.whole() if source else ""
         if source:
             names = vars(sys.modules[name]) if name in sys.modules else {}
             yield from self._follow(source.reach(), names, place=name)
             yield from self._look([source.tree], source.reach(), names, name)
             self._enter(source, name, names)
+            yield from self._given(name, names)
+
+    def _given(self, module: str, names: Mapping[str, object]) -> Iterator[str]:
+        """Yield what a module's names hold that its text does not say: settings, replacements."""
+        self.stillness.note(names)
+        for key, value in sorted(names.items()):
+            is_own = getattr(value, "__module__", None) == module and is_code(value)
+            if not key.startswith("__") and not is_own and is_data(value):
+                yield f"{key}={self.token(value)}"
 
     # --------------------------------------------------------------- references
 
     def _follow(self, reach: Reach, names: Mapping[str, object], place: str = "") -> Iterator[str]:
         """Yield what each reference is bound to, and meet it on the way."""
         self._reads_annotations |= not READS_ANNOTATIONS.isdisjoint(reach.names)
+        self._reads_docstrings |= not READS_DOCSTRINGS.isdisjoint(reach.names)
+        self._reads_source |= not READS_SOURCE.isdisjoint(reach.names)
         for chain in reach.chains:
             if chain[0] in names:
                 yield f"{'.'.join(chain)}={self._resolve(chain, names)}"
+            elif chain[0] in vars(builtins) and not is_pythons_own(chain[0]):
+                yield f"{'.'.join(chain)}={self._resolve(chain, vars(builtins))}"
         place = str(names.get("__package__") or names.get("__name__") or place)
         for module, taken in reach.imports:
             for found in meant_by_import(module, taken, place):
@@ -257,6 +309,7 @@ class Walk:
 
     def _resolve(self, chain: tuple[str, ...], names: Mapping[str, object]) -> str:
         name, value = chain[0], names[chain[0]]
+        self.stillness.note_name(names, name)
         for below in chain[1:]:
             if not isinstance(value, types.ModuleType):
                 break
@@ -264,6 +317,7 @@ class Walk:
                 return self.token(value) + self._replaced(value, chain)
             path = f"{value.__name__}.{below}"
             name, names = below, vars(value)
+            self.stillness.note_name(names, name)
             value = names[below] if below in names else sys.modules.get(path)
             if value is None and below not in names:
                 # `__dict__`, or a name that the module's own `__getattr__` knows.
@@ -298,7 +352,8 @@ class Walk:
             return
         lives = type(value).__module__.partition(".")[0] in AMBIENT
         statements = () if is_data(value) else _statements_of(owner, name, filled=not lives)
-        if not statements:
+        # `connection = None`, and a function that sets it later: nothing says how it was made.
+        if all(not reach.chains and not reach.imports for _, reach in statements):
             yield self.token(value)
         for text, reach in statements:
             yield text

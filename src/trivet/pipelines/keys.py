@@ -10,13 +10,14 @@ import msgspec
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.fingerprint import Fingerprint
 from trivet.core.ids import sha256_hex
+from trivet.core.stillness import Stillness
 from trivet.pipelines.context import Definition
 from trivet.pipelines.explaining.showing import show_arguments
 from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.memo import Known, Memo
 from trivet.pipelines.workers.environments import environment_of, with_environment
-from trivet.pipelines.workers.sameness import fingerprint_of
+from trivet.pipelines.workers.sameness import watched_code
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +37,15 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Keys:
-    """Computes the keys of calls; each function's code is looked at once per run."""
+    """Computes the keys of calls; each function's code is looked at once per run.
+
+    Unless the flow changes what it reads: then it is looked at again.
+    """
 
     def __init__(self, values: Values, folder: Path) -> None:
         self._values = values
         self._folder = folder
-        self._codes: dict[int, tuple[object, Fingerprint]] = {}
+        self._codes: dict[int, tuple[object, Fingerprint, Stillness]] = {}
 
     def ask(
         self, definition: Definition, args: tuple[object, ...], kwargs: Mapping[str, object]
@@ -76,11 +80,13 @@ class Keys:
 
     def code(self, definition: Definition) -> Fingerprint:
         """Return the fingerprint of a step's reachable code, and of its environment."""
-        if id(definition) not in self._codes:
-            found = fingerprint_of(definition, self._values)
-            environment = environment_of(definition, self._folder)
-            self._codes[id(definition)] = (definition, with_environment(found, environment))
-        return self._codes[id(definition)][1]
+        known = self._codes.get(id(definition))
+        if known is not None and known[2].lasts():
+            return known[1]
+        found, stillness = watched_code(definition, self._values)
+        code = with_environment(found, environment_of(definition, self._folder))
+        self._codes[id(definition)] = (definition, code, stillness)
+        return code
 
 
 class Recalled(msgspec.Struct, frozen=True):

@@ -175,3 +175,18 @@ def compute(x):
     lazy = "def __getattr__(name):\n    if name == 'heavy':\n        raise AssertionError\n"
     lazy += "    raise AttributeError(name)\n"
     assert sources.limits(text, lazy_module=lazy) == []
+
+
+def test_what_no_statement_makes_and_what_its_attributes_do_not_show_is_named(
+    sources: Sources,
+) -> None:
+    text = (
+        "import struct\nimport numpy\nCODE = None\n"
+        "def choose(form):\n    global CODE\n    CODE = struct.Struct(form)\n"
+        "choose('<i')\nEACH = {'one': numpy.frompyfunc(lambda x: x, 1, 1)}\n"
+        "def compute(x):\n    return CODE.size, EACH\n"
+    )
+    assert sources.limits(text) == [
+        "work.CODE holds a _struct.Struct, told apart by nothing but its type",
+        "work.EACH holds a numpy.ufunc, told apart by nothing but its type",
+    ]

@@ -368,3 +368,23 @@ def test_a_path_among_a_module_s_constants_is_a_place_and_not_its_content(
     project.run()
     (place / "file").write_text("new")
     assert project.statuses(project.run()) == [("where", "remembered")]
+
+
+def test_what_the_flow_changes_between_two_calls_counts(project: Any) -> None:
+    project.write(
+        "SETTINGS = {'rates': [1]}\nRATE = 1\nclass Config:\n    rate = 1\nCONFIG = Config()\n"
+        "@step\ndef deep() -> int:\n    return SETTINGS['rates'][0]\n"
+        "@step\ndef name() -> int:\n    return RATE\n"
+        "@step\ndef kind() -> int:\n    return Config.rate\n"
+        "@step\ndef thing() -> int:\n    return CONFIG.rate\n"
+        "@flow\ndef main():\n"
+        "    global RATE\n    found = []\n"
+        "    for n in (1, 2, 3):\n"
+        "        SETTINGS['rates'][0] = RATE = Config.rate = n\n"
+        "        found.append([deep(), name(), kind(), thing()])\n"
+        "        CONFIG.rate = 10 + n\n"
+        "        found.append([thing()])\n"
+        "    return {'found': found}\n"
+    )
+    expected = [[1, 1, 1, 1], [11], [2, 2, 2, 11], [12], [3, 3, 3, 12], [13]]
+    assert project.pipelines.value(project.run().id, "found") == expected

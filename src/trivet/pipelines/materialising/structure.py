@@ -9,14 +9,17 @@ than text) is an object with one key that begins with `$`; a leaf that was taken
 import datetime as dt
 import json
 import math
+import re
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from trivet.core.errors import Corrupt, TrivetError
+
+Clock = TypeVar("Clock", dt.datetime, dt.time)
 
 
 class NoForm(Exception):
@@ -43,20 +46,57 @@ def _say_time(value: dt.datetime) -> object:
         return [value.replace(tzinfo=None).isoformat(), zone.key, value.fold]
     if zone is not None and type(zone) is not dt.timezone:
         raise NoForm(value, f"its zone is a {type(zone).__name__}, which its text does not name")
-    return value.isoformat()
+    return _say_fixed(value)
 
 
 def _read_time(said: object) -> dt.datetime:
     if isinstance(said, str):
         return dt.datetime.fromisoformat(said)
+    if isinstance(said, dict):
+        return _read_fixed(cast("dict[str, Any]", said), dt.datetime)
     naive, key, fold = cast("list[Any]", said)
     return dt.datetime.fromisoformat(naive).replace(tzinfo=ZoneInfo(key), fold=fold)
 
 
-def _say_clock(value: dt.time) -> str:
+def _say_fixed(value: dt.datetime | dt.time) -> object:
+    """Say a time without a zone or with a fixed one: as text, unless that would leave some out."""
+    zone = value.tzinfo
+    name = zone.tzname(None) if type(zone) is dt.timezone else None
+    is_named = type(zone) is dt.timezone and name != dt.timezone(zone.utcoffset(None)).tzname(None)
+    if not is_named and not value.fold:
+        return value.isoformat()
+    return {"text": value.isoformat(), "zone": name if is_named else None, "fold": value.fold}
+
+
+def _read_fixed(said: dict[str, Any], kind: type[Clock]) -> Clock:
+    value = kind.fromisoformat(said["text"]).replace(fold=said["fold"])
+    if said["zone"] is None:
+        return value
+    if not isinstance(value.tzinfo, dt.timezone):
+        raise ValueError(f"{said['text']!r} has no offset")  # noqa: TRY004  # it is damaged text
+    return value.replace(tzinfo=dt.timezone(value.tzinfo.utcoffset(None), said["zone"]))
+
+
+def _say_clock(value: dt.time) -> object:
     if value.tzinfo is not None and type(value.tzinfo) is not dt.timezone:
         raise NoForm(value, f"its zone is a {type(value.tzinfo).__name__}, which is not kept")
-    return value.isoformat()
+    return _say_fixed(value)
+
+
+def _read_clock(said: object) -> dt.time:
+    if isinstance(said, str):
+        return dt.time.fromisoformat(said)
+    return _read_fixed(cast("dict[str, Any]", said), dt.time)
+
+
+def _say_text(value: str) -> object:
+    """Say a text; one with halves of characters as numbers, for JSON would join two halves."""
+    if value.isascii() or not _HALVES.search(value):
+        return value
+    return {"$text": [ord(one) for one in value]}
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def _slice_bounds(value: "slice[object, object, object]") -> list[object]:
@@ -69,7 +109,7 @@ def _slice_bounds(value: "slice[object, object, object]") -> list[object]:
 _SPOKEN: dict[str, tuple[type, Callable[[Any], Any], Callable[[Any], object]]] = {
     "$datetime": (dt.datetime, _say_time, _read_time),
     "$date": (dt.date, dt.date.isoformat, dt.date.fromisoformat),
-    "$time": (dt.time, _say_clock, dt.time.fromisoformat),
+    "$time": (dt.time, _say_clock, _read_clock),
     "$timedelta": (
         dt.timedelta,
         lambda v: [v.days, v.seconds, v.microseconds],
@@ -172,8 +212,10 @@ class _Writer:
 
     def write(self, value: object) -> object:
         kind = type(value)
-        if value is None or kind in {bool, int, str}:
+        if value is None or kind in {bool, int}:
             return value
+        if kind is str:
+            return _say_text(cast("str", value))
         if kind is float and math.isfinite(cast("float", value)):
             return value
         if kind in _BY_TYPE:
@@ -209,7 +251,7 @@ class _Writer:
         return {"$made": [made.format, parts]}
 
     def _mapping(self, pairs: Mapping[object, object]) -> object:
-        if all(type(key) is str and not key.startswith("$") for key in pairs):
+        if all(_is_plain_key(key) for key in pairs):
             return {str(key): self._at(f"[{key!r}]", item) for key, item in pairs.items()}
         return {"$dict": self._pairs(pairs)}
 
@@ -235,6 +277,10 @@ class _Writer:
         except NoForm as error:
             error.place.insert(0, place)
             raise
+
+
+def _is_plain_key(key: object) -> bool:
+    return type(key) is str and not key.startswith("$") and type(_say_text(key)) is str
 
 
 class _Reader:
@@ -268,6 +314,8 @@ class _Reader:
         if tag == "$deque":
             items, maxlen = cast("list[Any]", said)
             return deque(self._items(items), maxlen)
+        if tag == "$text":
+            return "".join(map(chr, cast("list[int]", said)))
         if tag in _CONTAINERS:
             return _CONTAINERS[tag](self._items(said))
         return _SPOKEN[tag][2](said)

@@ -163,13 +163,14 @@ class Values:
             Invalid: As `digest`.
             NotFound: As `digest`.
         """
-        known: dict[int, object | None] = {}
+        # With the leaf itself: one that lived for the moment would leave its id to the next.
+        known: dict[int, tuple[object, object | None]] = {}
         kinds: dict[type, str] = {}
 
         def leaf_digest(leaf: object) -> object | None:
             if id(leaf) not in known:
-                known[id(leaf)] = self._leaf_digest(leaf, kinds)
-            return known[id(leaf)]
+                known[id(leaf)] = (leaf, self._leaf_digest(leaf, kinds))
+            return known[id(leaf)][1]
 
         def look(part: object) -> Made | None:
             return self._look(part, kinds)

@@ -31,7 +31,8 @@ def describe(error: BaseException, packer: Packer) -> Failure:
     return Failure(
         kind=f"{kind.__module__}:{kind.__qualname__}",
         text=_text(error),
-        args=_plain(error.args, packer),
+        args=_plain(list(error.args), packer),
+        state=_plain({k: v for k, v in vars(error).items() if k != "__notes__"}, packer),
         frames=[(f.filename, f.lineno or 1, f.name) for f in _frames(error)],
         notes=[storable(str(note)) for note in getattr(error, "__notes__", ())],
         code=error.code if is_ours else "",
@@ -69,9 +70,9 @@ def _text(error: BaseException) -> str:
         return f"a {type(error).__name__} without words"
 
 
-def _plain(args: tuple[object, ...], packer: Packer) -> PackedValue | None:
+def _plain(held: object, packer: Packer) -> PackedValue | None:
     try:
-        return packer.pack(list(args), "an error")
+        return packer.pack(held, "an error")
     except Exception:  # noqa: BLE001  # anything may be in an error; its text must do then
         return None
 
@@ -90,12 +91,29 @@ def _instance(failure: Failure, packer: Packer) -> BaseException:
         if kind is not None and issubclass(kind, TrivetError):
             return kind(failure.text, code=failure.code, hint=failure.hint, detail=failure.detail)
         if kind is not None and failure.args is not None:
-            made = kind(*cast("list[object]", packer.unpack(failure.args)))
+            made = _made_again(kind, failure.args, failure.state, packer)
             if str(made) == failure.text:
                 return made
-    except Exception:  # noqa: BLE001, S110  # the class takes other arguments than it keeps
+    except Exception:  # noqa: BLE001, S110  # it holds what cannot be had again
         pass
     return FailedElsewhere(f"{failure.kind.partition(':')[2]}: {failure.text}")
+
+
+def _made_again(
+    kind: type[BaseException], args: PackedValue, state: PackedValue | None, packer: Packer
+) -> BaseException:
+    """Make an error with what it was made with, or else as it was: its class may take others."""
+    given = cast("list[object]", packer.unpack(args))
+    try:
+        made = kind(*given)
+    except Exception:  # the class takes other arguments than it keeps
+        if state is None:
+            raise
+        made = kind.__new__(kind, *given)
+        made.args = tuple(given)
+    if state is not None:
+        vars(made).update(cast("dict[str, object]", packer.unpack(state)))
+    return made
 
 
 def _class(name: str) -> type[BaseException] | None:

@@ -108,6 +108,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the user's own code as the run knows it; a worker with other code refuses. Empty
     in an environment of the step's own, where `loaded` stands for it."""
     loaded: dict[str, str]
+    modules: list[str] = []
+    """Modules that the run has loaded, and that the step may import while it runs: loaded before
+    the codes are compared."""
     opener: str
     """`module:function`, which opens the worker's `Parts` of `place`."""
     place: str
@@ -124,6 +127,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     args: PackedValue | None
     """None when they are not plain."""
+    state: PackedValue | None
+    """What the error holds besides; None when that is not plain."""
     frames: list[tuple[str, int, str]]
     """File, line and function, outermost first."""
     notes: list[str]

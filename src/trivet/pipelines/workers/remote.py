@@ -39,6 +39,7 @@ from trivet.pipelines.workers.fanout import held
 from trivet.pipelines.workers.sameness import (
     digest_of_parts,
     loaded_code,
+    modules_in,
     own_code,
     parts_that_differ,
 )
@@ -200,6 +201,7 @@ class RemoteSteps:
             },
             code="" if definition.env else digest_of_parts(own_code(call.code)),
             loaded=loaded_code(own_code(call.code), self._values) if definition.env else {},
+            modules=[] if definition.env else modules_in(call.code),
             opener=elsewhere.opener,
             place=elsewhere.place,
             run=inside.run,

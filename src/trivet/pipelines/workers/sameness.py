@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from types import FunctionType
 
 from trivet.core.errors import Invalid
-from trivet.core.fingerprint import Fingerprint, fingerprint
+from trivet.core.fingerprint import Fingerprint, watched_fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.core.reach import bytecode
+from trivet.core.stillness import Stillness
 from trivet.pipelines.context import Definition
 from trivet.pipelines.materialising.values import Values
 
@@ -22,7 +23,12 @@ _PLAIN = (type(None), bool, int, float, str, bytes, list, tuple, dict, set, froz
 
 def fingerprint_of(definition: Definition, values: Values) -> Fingerprint:
     """Compute the fingerprint of a step's reachable code."""
-    return fingerprint(
+    return watched_code(definition, values)[0]
+
+
+def watched_code(definition: Definition, values: Values) -> tuple[Fingerprint, Stillness]:
+    """Compute the fingerprint of a step's reachable code; return also whether it lasts."""
+    return watched_fingerprint(
         definition.function,
         depends=definition.depends,
         version=definition.version,
@@ -37,6 +43,13 @@ def own_code(code: Fingerprint) -> dict[str, str]:
         for name, digest in code.parts.items()
         if name != "python" and not name.startswith(("package ", "environment "))
     }
+
+
+def modules_in(code: Fingerprint) -> list[str]:
+    """Return the modules that a fingerprint took whole, and that are loaded here."""
+    ending = " (whole)"
+    whole = (name.removesuffix(ending) for name in code.parts if name.endswith(ending))
+    return [name for name in whole if name in sys.modules]
 
 
 def digest_of_parts(parts: Mapping[str, str]) -> str:

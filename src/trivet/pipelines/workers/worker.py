@@ -4,6 +4,8 @@ A worker keeps the parts of a workspace open between calls. It answers only with
 the run computed the step's key from: what it has loaded is compared before a step is run.
 """
 
+import contextlib
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -109,6 +111,9 @@ def _other_code(definition: Definition, call: Call, parts: Parts) -> dict[str, s
         return None if is_same else loaded
     if (call.function, call.code) in _checked:
         return None
+    for name in call.modules:
+        with contextlib.suppress(Exception):  # then the codes differ, and that is said
+            importlib.import_module(name)
     own = own_code(fingerprint_of(definition, parts.values))
     if digest_of_parts(own) != call.code:
         return own

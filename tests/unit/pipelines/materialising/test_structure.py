@@ -134,6 +134,31 @@ def test_a_value_that_holds_itself_has_no_form() -> None:
         take_apart(circle, no_leaf)
 
 
+zone = dt.timezone(dt.timedelta(hours=1), "CET")
+halves = "\ud83d" + "\ude00"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        dt.datetime(2020, 10, 25, 2, 30, fold=1),  # noqa: DTZ001  # naive on purpose
+        dt.datetime(2020, 1, 1, tzinfo=zone),
+        dt.datetime(2020, 1, 1, tzinfo=dt.UTC, fold=1),
+        dt.time(2, 30, fold=1),
+        dt.time(2, 30, tzinfo=zone),
+        halves,
+        {halves: [halves, "\ud800", "\U0001f600"]},
+    ],
+    ids=repr,
+)
+def test_what_texts_leave_out_comes_back(value: Any) -> None:
+    assert repr(back(take_apart(value, no_leaf))) == repr(value)
+
+
+def test_a_character_and_its_two_halves_are_told_apart() -> None:
+    assert take_apart(halves, no_leaf) != take_apart("\U0001f600", no_leaf)
+
+
 tags = st.sampled_from(["$tuple", "$x", "$dict", "$date", "$timedelta", "$part", "a"])
 said = st.one_of(st.none(), st.text(), st.lists(st.integers()))
 

@@ -287,3 +287,14 @@ assert values.digest(frame, "x") == values.digest(again, "x")
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_parts_that_live_for_a_moment_are_told_apart() -> None:
+    left = pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"])
+    frames = [
+        pd.DataFrame({"a": pd.arrays.IntervalArray.from_arrays(left, left + pd.Timedelta(days=n))})
+        for n in (1, 2)
+    ]
+    seen = [{digest(frame) for _ in range(300)} for frame in frames]
+    assert [len(one) for one in seen] == [1, 1]
+    assert seen[0] != seen[1]
