@@ -10,6 +10,7 @@ _STANDARD = NormalDist()
 _TINY = 1e-300
 _EPSILON = 1e-15
 _MOST_TERMS = 1_000_000
+_SMALLEST = 1e-290
 
 
 def normal_cdf(x: float) -> float:
@@ -272,7 +273,7 @@ def student_cdf(t: float, df: float) -> float:
     if math.isinf(df):
         return normal_cdf(t)
     square = t * t
-    if square == 0:
+    if square / (df + square) < _SMALLEST:  # what is added to a half is far below its precision
         return 0.5
     tails = _log_beta_tails(square / (df + square), df / (df + square), 0.5, df / 2)
     tail = 0.5 * math.exp(tails[1])

@@ -48,6 +48,7 @@ def test_the_gate_refuses_a_model_whose_run_kept_a_pickle(
         run=run.id,
         flow="train",
         step="tokenise",
+        place="train.tokenise",
         key="k",
         code="c",
         status="remembered",
