@@ -4,11 +4,11 @@ import sys
 import time
 from argparse import Namespace
 
+from trivet.cli.choosing import flow_named
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.errors import FAILED
 from trivet.cli.output import fields, table
 from trivet.cli.pipelines import parse_parameters
-from trivet.core.errors import Invalid
 from trivet.triggers.backfills import BackfillStatus
 from trivet.triggers.partitions import parse_axis
 from trivet.workspace.backfilling import check_flow, fill_here, has_daemon, rehearse
@@ -31,13 +31,7 @@ def _backfill(options: Namespace) -> Answer:
 
 
 def _begin(ws: Workspace, options: Namespace) -> Answer:
-    flow = options.flow or ws.settings.flow
-    if not flow:
-        raise Invalid(
-            "no flow is named; expected `module:function`",
-            code="no-flow",
-            hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
-        )
+    flow = flow_named(ws, options.flow)
     parameters = parse_parameters(options.set)
     axes = [parse_axis(text) for text in options.over]
     check_flow(ws, flow, [*(axis.parameter for axis in axes), *parameters])

@@ -139,7 +139,13 @@ VERBS: Group = {
         "Show a run: inputs, outputs, failure, and each step with its time and memory.",
         "trivet runs show last",
         _show,
-        (_RUN,),
+        (
+            Argument(
+                "run",
+                "the run: its identifier, an end of it, or `last` (the default)",
+                {"nargs": "?", "default": "last"},
+            ),
+        ),
     ),
     "cancel": Command(
         "Ask a run that is under way to stop.",

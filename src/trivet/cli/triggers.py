@@ -3,6 +3,7 @@
 from argparse import Namespace
 from typing import cast, get_args
 
+from trivet.cli.choosing import flow_named
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
 from trivet.cli.pipelines import parse_parameters
@@ -25,7 +26,7 @@ def _set(options: Namespace) -> Answer:
         trigger = ws.triggers.when(
             options.name,
             options.cause,
-            do=options.flow or ws.settings.flow,
+            do=flow_named(ws, options.flow),
             watch=options.watch or "",
             parameters=parse_parameters(options.set or []),
             **_given(options),
@@ -37,7 +38,7 @@ def _edit(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         trigger = ws.triggers.edit(
             options.name,
-            do=options.flow,
+            do=options.flow and flow_named(ws, options.flow),
             watch=options.watch,
             parameters=None if options.set is None else parse_parameters(options.set),
             **_given(options),

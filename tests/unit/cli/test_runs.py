@@ -105,6 +105,34 @@ def test_logs_are_shown_with_their_step_and_by_step(trivet: Trivet) -> None:
     assert trivet("logs", "last", "--since", "2100-01-01", "--json").data == []
     assert trivet("logs", "last", "--since", "soon").code == 2
     assert trivet("logs", "last", "--follow", "--json").code == 2
+    assert trivet("logs").out == trivet("logs", "last").out
+    followed = trivet("logs", "-f", "last", "load").out
+    assert "reading 12 rows" in followed
+    assert " succeeded after " in followed
+    assert trivet("logs", "last", "-f", "load").out == followed
+    unknown = trivet("logs", "last", "laod")
+    assert unknown.code == 3
+    assert "Did you mean 'load'?" in unknown.err
+
+
+def test_a_bare_name_is_a_flow_beside_the_project_s_own(trivet: Trivet) -> None:
+    ran = trivet("run", "train", "--json").data["run"]
+    assert ran["started"]["code"]["entry"] == "pipeline:train"
+    assert "Did you mean 'train'?" in trivet("run", "trian").err
+
+
+def test_a_step_to_make_again_that_the_run_never_called_is_told_of(trivet: Trivet) -> None:
+    assert "Did you mean 'total'?" in trivet("run", "--again", "totla").err
+    assert "called no such step" not in trivet("run", "--again", "total").err
+
+
+def test_a_picture_is_not_written_into_a_file_of_another_kind(
+    trivet: Trivet, project: Path
+) -> None:
+    said = trivet("graph", "--output", str(project / "flow.pdf"))
+    assert said.code == 2
+    assert ".svg" in said.err
+    assert not (project / "flow.pdf").exists()
 
 
 def test_another_process_follows_a_run_until_it_ends(project: Path, trivet: Trivet) -> None:
