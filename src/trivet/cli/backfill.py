@@ -9,6 +9,7 @@ from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.errors import FAILED
 from trivet.cli.output import fields, table
 from trivet.cli.pipelines import parse_parameters
+from trivet.core.errors import Invalid
 from trivet.triggers.backfills import BackfillStatus
 from trivet.triggers.partitions import parse_axis
 from trivet.workspace.backfilling import check_flow, fill_here, has_daemon, rehearse
@@ -27,6 +28,12 @@ def _backfill(options: Namespace) -> Answer:
             return _execute(ws, ws.backfills.retry_failed(options.retry_failed))
         if options.over:
             return _begin(ws, options)
+        if options.flow:
+            raise Invalid(
+                "nothing says what to fill over; expected --over",
+                code="bad-arguments",
+                hint="For example --over day=2026-01-01..2026-01-31, or --over region=eu,us.",
+            )
         return _list(ws)
 
 
