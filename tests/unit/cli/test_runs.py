@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +86,28 @@ def test_runs_are_listed_with_what_was_run_and_remembered(trivet: Trivet) -> Non
     failed = trivet("runs", "list", "--status", "failed", "--json").data
     assert [item["status"] for item in failed] == ["failed"]
     assert trivet("runs", "list", "--flow", "other").out.strip() == "no runs"
+
+
+def test_a_narrow_terminal_gets_ends_of_identifiers_that_name_the_runs(
+    project: Path, trivet: Trivet
+) -> None:
+    run = trivet("run", "--json").data["run"]["id"]
+    parent, own = pty.openpty()
+    termios.tcsetwinsize(own, (24, 60))
+    with child(project, "runs", stdout=own, stderr=own):
+        os.close(own)
+        seen = b""
+        try:
+            while piece := os.read(parent, 4096):
+                seen += piece
+        except OSError:
+            pass  # Linux says so when the other side is closed
+    os.close(parent)
+    lines = seen.decode().splitlines()
+    assert all(len(line) <= 60 for line in lines)
+    short = lines[2].split()[0]
+    assert run.endswith(short)
+    assert trivet("runs", "show", short).code == 0
 
 
 def test_a_run_is_shown_with_its_steps_by_an_end_of_its_identifier(trivet: Trivet) -> None:
