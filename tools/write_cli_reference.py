@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from trivet.cli.command import Command
+from trivet.cli.command import Argument, Command
 from trivet.cli.dispatch import load_command
 from trivet.cli.main import COMMANDS, ROOMS
 
@@ -43,10 +43,14 @@ def section(name: str, command: Command) -> Iterator[str]:
     if shown:
         yield "| argument | meaning |"
         yield "|---|---|"
-        yield from (f"| `{a.name}` | {a.help.replace('|', '/')} |" for a in shown)
+        yield from (f"| {_forms(a)} | {a.help.replace('|', '/')} |" for a in shown)
         yield ""
     yield f"```bash\n{command.example}\n```"
     yield ""
+
+
+def _forms(argument: Argument) -> str:
+    return ", ".join(f"`{form}`" for form in argument.forms)
 
 
 def main() -> int:

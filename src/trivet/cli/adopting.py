@@ -73,12 +73,9 @@ def _proven(proof: Proof | None) -> str:
 
 def _next(adopted: Adopted, project: Path | None) -> list[str]:
     module = Path(adopted.written[0])
-    if project is None:
-        return [
-            "next: this is no project yet; make one with `trivet init` and move the module there"
-        ]
-    name = ".".join(module.relative_to(project).with_suffix("").parts)
-    return ["next", f"  trivet run {name}:{adopted.analysis.flow} --no-delivery"]
+    first = [] if project else ["  trivet init .        # makes this folder a project"]
+    name = ".".join(module.relative_to(project or module.parent).with_suffix("").parts)
+    return ["next", *first, f"  trivet run {name}:{adopted.analysis.flow} --no-delivery"]
 
 
 adopt = Command(

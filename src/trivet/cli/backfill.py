@@ -4,6 +4,7 @@ import sys
 import time
 from argparse import Namespace
 
+from trivet.cli.choosing import flow_named
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.errors import FAILED
 from trivet.cli.output import fields, table
@@ -27,17 +28,17 @@ def _backfill(options: Namespace) -> Answer:
             return _execute(ws, ws.backfills.retry_failed(options.retry_failed))
         if options.over:
             return _begin(ws, options)
+        if options.flow:
+            raise Invalid(
+                "nothing says what to fill over; expected --over",
+                code="bad-arguments",
+                hint="For example --over day=2026-01-01..2026-01-31, or --over region=eu,us.",
+            )
         return _list(ws)
 
 
 def _begin(ws: Workspace, options: Namespace) -> Answer:
-    flow = options.flow or ws.settings.flow
-    if not flow:
-        raise Invalid(
-            "no flow is named; expected `module:function`",
-            code="no-flow",
-            hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
-        )
+    flow = flow_named(ws, options.flow)
     parameters = parse_parameters(options.set)
     axes = [parse_axis(text) for text in options.over]
     check_flow(ws, flow, [*(axis.parameter for axis in axes), *parameters])

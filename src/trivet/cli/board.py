@@ -32,6 +32,8 @@ class Row:
     run: int = 0
     remembered: int = 0
     failed: int = 0
+    interrupted: int = 0
+    """How many of those that failed did so by Ctrl-C, or because the run was cancelled."""
     retried: int = 0
     began: float | None = None
     ended: float = 0.0
@@ -110,19 +112,27 @@ class Board:
     def summary(self, now: float) -> str:
         """Say in one line what was run, what was remembered, and what that saved."""
         rows = self.rows.values()
-        run, remembered, failed = (
-            sum(getattr(row, name) for row in rows) for name in ("run", "remembered", "failed")
+        run, remembered, failed, interrupted = (
+            sum(getattr(row, name) for row in rows)
+            for name in ("run", "remembered", "failed", "interrupted")
         )
         parts = [f"{run:,} run"]
         saved = sum(row.saved_s for row in rows)
         parts.append(
             f"{remembered:,} remembered" + (f" (saved {duration(saved)})" if saved else "")
         )
-        if failed:
-            parts.append(f"{failed:,} failed")
+        if failed > interrupted:
+            parts.append(f"{failed - interrupted:,} failed")
+        if interrupted:
+            parts.append(f"{interrupted:,} interrupted")
         peak = max((row.memory_bytes or 0 for row in rows), default=0)
         tail = f", peak +{size(peak)} in a step" if peak > 1 << 20 else ""
         return f"{', '.join(parts)} in {duration(now - self.began)}{tail}"
+
+
+def is_interrupted(event: StepEvent) -> bool:
+    """Say whether a call that failed was interrupted from outside."""
+    return event.error.startswith("KeyboardInterrupt")
 
 
 def _end(row: Row, event: StepEvent, now: float) -> None:
@@ -137,7 +147,8 @@ def _end(row: Row, event: StepEvent, now: float) -> None:
         row.run += event.kind == "done"
         if event.kind == "failed":
             row.failed += 1
-            row.error = event.error
+            row.interrupted += is_interrupted(event)
+            row.error = "interrupted" if is_interrupted(event) else event.error
     if event.memory_bytes is not None:
         row.memory_bytes = max(row.memory_bytes or 0, event.memory_bytes)
     samples = row.samples

@@ -1,11 +1,35 @@
-"""What a person types instead of an identifier: `last`, or its beginning or end."""
+"""What a person types instead of a full name: `last`, an end of an identifier, a bare flow."""
+
+import re
 
 from trivet.core.errors import Invalid, NotFound
+from trivet.data.naming import is_identifier
 from trivet.tracking.facts import Run
 from trivet.workspace.workspace import Workspace
 
 _LOOKED_AT = 500
 _SHORTEST = 4
+_DIGITS = re.compile("[0-9a-f]{1,31}")
+
+
+def flow_named(workspace: Workspace, word: str | None) -> str:
+    """Return the flow that a word means, as `module:function`; none means the project's own.
+
+    A name alone is a function beside the project's own flow, in the same module.
+
+    Raises:
+        Invalid: None is named, here or in the settings.
+    """
+    own = workspace.settings.flow
+    if word and ":" not in word and word.isidentifier() and own:
+        return f"{own.partition(':')[0]}:{word}"
+    if not word and not own:
+        raise Invalid(
+            "no flow is named; expected `module:function`",
+            code="no-flow",
+            hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
+        )
+    return word or own
 
 
 def run_of(workspace: Workspace, word: str) -> Run:
@@ -13,15 +37,22 @@ def run_of(workspace: Workspace, word: str) -> Run:
 
     Raises:
         NotFound: There is none.
-        Invalid: Several runs of the last 500 begin or end so.
+        Invalid: The word is none of these, or several runs of the last 500 begin or end so.
     """
     if word == "last":
         runs = workspace.tracking.runs(limit=1)
         if not runs:
             raise NotFound("there is no run yet", code="no-run", hint="Make one: `trivet run`.")
         return runs[0]
-    if len(word) < _SHORTEST or len(word) >= 32:
+    if is_identifier(word):
         return workspace.tracking.get(word)
+    if len(word) < _SHORTEST or not _DIGITS.fullmatch(word):
+        raise Invalid(
+            f"{word!r} names no run; expected `last`, an identifier, or {_SHORTEST} or more of its "
+            "digits",
+            code="bad-run",
+            hint="`trivet runs` lists them.",
+        )
     runs = workspace.tracking.runs(limit=_LOOKED_AT)
     found = [run for run in runs if run.id.startswith(word) or run.id.endswith(word)]
     if len(found) > 1:
@@ -31,4 +62,10 @@ def run_of(workspace: Workspace, word: str) -> Run:
             hint="Type more of it: identifiers differ at their end.",
             detail={"runs": [run.id for run in found[:10]]},
         )
-    return found[0] if found else workspace.tracking.get(word)
+    if not found:
+        raise NotFound(
+            f"none of the last {_LOOKED_AT} runs begins or ends with {word!r}",
+            code="no-run",
+            hint="`trivet runs` lists them.",
+        )
+    return found[0]

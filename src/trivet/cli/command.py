@@ -16,6 +16,13 @@ class Argument:
     help: str
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Passed on to argparse: `type`, `default`, `choices`, `nargs`, `action`, `metavar`."""
+    short: str = ""
+    """A short form of an option, such as `-f`; without one when empty."""
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """What a person may type: the short form first."""
+        return (self.short, self.name) if self.short else (self.name,)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Command:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for argument in self.arguments:
-            parser.add_argument(argument.name, help=argument.help, **argument.options)
+            parser.add_argument(*argument.forms, help=argument.help, **argument.options)
         if self.json_to_file:
             parser.add_argument(
                 "--json", metavar="FILE", help="write all figures to this file as JSON, too"

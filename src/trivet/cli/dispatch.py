@@ -22,7 +22,7 @@ def dispatch(words: Sequence[str], commands: Table, rooms: Table) -> int:
         command, prog, rest = _find(words, commands, rooms)
         if command is None:
             return 0
-        options = command.parser(prog).parse_args(rest)
+        options = command.parser(prog).parse_intermixed_args(rest)
         answer = command.run(options)
         if command.json_to_file and options.json:
             Path(options.json).write_text(to_json(answer.data), encoding="utf-8")

@@ -4,7 +4,7 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from trivet.cli.choosing import run_of
+from trivet.cli.choosing import flow_named, run_of
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import to_json, width_of
 from trivet.core.errors import Invalid
@@ -16,6 +16,14 @@ from trivet.pipelines.spec import preview
 from trivet.workspace.workspace import open as open_workspace
 
 _FORMATS = ("text", "svg", "mermaid", "dot", "json")
+_SUFFIXES = {
+    ".svg": "svg",
+    ".mmd": "mermaid",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".json": "json",
+    ".txt": "text",
+}
 
 
 def _graph(options: Namespace) -> Answer:
@@ -40,21 +48,19 @@ def _picture(options: Namespace) -> Picture:
         if options.run:
             run = run_of(ws, options.run)
             return picture_of_run(run, ws.pipelines.steps(run.id), ws.pipelines.failures(run.id))
-        flow = options.flow or ws.settings.flow
-        if not flow:
-            raise Invalid(
-                "no flow is named; expected `module:function`",
-                code="no-flow",
-                hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
-            )
+        flow = flow_named(ws, options.flow)
         return picture_of_code(preview(ws.pipelines.load_flow(flow)))
 
 
 def _form_of(output: str | None) -> str:
-    suffix = Path(output or "").suffix
-    return {".svg": "svg", ".mmd": "mermaid", ".dot": "dot", ".gv": "dot", ".json": "json"}.get(
-        suffix, "text"
-    )
+    suffix = Path(output).suffix.lower() if output else ".txt"
+    if suffix not in _SUFFIXES:
+        raise Invalid(
+            f"the file {output!r} does not say how to draw; expected one of {', '.join(_SUFFIXES)}",
+            code="bad-arguments",
+            hint="Browsers open and print .svg; or say --format.",
+        )
+    return _SUFFIXES[suffix]
 
 
 def _written(picture: Picture, form: str) -> str:
@@ -76,7 +82,11 @@ graph = Command(
     "trivet graph --run last --output run.svg",
     _graph,
     (
-        Argument("flow", "`module:function` (default: the project's)", {"nargs": "?"}),
+        Argument(
+            "flow",
+            "`module:function`, or a function beside the project's flow (default: that one)",
+            {"nargs": "?"},
+        ),
         Argument("--run", "draw the record of this run (or `last`)", {"metavar": "RUN"}),
         Argument("--format", "how (default: by the file's name, else text)", {"choices": _FORMATS}),
         Argument("--output", "write it into this file", {"metavar": "FILE"}),

@@ -9,8 +9,10 @@ from trivet.cli.choosing import run_of
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import padded, width_of
 from trivet.core.clock import to_micros
-from trivet.core.errors import Invalid
+from trivet.core.errors import Invalid, NotFound
+from trivet.data.naming import suggest
 from trivet.pipelines.logs.lines import Line, Place
+from trivet.tracking.facts import Run
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
@@ -31,6 +33,8 @@ def _logs(options: Namespace) -> Answer:
         if options.follow:
             return _follow(ws, run.id, options.step, since)
         lines = [line for _, line in ws.pipelines.lines(run.id) if _wanted(line, options, since)]
+        if options.step and not lines:
+            _check_step(ws, run, options.step)
     named = max((width_of(line.step) for line in lines), default=0)
     text = "\n".join(shown_line(line, named) for line in lines)
     data = [
@@ -38,6 +42,16 @@ def _logs(options: Namespace) -> Answer:
         for line in lines
     ]
     return Answer(data, text or f"run {run.id} printed nothing{_of_step(options.step)}")
+
+
+def _check_step(ws: Workspace, run: Run, step: str) -> None:
+    """Refuse a step that a run which is over never called; one under way may call it yet."""
+    ended = (*ws.pipelines.steps(run.id), *ws.pipelines.failures(run.id))
+    known = sorted({one.step for one in ended})
+    if run.finished and step not in known:
+        raise NotFound(
+            f"run {run.id} has no step {step!r}", code="no-step", hint=suggest(step, known)
+        )
 
 
 def _wanted(line: Line, options: Namespace, since: int) -> bool:
@@ -90,12 +104,16 @@ def _since(text: str, now: datetime) -> int:
 
 logs = Command(
     "Show what the steps of a run printed and logged; follow one that is under way.",
-    "trivet logs last train --follow",
+    "trivet logs last train -f",
     _logs,
     (
-        Argument("run", "the run: its identifier, an end of it, or `last`"),
+        Argument(
+            "run",
+            "the run: its identifier, an end of it, or `last` (the default)",
+            {"nargs": "?", "default": "last"},
+        ),
         Argument("step", "only this step's lines", {"nargs": "?"}),
-        Argument("--follow", "go on until the run ends", {"action": "store_true"}),
+        Argument("--follow", "go on until the run ends", {"action": "store_true"}, "-f"),
         Argument("--since", "only from then on: 10m, 2h, or a moment", {"metavar": "WHEN"}),
     ),
 )

@@ -3,11 +3,13 @@
 import argparse
 import sys
 from argparse import Namespace
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import NoReturn, get_args
 
+from trivet.cli.choosing import flow_named, run_of
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.errors import EXIT_CODES
 from trivet.cli.models import findings
@@ -17,6 +19,7 @@ from trivet.cli.tracking import describe_run
 from trivet.core.errors import Invalid, NotFound, Refused, TrivetError
 from trivet.core.ports import TaskState
 from trivet.core.tasks import fenced
+from trivet.data.naming import suggest
 from trivet.pipelines.failures import describe_failure
 from trivet.pipelines.running import OnEvent
 from trivet.tracking.facts import Run
@@ -52,13 +55,21 @@ def _run_flow(ws: Workspace, options: Namespace) -> Run:
         # Whoever asks for JSON reads it from stdout: what steps print goes beside it.
         beside = redirect_stdout(sys.stderr) if options.json else nullcontext()
         with beside, shown(is_silent=options.json) as show:
-            return _execute(ws, options, show)
+            run = _execute(ws, options, show)
     except TrivetError:
         raise
     except (Exception, SystemExit) as error:  # the edge where a user's own code fails
         if options.traceback:
             raise
         _fail(error, ws.folder)
+    _check_again(options.again, {step.step for step in ws.pipelines.steps(run.id)})
+    return run
+
+
+def _check_again(again: Sequence[str], called: AbstractSet[str]) -> None:
+    for name in again:
+        if name not in called:
+            _warn(f"--again {name}: the run called no such step. {suggest(name, sorted(called))}")
 
 
 @contextmanager
@@ -91,20 +102,16 @@ def _execute(ws: Workspace, options: Namespace, show: OnEvent) -> Run:
                 hint="Runs are asked for by triggers: `trivet triggers firings` lists them.",
             )
         return ws.pipelines.execute(task, on_event=show)
-    flow = options.flow or ws.settings.flow
-    if not flow:
-        raise Invalid(
-            "no flow is named; expected `module:function`",
-            code="no-flow",
-            hint='Name it, or set flow = "pipeline:train" in trivet.toml.',
-        )
     return ws.pipelines.run(
-        flow, again=options.again, on_event=show, **parse_parameters(options.set)
+        flow_named(ws, options.flow),
+        again=options.again,
+        on_event=show,
+        **parse_parameters(options.set),
     )
 
 
 def _plan(ws: Workspace, options: Namespace) -> Answer:
-    plan = ws.pipelines.plan(options.flow or ws.settings.flow, **parse_parameters(options.set))
+    plan = ws.pipelines.plan(flow_named(ws, options.flow), **parse_parameters(options.set))
     rows = [(item.step, item.action, "; ".join(item.reasons)) for item in plan.steps]
     text = table(("step", "would", "because"), rows)
     if not plan.complete:
@@ -175,7 +182,7 @@ def parse_parameters(pairs: list[str]) -> dict[str, str]:
 
 def _steps(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        steps = ws.pipelines.steps(options.run)
+        steps = ws.pipelines.steps(run_of(ws, options.run).id)
     rows = [(s.step, s.status, s.seconds, s.key[:12]) for s in steps]
     return Answer(steps, table(("step", "status", "seconds", "key"), rows, empty="no steps"))
 
@@ -200,7 +207,11 @@ run = Command(
     "trivet run --set rounds=200",
     _run,
     (
-        Argument("flow", "`module:function` (default: the project's)", {"nargs": "?"}),
+        Argument(
+            "flow",
+            "`module:function`, or a function beside the project's flow (default: that one)",
+            {"nargs": "?"},
+        ),
         Argument(
             "--set",
             "a parameter of the flow, name=value; may be repeated",
@@ -238,8 +249,8 @@ VERBS: Group = {
     ),
     "steps": Command(
         "List the steps of a run: what was run and what was remembered.",
-        "trivet pipelines steps 01a20078b2f679378f03478a29de8f60",
+        "trivet pipelines steps last",
         _steps,
-        (Argument("run", "the run"),),
+        (Argument("run", "the run: its identifier, an end of it, or `last`"),),
     ),
 }

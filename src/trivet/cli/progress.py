@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from trivet.cli.board import Board, Look, Row, draw, milestone
+from trivet.cli.board import Board, Look, Row, draw, is_interrupted, milestone
 from trivet.cli.output import duration, padded, size
 from trivet.cli.screen import Foot
 from trivet.pipelines.running import OnEvent, StepEvent
@@ -108,7 +108,8 @@ _WORDS = {"done": "run", "remembered": "remembered", "retried": "again", "failed
 
 def plain_line(event: StepEvent, row: Row) -> str:
     """Say in one line, without colours, how a call of a step ended."""
-    parts = [f"{padded(event.step, 20)} {_WORDS[event.kind]:<11}"]
+    word = "interrupted" if is_interrupted(event) else _WORDS[event.kind]
+    parts = [f"{padded(event.step, 20)} {word:<11}"]
     if event.kind != "remembered":
         parts.append(f"{duration(event.seconds):>9}")
     elif event.seconds >= 0.01:
@@ -117,6 +118,6 @@ def plain_line(event: StepEvent, row: Row) -> str:
         parts.append(f"{row.over:,} of {row.total:,}" if row.total else f"{row.over:,} calls")
     if event.memory_bytes is not None and event.memory_bytes >= 1 << 20:
         parts.append(f"+{size(event.memory_bytes)}")
-    if event.error:
+    if event.error and not is_interrupted(event):
         parts.append(event.error.partition("\n")[0])
     return "  ".join(parts).rstrip()

@@ -5,13 +5,22 @@ from pathlib import Path
 
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import table
-from trivet.workspace.project import make_project
+from trivet.core.errors import Invalid
+from trivet.workspace.project import begin_project, make_project
 
 
 def _init(options: Namespace) -> Answer:
+    if options.data is None and options.target is None and options.template is None:
+        return _begin(options)
+    if options.data is None or options.target is None:
+        raise Invalid(
+            "a table needs both --data and --target; one of them is missing",
+            code="bad-arguments",
+            hint="Leave out both, and --template, for a project of plain steps.",
+        )
     made = make_project(
         options.name,
-        options.template,
+        options.template or "tabular",
         Path(options.data).resolve(),
         options.target,
         Path(options.project).resolve(),
@@ -24,14 +33,23 @@ def _init(options: Namespace) -> Answer:
     return Answer(made, "\n".join(lines))
 
 
+def _begin(options: Namespace) -> Answer:
+    made = begin_project(options.name, Path(options.project).resolve())
+    lines = [f"made {made.folder}", "", *(f"  {name}" for name in made.files)]
+    if ".gitignore" not in made.files:
+        lines.append("  put .trivet/ into .gitignore, unless it stands there")
+    lines += ["", "next", *([] if options.name == "." else [f"  cd {made.name}"]), "  trivet run"]
+    return Answer(made, "\n".join(lines))
+
+
 init = Command(
-    "Make a project from a template and your own table.",
+    "Make a project: of plain steps, or from a template and your own table.",
     "trivet init churn --template tabular --data customers.csv --target churned",
     _init,
     (
-        Argument("name", "the project's name, and its folder"),
-        Argument("--template", "the template", {"default": "tabular"}),
-        Argument("--data", "a CSV or Parquet file", {"required": True, "metavar": "FILE"}),
-        Argument("--target", "the column to predict", {"required": True, "metavar": "COLUMN"}),
+        Argument("name", "the project's name, and its folder; `.` is this folder"),
+        Argument("--template", "of a project with a table (default: tabular)"),
+        Argument("--data", "a CSV or Parquet file", {"metavar": "FILE"}),
+        Argument("--target", "the column to predict", {"metavar": "COLUMN"}),
     ),
 )

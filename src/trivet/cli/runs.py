@@ -1,14 +1,16 @@
 """`trivet runs`: what was run, how it went, and what each step of it did."""
 
+import sys
 import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
+from shutil import get_terminal_size
 from typing import get_args
 
 from trivet.cli.choosing import run_of
 from trivet.cli.command import Answer, Argument, Command, Group
-from trivet.cli.output import duration, size, table
+from trivet.cli.output import cut, duration, size, table, width_of
 from trivet.cli.tracking import describe_run
 from trivet.core.clock import from_micros
 from trivet.core.ids import time_of
@@ -16,6 +18,9 @@ from trivet.pipelines.facts import StepDone
 from trivet.tracking.facts import Run, RunStatus
 from trivet.workspace.workspace import open as open_workspace
 
+_END = 8
+"""How many of an identifier's last digits name a run where there is no room for all."""
+_YEAR = len("2026-")
 _MOST_LOOKED_AT = 1000
 _MOST_SHOWN = 200
 
@@ -32,7 +37,17 @@ def _list(options: Namespace) -> Answer:
         for run, count in zip(wanted, counts, strict=True)
     ]
     headings = ("run", "flow", "status", "started", "took", "run/remembered", "metrics")
-    return Answer(data, table(headings, rows, empty="no runs"))
+    return Answer(data, _fitted(headings, rows))
+
+
+def _fitted(headings: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
+    """Lay runs out as a table; on a narrow terminal with the ends of identifiers, and cut off."""
+    text = table(headings, rows, empty="no runs")
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
+    if width is None or all(width_of(line) <= width for line in text.splitlines()):
+        return text
+    short = [(str(row[0])[-_END:], *row[1:3], str(row[3])[_YEAR:], *row[4:]) for row in rows]
+    return "\n".join(cut(line, width) for line in table(headings, short).splitlines())
 
 
 def _row(run: Run, count: Counter[str]) -> tuple[object, ...]:
@@ -139,7 +154,13 @@ VERBS: Group = {
         "Show a run: inputs, outputs, failure, and each step with its time and memory.",
         "trivet runs show last",
         _show,
-        (_RUN,),
+        (
+            Argument(
+                "run",
+                "the run: its identifier, an end of it, or `last` (the default)",
+                {"nargs": "?", "default": "last"},
+            ),
+        ),
     ),
     "cancel": Command(
         "Ask a run that is under way to stop.",

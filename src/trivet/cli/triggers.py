@@ -1,12 +1,18 @@
 """`trivet triggers`: rules that ask for runs."""
 
 from argparse import Namespace
+from collections.abc import Iterator
+from datetime import datetime
 from typing import cast, get_args
 
+from trivet.cli.choosing import flow_named
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
 from trivet.cli.pipelines import parse_parameters
-from trivet.triggers.facts import AlertKind, Cause, Options, Trigger
+from trivet.core.errors import TrivetError
+from trivet.triggers.facts import AlertKind, Cause, Options, Trigger, TriggerSet
+from trivet.workspace.backfilling import check_flow, has_daemon
+from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -25,24 +31,24 @@ def _set(options: Namespace) -> Answer:
         trigger = ws.triggers.when(
             options.name,
             options.cause,
-            do=options.flow or ws.settings.flow,
+            do=flow_named(ws, options.flow),
             watch=options.watch or "",
             parameters=parse_parameters(options.set or []),
             **_given(options),
         )
-    return _shown(trigger)
+        return _shown(ws, trigger)
 
 
 def _edit(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         trigger = ws.triggers.edit(
             options.name,
-            do=options.flow,
+            do=options.flow and flow_named(ws, options.flow),
             watch=options.watch,
             parameters=None if options.set is None else parse_parameters(options.set),
             **_given(options),
         )
-    return _shown(trigger)
+        return _shown(ws, trigger)
 
 
 def _given(options: Namespace) -> Options:
@@ -51,16 +57,40 @@ def _given(options: Namespace) -> Options:
     return cast("Options", {name: value for name, value in found.items() if value is not None})
 
 
-def _shown(trigger: Trigger) -> Answer:
+def _shown(ws: Workspace, trigger: Trigger) -> Answer:
     rule = trigger.rule
-    pairs = [("trigger", rule.name), ("when", rule.cause), ("watches", rule.watch or None)]
-    return Answer(trigger, fields([*pairs, ("do", rule.flow)]))
+    pairs: list[tuple[str, object]] = [("trigger", rule.name), ("when", rule.cause)]
+    pairs += [("watches", rule.watch or None), ("do", rule.flow)]
+    if rule.cause == "cron":
+        pairs += [("zone", rule.zone), ("next", _at(*ws.triggers.next_times(rule.name, 1)))]
+    notes = [f"note: {note}" for note in _missing(ws, rule)]
+    return Answer(trigger, "\n".join([fields(pairs), *notes]))
+
+
+def _missing(ws: Workspace, rule: TriggerSet) -> Iterator[str]:
+    """Say what a trigger asks for and is not there: it may come later, or be a slip of the pen."""
+    try:
+        check_flow(ws, rule.flow, rule.parameters)
+    except TrivetError as error:
+        yield f"{error.message}. {error.hint}"
+    except Exception as error:  # noqa: BLE001  # a user's module, imported
+        yield f"{rule.flow} cannot be imported now: {type(error).__name__}: {error}"
+    if rule.cause == "data":
+        try:
+            ws.data.latest(rule.watch)
+        except TrivetError as error:
+            yield f"{error.message}. {error.hint}"
+
+
+def _at(*times: datetime) -> str:
+    return "\n".join(f"{at:%a %Y-%m-%d %H:%M:%S %Z}" for at in times)
 
 
 def _fire(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         firing = ws.triggers.fire(options.name, options.reason, key=options.key)
-    return Answer(firing, f"asked for a run: {firing.reason}")
+        later = "" if has_daemon(ws) else "; it waits for a runner: `trivet up`"
+    return Answer(firing, f"asked for a run: {firing.reason}{later}")
 
 
 def _wake(options: Namespace) -> Answer:
@@ -111,7 +141,7 @@ def _explain(options: Namespace) -> Answer:
 def _next(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         found = ws.triggers.next_times(options.name, options.count)
-    return Answer(found, "\n".join(f"{at:%a %Y-%m-%d %H:%M:%S %Z}" for at in found))
+    return Answer(found, _at(*found))
 
 
 _NAME = Argument("name", "the trigger")

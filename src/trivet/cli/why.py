@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import fields, is_colourful
 from trivet.cli.serving import describe_why
+from trivet.core.errors import Invalid
+from trivet.data.naming import is_identifier
 from trivet.pipelines.explaining.why import Change, StepWhy
 from trivet.workspace.workspace import open as open_workspace
 
@@ -20,6 +22,12 @@ def _why(options: Namespace) -> Answer:
         if "." in subject:  # no identifier of a prediction holds one
             step = ws.pipelines.why(subject)
             return Answer(step, describe_step(step, colours=is_colourful()))
+        if not is_identifier(subject):
+            raise Invalid(
+                f"{subject!r} names no step and no prediction; expected FLOW.STEP or an identifier",
+                code="bad-subject",
+                hint="For step fit of flow train: `trivet why train.fit`.",
+            )
         prediction = ws.serving.why(subject)
     return Answer(prediction, describe_why(prediction))
 
@@ -72,7 +80,7 @@ def _say_changes(why: StepWhy, *, colours: bool) -> Iterator[str]:
     elif why.status == "remembered":
         yield f"nothing changed: remembered; key {why.key[:12]}…; made by run {why.made_by}"
     else:
-        yield "nothing changed; it was run again because its stored result had been removed"
+        yield "nothing changed; its result had been removed, or `--again` asked for it"
 
 
 def _say_change(change: Change, *, colours: bool) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from trivet.core.errors import Invalid
+from trivet.data.naming import suggest
 from trivet.pipelines.context import Definition, current, definition_of
 from trivet.pipelines.inputs import DataMark, FileMark
 from trivet.pipelines.workers.fanout import call_each
@@ -33,6 +34,14 @@ run it gets whatever was passed: in a test, a frame."""
 
 RESERVED = frozenset({"again", "asked_by", "on_event", "request"})
 """Names that no parameter of a flow may have: the run itself takes them."""
+
+_OPTIONS = {
+    "step": tuple(
+        name for name in Definition.__struct_fields__ if name not in {"kind", "name", "function"}
+    ),
+    "effect": ("retries", "backoff_s", "timeout_s", "limits", "pickle"),
+    "flow": ("pickle",),
+}
 
 
 @overload
@@ -152,6 +161,7 @@ def flow(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     if function is None:
         return functools.partial(flow, **options)
     _check_function("flow", function)
+    _check_known("flow", function, options)
     taken = RESERVED & inspect.signature(function).parameters.keys()
     if taken:
         raise Invalid(
@@ -205,6 +215,7 @@ def _declare(
     if function is None:
         return functools.partial(_declare, kind, options=options)
     _check_function(kind, function)
+    _check_known(kind, function, options)
     options = {
         **options,
         "depends": tuple(options.get("depends", ())),
@@ -263,11 +274,15 @@ def _counts(value: object, least: int) -> bool:
 
 def _check_options(made: Definition) -> None:
     limit_s = made.timeout_s
-    if made.retries < 0 or made.backoff_s < 0 or (limit_s is not None and limit_s <= 0):
+    is_time = limit_s is None or (_is_number(limit_s) and limit_s > 0)
+    is_pause = _is_number(made.backoff_s) and made.backoff_s >= 0
+    if not (_counts(made.retries, 0) and is_pause and is_time):
         raise Invalid(
-            f"{made.kind} {made.name!r} has retries={made.retries}, backoff_s={made.backoff_s} and "
-            f"timeout_s={limit_s}; expected retries >= 0, backoff_s >= 0 and timeout_s > 0",
+            f"{made.kind} {made.name!r} has retries={made.retries!r}, "
+            f"backoff_s={made.backoff_s!r} and timeout_s={limit_s!r}; expected retries >= 0, "
+            "backoff_s >= 0 and timeout_s > 0",
             code="bad-option",
+            hint="Write numbers: retries is whole, the others are seconds.",
         )
     for name, at_once in made.limits.items():
         if not name or at_once < 1:
@@ -279,6 +294,22 @@ def _check_options(made: Definition) -> None:
             )
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_known(kind: str, function: Callable[..., object], options: Mapping[str, object]) -> None:
+    """Refuse options that there are none of, before they are taken for something else."""
+    known = _OPTIONS[kind]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise Invalid(
+            f"{kind} {_name(function)!r} has an option {unknown[0]!r}, which there is not",
+            code="bad-option",
+            hint=suggest(unknown[0], known),
+        )
+
+
 def _check_function(kind: str, function: Callable[..., Any]) -> None:
     if not callable(function):
         raise Invalid(
@@ -287,7 +318,11 @@ def _check_function(kind: str, function: Callable[..., Any]) -> None:
             hint=f"Write @{kind} above a function, or @{kind}(...) with its options by name.",
         )
     if definition_of(function):
-        raise Invalid(f"{_name(function)!r} is declared twice", code="bad-step")
+        raise Invalid(
+            f"{_name(function)!r} is declared twice",
+            code="bad-step",
+            hint="Write one of @step, @effect and @flow above a function.",
+        )
     plain = inspect.unwrap(function)
     asynchronous = inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
     if asynchronous or inspect.isgeneratorfunction(plain):

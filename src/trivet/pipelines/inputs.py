@@ -22,6 +22,7 @@ from trivet.data.naming import is_identifier, name_from_file, suggest
 
 _TABLE_FILES = {".csv", ".tsv", ".parquet", ".pq"}
 _FILE_TREE = "files"
+_SHOWN = 40
 
 
 class FileMark:
@@ -328,10 +329,33 @@ def _convert(name: str, value: object, kind: object) -> object:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Invalid(
-            f"parameter {name!r} is a text that is no {getattr(kind, '__name__', kind)}",
-            code="bad-parameter",
-            hint="Pass a value of the type that the flow's signature names.",
-        ) from error
+        return _from_json(name, value, kind, error)
     except TypeError:  # a type that is not plain data: the flow's own business
         return value
+
+
+def _from_json(name: str, text: str, kind: object, cause: Exception) -> object:
+    """Read a list or a mapping, which a command line can only write as JSON."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError:
+        called = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
+        raise Invalid(
+            f"parameter {name!r} is {_shortened(text)}; expected {called}",
+            code="bad-parameter",
+            hint=_example_of(name, kind),
+        ) from cause
+
+
+def _example_of(name: str, kind: object) -> str:
+    if kind is bool:
+        return f"Write true or false: {name}=true."
+    examples = {list: '["a", "b"]', tuple: '["a", "b"]', set: '["a", "b"]', dict: '{"a": 1}'}
+    example = examples.get(typing.get_origin(kind) or cast("type", kind))
+    if example is None:
+        return "Pass a value of the type that the flow's signature names."
+    return f"Write it as JSON: '{name}={example}'."
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -8,9 +8,9 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from trivet.core.errors import Conflict, TrivetError
+from trivet.core.errors import Conflict, Invalid, TrivetError
 from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft, read
-from trivet.core.ids import new_id
+from trivet.core.ids import NAME_PATTERN, new_id
 from trivet.core.ports import Stores, Task
 from trivet.core.tasks import fenced
 from trivet.pipelines.context import Definition
@@ -286,8 +286,20 @@ class Lifecycle:
 
 
 def run_name(flow: Definition) -> str:
-    """Make a run's name of a function's: lower-case, as names are."""
-    return flow.name.lower().strip("_") or "flow"
+    """Make a run's name of a function's: lower-case, as names are.
+
+    Raises:
+        Invalid: Nothing that a name may be can be made of it.
+    """
+    name = flow.name.lower().strip("_") or "flow"
+    if NAME_PATTERN.fullmatch(name) is None:
+        raise Invalid(
+            f"flow {flow.name!r} cannot give its runs a name; expected at most 64 of the letters "
+            "a-z, digits and '_'",
+            code="bad-name",
+            hint="Rename the function; steps and parameters may be called as you like.",
+        )
+    return name
 
 
 def _end_of(tenure: Tenure, state: str) -> TaskMove:

@@ -33,7 +33,7 @@ def check_flow(workspace: Workspace, flow: str, parameters: Iterable[str]) -> No
     for name in parameters:
         if name not in known:
             raise Invalid(
-                f"flow {flow!r} has no parameter {name!r}, so nothing can be filled over it",
+                f"flow {flow!r} has no parameter {name!r}",
                 code="no-parameter",
                 hint=suggest(name, known),
             )

@@ -4,7 +4,8 @@ import getpass
 import json
 import re
 import shutil
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,6 +17,7 @@ from trivet.core.ids import check_name
 from trivet.data.facts import Dataset
 from trivet.data.targets import Target
 from trivet.workspace import wiring
+from trivet.workspace.settings import FILE
 from trivet.workspace.workspace import open as open_workspace
 
 _TEMPLATES = "trivet.templates"
@@ -108,8 +110,55 @@ def make_project(name: str, template: str, data: Path, target: str, parent: Path
     )
 
 
-def render(template: Traversable, folder: Path, words: Mapping[str, str]) -> tuple[str, ...]:
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """A project that began without a table."""
+
+    name: str
+    folder: str
+    files: tuple[str, ...]
+    """What was written; files that were there already are not among them."""
+
+
+def begin_project(name: str, parent: Path) -> Begun:
+    """Make a project of steps and a flow, in a new folder or in the one that is there.
+
+    Args:
+        name: The project's name and folder; `.` makes `parent` itself a project, under its own
+            name, and leaves the files that lie there as they are.
+        parent: Where the folder is made.
+
+    Raises:
+        Invalid: The name will not do.
+        Conflict: The folder exists, or is a project already.
+    """
+    is_here = name == "."
+    folder = parent if is_here else parent / check_name(name, "project name")
+    if (folder / FILE).exists() if is_here else folder.exists():
+        raise Conflict(
+            f"{folder} is a project already" if is_here else f"{folder} exists",
+            code="folder-exists",
+            hint="Choose another name, or begin inside of it with `trivet init .`.",
+        )
+    title = _name_from(folder.name) if is_here else name
+    there = {path.name for path in folder.iterdir()} if is_here else frozenset[str]()
+    files = render(_template("steps"), folder, {"name": title}, keep=there)
+    return Begun(name=title, folder=str(folder), files=files)
+
+
+def _name_from(folder: str) -> str:
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9._-]+", "-", plain)[:64].strip(".-_") or "project"
+
+
+def render(
+    template: Traversable,
+    folder: Path,
+    words: Mapping[str, str],
+    keep: Collection[str] = (),
+) -> tuple[str, ...]:
     """Write a template's files with each `@word@` replaced; return their paths.
+
+    Files whose paths are in `keep` are left as they are.
 
     Raises:
         Invalid: A file asks for a word that is not given.
@@ -125,6 +174,8 @@ def render(template: Traversable, folder: Path, words: Mapping[str, str]) -> tup
         # In one pass: a value may look like a word of its own.
         text = _WORD.sub(word_of, item.read_text(encoding="utf-8"))
         place = _RENAMED.get(path, path.removesuffix(_SUFFIX))
+        if place in keep:
+            continue
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")

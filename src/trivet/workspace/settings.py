@@ -83,7 +83,7 @@ def find_project(start: Path) -> Path:
     raise NotFound(
         f"no {FILE} here or in any folder above",
         code="no-project",
-        hint="Make a project: `trivet init NAME`.",
+        hint="Make this folder a project: `trivet init .`, or a new one: `trivet init NAME`.",
     )
 
 

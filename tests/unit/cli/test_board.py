@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from trivet.cli.board import Board, Look, draw, milestone
 from trivet.cli.output import width_of
+from trivet.cli.progress import plain_line
 from trivet.pipelines.running import StepEvent
 
 
@@ -55,6 +56,17 @@ def test_a_failure_is_told_beside_its_step() -> None:
     (line,) = draw(board, 0.1, Look(has_unicode=False))
     assert line.startswith(" x ")
     assert "ValueError: no column" in line
+
+
+def test_what_is_interrupted_did_not_fail() -> None:
+    board = Board(0.0)
+    stopped = event("failed", seconds=0.1, error="KeyboardInterrupt: ")
+    row = board.apply(stopped, 0.1)
+    assert board.summary(0.1) == "0 run, 0 remembered, 1 interrupted in 0.10 s"
+    assert row is not None
+    assert plain_line(stopped, row).split() == ["score", "interrupted", "0.10", "s"]
+    board.apply(event("failed", error="ValueError: no column"), 0.1)
+    assert ", 1 failed, 1 interrupted in" in board.summary(0.1)
 
 
 @given(

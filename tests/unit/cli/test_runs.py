@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,28 @@ def test_runs_are_listed_with_what_was_run_and_remembered(trivet: Trivet) -> Non
     assert trivet("runs", "list", "--flow", "other").out.strip() == "no runs"
 
 
+def test_a_narrow_terminal_gets_ends_of_identifiers_that_name_the_runs(
+    project: Path, trivet: Trivet
+) -> None:
+    run = trivet("run", "--json").data["run"]["id"]
+    parent, own = pty.openpty()
+    termios.tcsetwinsize(own, (24, 60))
+    with child(project, "runs", stdout=own, stderr=own):
+        os.close(own)
+        seen = b""
+        try:
+            while piece := os.read(parent, 4096):
+                seen += piece
+        except OSError:
+            pass  # Linux says so when the other side is closed
+    os.close(parent)
+    lines = seen.decode().splitlines()
+    assert all(len(line) <= 60 for line in lines)
+    short = lines[2].split()[0]
+    assert run.endswith(short)
+    assert trivet("runs", "show", short).code == 0
+
+
 def test_a_run_is_shown_with_its_steps_by_an_end_of_its_identifier(trivet: Trivet) -> None:
     run = trivet("run", "--json").data["run"]["id"]
     said = trivet("runs", "show", run[-8:])
@@ -108,6 +131,34 @@ def test_logs_are_shown_with_their_step_and_by_step(trivet: Trivet) -> None:
     assert trivet("logs", "last", "--since", "2100-01-01", "--json").data == []
     assert trivet("logs", "last", "--since", "soon").code == 2
     assert trivet("logs", "last", "--follow", "--json").code == 2
+    assert trivet("logs").out == trivet("logs", "last").out
+    followed = trivet("logs", "-f", "last", "load").out
+    assert "reading 12 rows" in followed
+    assert " succeeded after " in followed
+    assert trivet("logs", "last", "-f", "load").out == followed
+    unknown = trivet("logs", "last", "laod")
+    assert unknown.code == 3
+    assert "Did you mean 'load'?" in unknown.err
+
+
+def test_a_bare_name_is_a_flow_beside_the_project_s_own(trivet: Trivet) -> None:
+    ran = trivet("run", "train", "--json").data["run"]
+    assert ran["started"]["code"]["entry"] == "pipeline:train"
+    assert "Did you mean 'train'?" in trivet("run", "trian").err
+
+
+def test_a_step_to_make_again_that_the_run_never_called_is_told_of(trivet: Trivet) -> None:
+    assert "Did you mean 'total'?" in trivet("run", "--again", "totla").err
+    assert "called no such step" not in trivet("run", "--again", "total").err
+
+
+def test_a_picture_is_not_written_into_a_file_of_another_kind(
+    trivet: Trivet, project: Path
+) -> None:
+    said = trivet("graph", "--output", str(project / "flow.pdf"))
+    assert said.code == 2
+    assert ".svg" in said.err
+    assert not (project / "flow.pdf").exists()
 
 
 def test_another_process_follows_a_run_until_it_ends(project: Path, trivet: Trivet) -> None:

@@ -80,3 +80,28 @@ def test_every_table_of_settings_is_taken() -> None:
             fields = {"name": name, "cause": trigger.cause, "watch": trigger.watch}
             fields |= {"flow": "p:f", "since": "2026-01-01T00:00:00Z"}
             check_rule(make_rule(fields, trigger.options()))
+
+
+def test_a_trigger_tells_when_it_is_due_and_of_a_flow_or_data_set_that_is_not_there(
+    project: Path, trivet: Callable[..., Any]
+) -> None:
+    cron = ("triggers", "set", "n", "cron", "--watch", "0 3 * * *", "--zone", "Asia/Tokyo")
+    set_well = trivet(*cron).out
+    assert "03:00:00 JST" in set_well
+    assert "note" not in set_well
+    assert "has no parameter 'round'" in trivet("triggers", "edit", "n", "--set", "round=3").out
+    assert "Did you mean 'train'?" in trivet(*cron, "--flow", "trian").out
+    data = trivet("triggers", "set", "d", "data", "--watch", "custmers").out
+    assert "note: there is no data set 'custmers'. Did you mean 'customers'?" in data
+    (project / "broken.py").write_text("1 / 0\n")
+    broken = trivet("triggers", "set", "b", "hand", "--flow", "broken:train")
+    assert broken.code == 0
+    assert "cannot be imported now: ZeroDivisionError" in broken.out
+
+
+def test_a_backfill_of_a_flow_says_what_it_is_filled_over(
+    project: Path, trivet: Callable[..., Any]
+) -> None:
+    said = trivet("backfill", "pipeline:train")
+    assert said.code == 2
+    assert "--over day=" in said.err

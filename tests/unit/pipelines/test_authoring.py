@@ -66,6 +66,24 @@ def test_what_cannot_be_a_step_is_refused_where_it_is_declared() -> None:
             step(**options)(lambda: None)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize(
+    ("word", "options", "told"),
+    [
+        (step, {"retry": 3}, "has an option 'retry'"),
+        (step, {"name": "other"}, "has an option 'name'"),
+        (step, {"retries": "three"}, "retries='three'"),
+        (effect, {"where": "pool"}, "has an option 'where'"),
+        (flow, {"retries": 1}, "has an option 'retries'"),
+    ],
+)
+def test_an_option_that_there_is_not_or_of_another_type_is_named(
+    word: Any, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(Invalid, match=told) as error:
+        word(**options)(inspect.getdoc)
+    assert error.value.hint
+
+
 def test_a_flow_may_not_take_the_names_of_the_run() -> None:
     with pytest.raises(Invalid, match="'asked_by'"):
 

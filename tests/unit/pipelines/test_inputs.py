@@ -163,7 +163,7 @@ def test_text_from_a_command_line_becomes_what_the_signature_says(project: Any) 
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ({"rate": "high"}, Invalid, "parameter 'rate' is a text that is no float"),
+        ({"rate": "high"}, Invalid, "parameter 'rate' is 'high'; expected float"),
         ({"rat": 1.0}, Invalid, "no parameter 'rat'"),
         ({}, Invalid, "needs 'rate', which was not given"),
         ({"rate": 1.0, "rows": "nowhere"}, NotFound, "nowhere"),
@@ -178,6 +178,25 @@ def test_a_wrong_parameter_is_named_and_leaves_no_run(
     project.write("@flow\ndef main(rate: float, rows: Data = None, file: File = None): ...\n")
     with pytest.raises(error, match=words):
         project.run(**given)
+    assert project.tracking.runs() == ()
+
+
+def test_lists_and_mappings_are_given_as_json(project: Any) -> None:
+    project.write(
+        "@flow\ndef main(names: list[str] = (), sizes: dict[str, int] | None = None):\n"
+        "    return {'seen': [names, sizes]}\n"
+    )
+    run = project.run(names='["a", "b"]', sizes='{"x": 1}')
+    assert project.pipelines.value(run.id, "seen") == [["a", "b"], {"x": 1}]
+    with pytest.raises(Invalid, match="'names' is 'a,b'; expected list") as told:
+        project.run(names="a,b")
+    assert "JSON" in told.value.hint
+
+
+def test_a_flow_whose_runs_cannot_be_named_says_so(project: Any) -> None:
+    project.write("def main(): ...\nmain.__name__ = 'été'\nmain = flow(main)\n")
+    with pytest.raises(Invalid, match="flow 'été' cannot give its runs a name"):
+        project.run()
     assert project.tracking.runs() == ()
 
 

@@ -1,4 +1,7 @@
 import ast
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -6,7 +9,7 @@ import polars as pl
 import pytest
 
 from trivet.core.errors import Conflict, Invalid, NotFound, TrivetError
-from trivet.workspace.project import make_project, render, template_names
+from trivet.workspace.project import begin_project, make_project, render, template_names
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -155,5 +158,38 @@ def test_a_template_that_asks_for_an_unknown_word_is_refused(tmp_path: Path) -> 
         render(tmp_path / "from", tmp_path / "to", {"name": "x"})
 
 
-def test_there_are_two_templates() -> None:
-    assert template_names() == ("flights", "tabular")
+def test_there_are_three_templates() -> None:
+    assert template_names() == ("flights", "steps", "tabular")
+
+
+def test_a_project_of_steps_begins_without_a_table_and_runs(parent: Path) -> None:
+    begun = begin_project("pipes", parent)
+    assert set(begun.files) == {".gitignore", "pipeline.py", "trivet.toml"}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "src")}
+    words = [sys.executable, "-m", "trivet", "run", "--project", str(parent / "pipes")]
+    for _ in range(2):
+        ran = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+    assert "metric mean" in ran.stdout
+    assert "0 run, 2 remembered" in ran.stderr
+    with pytest.raises(Conflict, match="exists"):
+        begin_project("pipes", parent)
+
+
+def test_a_folder_with_work_in_it_becomes_a_project_and_keeps_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "Käufer & Co 2026!"
+    folder.mkdir()
+    (folder / "pipeline.py").write_text("mine = 1\n")
+    begun = begin_project(".", folder)
+    assert begun.name == "kaufer-co-2026"
+    assert "pipeline.py" not in begun.files
+    assert (folder / "pipeline.py").read_text() == "mine = 1\n"
+    with pytest.raises(Conflict, match="is a project already"):
+        begin_project(".", folder)
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "Churn", ""])
+def test_a_project_of_steps_has_a_name_that_is_one(parent: Path, name: str) -> None:
+    with pytest.raises(Invalid, match="project name"):
+        begin_project(name, parent)
+    assert not list(parent.iterdir())

@@ -28,7 +28,8 @@ def limits_of(
     gains = [item.gain for item in standings if item.gain is not None]
     coarsest = max(gain.detectable for gain in gains)
     missed = (
-        f"With {len(gains)} algorithms on {test_rows} test rows, one in five gains of "
+        f"With {len(gains)} algorithm{'s' * (len(gains) > 1)} on {test_rows} test rows, "
+        "one in five gains of "
         f"{coarsest:.2g} in {metric} is missed, and more of the smaller ones."
     )
     loose = [s.name for s in standings if s.serving is not None and s.serving.size_bytes is None]
