@@ -66,6 +66,7 @@ def _follow(ws: Workspace, run_id: str, step: str | None, since: int) -> Answer:
     place: Place | None = None
     named = 0
     while True:
+        ws.pipelines.sweep()  # a run whose process was killed has no other end
         # Asked before the lines are read: what was printed until the end is read once more.
         run = ws.tracking.get(run_id)
         for behind, line in ws.pipelines.lines(run_id, place):

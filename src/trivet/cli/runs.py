@@ -27,6 +27,7 @@ _MOST_SHOWN = 200
 
 def _list(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
+        ws.pipelines.sweep()  # what was killed is told to be lost, not to be running
         looked = options.limit if options.status is None else _MOST_LOOKED_AT
         runs = ws.tracking.runs(options.flow, limit=min(looked, _MOST_LOOKED_AT))
         wanted = [run for run in runs if options.status in {None, run.status}][: options.limit]
@@ -68,6 +69,7 @@ def _row(run: Run, count: Counter[str]) -> tuple[object, ...]:
 
 def _show(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
+        ws.pipelines.sweep()
         run = run_of(ws, options.run)
         steps = ws.pipelines.steps(run.id)
         failures = ws.pipelines.failures(run.id)

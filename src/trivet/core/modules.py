@@ -33,6 +33,8 @@ def origin_of_file(file: str) -> Origin:
     path = real_path(file)
     if path.startswith(_OWN_FOLDER) or not _PACKAGE_FOLDERS.isdisjoint(Path(path).parts):
         return "package"
+    if _is_installed_beside(path):
+        return "package"
     return "python" if path.startswith(_LIBRARY) else "project"
 
 
@@ -109,6 +111,30 @@ def label_of_module(name: str) -> str:
         return name
     file: object = getattr(sys.modules.get("__main__"), "__file__", None)
     return Path(file).stem if isinstance(file, str) else name
+
+
+def _is_installed_beside(path: str) -> bool:
+    """Say whether a file is a distribution's in a folder of any name (`pip install --target`)."""
+    for entry in sys.path:
+        root = real_path(entry or os.curdir)
+        if path.startswith(root + os.sep):
+            top = path[len(root) + 1 :].partition(os.sep)[0]
+            if top in _installed_tops(root):
+                return True
+    return False
+
+
+@cache
+def _installed_tops(root: str) -> frozenset[str]:
+    """Return what stands in a folder because distributions were installed there."""
+    records = (path / "RECORD" for path in Path(root).glob("*.dist-info"))
+    lines = (
+        line
+        for record in records
+        if record.is_file()
+        for line in record.read_text("utf-8", errors="replace").splitlines()
+    )
+    return frozenset(line.partition(",")[0].partition("/")[0] for line in lines)
 
 
 @cache

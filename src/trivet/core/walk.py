@@ -63,6 +63,11 @@ Digester = Callable[[object], str | None]
 _DEEPEST = 100
 _HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: set in the flags of every class that is written in Python."""
+_LONGEST = 400
+"""A longer description of a value is shortened to its digest, so that none grows without end."""
+_MOST_RETURNS = 30_000
+"""So often one walk comes back to what it has been through: in data full of circles, each way
+through is another description, and there can be more ways than time."""
 
 
 class Walk:
@@ -87,6 +92,9 @@ class Walk:
         self._kept: list[object] = []  # what was seen stays alive, or its id() could be reused
         self._waiting: deque[tuple[str, Callable[[], Iterable[str]]]] = deque()
         self._depth = 0
+        self._described: set[int] = set()
+        self._returns = 0
+        self._bound = 0  # descriptions so far that hold only at their place: in a circle, or deep
         self._here = "root"  # the part that is being described
         self._annotations: dict[str, str] = {}
         self._reads_annotations = False
@@ -117,8 +125,10 @@ class Walk:
             return f"{type(value).__name__}:{value!r}"
         known = self._tokens.get(id(value))
         if known is not None:
+            self._bound += known.startswith("again:")
             return known
-        if self._depth >= _DEEPEST:
+        if self._depth >= _DEEPEST or self._returns >= _MOST_RETURNS:
+            self._bound += 1
             self._limit(f"holds a {type_name(value)} too deep inside for its content to count")
             return f"deep:{type_name(value)}"
         self._depth += 1
@@ -142,10 +152,19 @@ class Walk:
         # A container that holds itself is named by its type from the second time on.
         self._know(value, f"again:{type_name(value)}")
         self.stillness.note(value)
+        self._returns += id(value) in self._described
+        self._described.add(id(value))
+        bound = self._bound
         try:
-            return describe_items(value, self.token) or self._instance(value)
+            said = describe_items(value, self.token) or self._instance(value)
         finally:
             del self._tokens[id(value)]
+        if len(said) > _LONGEST:
+            said = f"long:{type_name(value)}:{short(said)}"
+        if self._bound == bound:
+            # What stands in many places is described once: each place would double the work.
+            self._know(value, said)
+        return said
 
     def _instance(self, value: object) -> str:
         kind = type(value)

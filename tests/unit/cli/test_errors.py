@@ -63,7 +63,6 @@ def test_an_error_for_programs_has_the_same_four_parts_as_over_http(trivet: Triv
         (("run", "--bogus"), 2, "unrecognized arguments: --bogus", "trivet run --help"),
         (("run", "--set", "rounds"), 2, "'rounds' has no value", "--set rounds=200"),
         (("run", "--set", "request=1"), 2, "'request' is no parameter", "Rename"),
-        (("run", "train"), 3, "no module 'pipeline'", "pipeline.py"),
         (("run", "train.py"), 2, "'train.py' names no flow", "pipeline:train"),
         (("logs", "lats"), 2, "'lats' names no run", "trivet runs"),
         (("logs", "abcd"), 3, "begins or ends with 'abcd'", "trivet runs"),

@@ -178,6 +178,20 @@ def test_another_process_follows_a_run_until_it_ends(project: Path, trivet: Triv
     assert run.returncode == 130
 
 
+def test_a_run_that_was_killed_is_lost_and_whoever_follows_it_comes_to_an_end(
+    project: Path, trivet: Trivet
+) -> None:
+    with child(project, "run", "--json", "--set", "wait=true", stdout=subprocess.PIPE) as run:
+        until = time.monotonic() + 60
+        while "begun" not in trivet("logs").out:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        assert " running " in trivet("runs").out
+        run.kill()
+    assert " lost after " in trivet("logs", "-f").out
+    assert " lost " in trivet("runs").out
+
+
 def test_ctrl_c_leaves_a_whole_line_and_a_cursor(project: Path) -> None:
     parent, own = pty.openpty()
     with child(project, "run", "--set", "wait=true", stdin=own, stdout=own, stderr=own) as run:

@@ -453,3 +453,31 @@ def test_reading_a_value_twice_gives_the_same_digest_in_another_process(project:
     }
     here = " ".join(project.print_of(n).digest for n in ("train", "named", "scaled", "wrapped"))
     assert outputs == {here.encode() + b"\n"}
+
+
+def test_data_that_stands_in_many_places_is_described_once(project: Project) -> None:
+    project.write(
+        "pipeline",
+        "DEEP = []\nfor _ in range(80):\n    DEEP = [DEEP, DEEP]\n\ndef train(): return DEEP\n",
+    )
+    before = project.load().train
+    found = fingerprint(before)
+    assert found.digest == fingerprint(before).digest
+    project.write(
+        "pipeline",
+        "DEEP = [1]\nfor _ in range(80):\n    DEEP = [DEEP, DEEP]\n\ndef train(): return DEEP\n",
+    )
+    assert fingerprint(project.load().train).digest != found.digest
+
+
+def test_a_walk_through_data_full_of_circles_ends_and_says_what_it_left_out(
+    project: Project,
+) -> None:
+    project.write(
+        "pipeline",
+        "class Node:\n    pass\n\nNODES = [Node() for _ in range(40)]\n"
+        "for node in NODES:\n    node.others = list(NODES)\n\n"
+        "def train(): return NODES\n",
+    )
+    found = fingerprint(project.load().train)
+    assert any("too deep inside" in limit.text for limit in found.limits)

@@ -58,3 +58,17 @@ def test_a_script_has_the_name_it_would_be_imported_by(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys.modules["__main__"], "__file__", "/project/train.py", raising=False)
     assert modules.label_of_module("__main__") == "train"
     assert modules.label_of_module("features.ratios") == "features.ratios"
+
+
+def test_what_pip_installed_into_a_folder_of_any_name_is_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("plots", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("x = 1\n")
+    record = tmp_path / "plots-1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.write_text("plots/__init__.py,sha256=abc,6\nplots-1.0.dist-info/RECORD,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert modules.origin_of_module("plots") == "package"
+    assert modules.origin_of_module("mine") == "project"

@@ -84,6 +84,19 @@ def test_estimators_come_back_with_the_same_answers(model: Any, values: Values) 
     assert again["model"].predict(X).tobytes() == model.predict(X).tobytes()
 
 
+@pytest.mark.parametrize("model", [RandomForestClassifier(20, random_state=1)], ids=["forest"])
+def test_what_memory_held_between_the_nodes_of_trees_is_no_content(
+    model: Any, values: Values
+) -> None:
+    form = values.save(model.fit(X, Y), "x")
+    digests = set[str]()
+    for filler in range(3):
+        waste = [np.full(size, 0x0101 * filler, np.uint16) for size in range(1, 4000, 7)]
+        del waste  # the next arrays are made in this memory
+        digests.add(values.digest(values.load(form), "x"))
+    assert len(digests) == 1
+
+
 def test_an_estimator_that_was_not_fitted_comes_back(values: Values) -> None:
     again: Any = values.load(values.save(StandardScaler(with_mean=False), "x"))
     assert again.get_params() == {"copy": True, "with_mean": False, "with_std": True}

@@ -23,6 +23,9 @@ _TRUSTED: Final = (
     "sklearn.tree._tree.Tree",
 )
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
+_NPY: Final = b"\x93NUMPY"
+_HEADER: Final = 4096
+"""In so many bytes of an array's file its type is named."""
 
 
 class SklearnFlavour:
@@ -180,7 +183,8 @@ def canonical(source: bytes) -> bytes:
     """Rewrite a skops file so that equal models give equal bytes.
 
     skops names objects by their addresses and stamps each member of the archive with the time;
-    here they are numbered in the order of the description, and the clock stands still.
+    here they are numbered in the order of the description, and the clock stands still. The nodes
+    of a tree have gaps between them, in which there is whatever the memory held; here zeros.
     """
     numbers: dict[str, int] = {}
 
@@ -200,7 +204,7 @@ def canonical(source: bytes) -> bytes:
         return items
 
     with zipfile.ZipFile(io.BytesIO(source)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
+        members = {name: _without_gaps(archive.read(name)) for name in archive.namelist()}
     schema = renumber(json.loads(members.pop("schema.json")))
     renamed = {
         f"{numbers[stem]}{dot}{suffix}": content
@@ -213,4 +217,19 @@ def canonical(source: bytes) -> bytes:
         for name in sorted(renamed):
             member = zipfile.ZipInfo(name, _ZIP_TIME)
             archive.writestr(member, renamed[name], zipfile.ZIP_DEFLATED)
+    return target.getvalue()
+
+
+def _without_gaps(content: bytes) -> bytes:
+    """Return an array's file with zeros between the fields of its rows; else as it is."""
+    if not content.startswith(_NPY) or b"('', '|V" not in content[:_HEADER]:
+        return content
+    import numpy as np
+
+    array: Any = np.load(io.BytesIO(content), allow_pickle=False)
+    clean = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names or ():
+        clean[name] = array[name]
+    target = io.BytesIO()
+    np.save(target, clean, allow_pickle=False)
     return target.getvalue()

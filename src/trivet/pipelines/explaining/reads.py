@@ -85,7 +85,7 @@ class Reads:
         if path.startswith(self._python):
             return False
         inner = path.removeprefix(self._folder)
-        if inner == path and path.startswith(_SYSTEM):
+        if inner == path and (path.startswith(_SYSTEM) or origin_of_file(path) == "package"):
             return False
         return f"{os.sep}." not in f"{os.sep}{os.path.dirname(inner)}"  # noqa: PTH120  # hot
 

@@ -3,9 +3,11 @@
 import builtins
 import keyword
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from trivet.core.modules import origin_of_module
 from trivet.pipelines.notebooks.blocks import Block
 
 
@@ -20,6 +22,16 @@ def identifier(text: str, fallback: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     name = re.sub(r"^[0-9_]+", "", name)[:48].strip("_")
     return name or fallback
+
+
+def module_name(wanted: str) -> str:
+    """Return a name under which a module hides no library: `polars` becomes `polars_flow`.
+
+    A file `polars.py` would be imported in place of the library by everything in its folder.
+    """
+    is_word = keyword.iskeyword(wanted) or keyword.issoftkeyword(wanted)
+    is_library = wanted in sys.stdlib_module_names or origin_of_module(wanted) == "package"
+    return f"{wanted}_flow" if is_word or is_library else wanted
 
 
 def step_names(blocks: Sequence[Block], taken: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from trivet.core.errors import Conflict, Invalid, NotFound, Refused
 from trivet.pipelines.notebooks.design import Seen, make_design
 from trivet.pipelines.notebooks.facts import Adopted, Analysis, Proof
 from trivet.pipelines.notebooks.linking import thin_cells
-from trivet.pipelines.notebooks.naming import identifier
+from trivet.pipelines.notebooks.naming import identifier, module_name
 from trivet.pipelines.notebooks.proving import Prover, star_names
 from trivet.pipelines.notebooks.reading import read_notebook, thin_notebook
 from trivet.pipelines.notebooks.statements import World, read_cells
@@ -110,7 +110,7 @@ def _read(notebook: Path) -> bytes:
 
 
 def _target(notebook: Path, project: Path, wishes: Wishes) -> Path:
-    name = wishes.target or f"{identifier(notebook.stem, 'notebook')}.py"
+    name = wishes.target or f"{module_name(identifier(notebook.stem, 'notebook'))}.py"
     target = (project / name).resolve()
     inside = target.is_relative_to(project)
     parts = target.relative_to(project).with_suffix("").parts if inside else ()

@@ -149,7 +149,7 @@ def demand_none(refusals: Sequence[Refusal]) -> None:
     """
     if not refusals:
         return
-    refusals = list(dict.fromkeys(refusals))
+    refusals = sorted(dict.fromkeys(refusals), key=lambda refusal: refusal.cell)
     lines = [f"cell {r.cell} ({r.first_line}): {r.reason}" for r in refusals]
     count = len({refusal.cell for refusal in refusals})
     told = "a cell cannot be converted" if count == 1 else f"{count} cells cannot be converted"

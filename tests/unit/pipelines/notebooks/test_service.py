@@ -98,6 +98,14 @@ def test_a_module_that_exists_is_overwritten_only_by_force(desk: Any) -> None:
     assert "abcd" in (desk.folder / "analysis.py").read_text("utf-8")
 
 
+@pytest.mark.parametrize("name", ["polars", "random", "class", "Pandas"])
+def test_a_module_is_not_named_like_a_library_that_it_would_hide(name: str, desk: Any) -> None:
+    path = desk.save("x = 1 + 1")
+    path = path.rename(path.with_name(f"{name}.ipynb"))
+    adopted = adopt_notebook(path, desk.folder, Wishes(check=False))
+    assert Path(adopted.written[0]).name == f"{name.lower()}_flow.py"
+
+
 def test_a_dry_run_writes_nothing(desk: Any) -> None:
     adopted = desk.adopt("x = len('abc')", dry_run=True)
     assert adopted.written == ()
