@@ -46,6 +46,9 @@ class Readers:
     def snapshot(self) -> Generator[Session]:
         """Lend this thread's session inside a transaction: several reads see one state."""
         with self.session() as session:
+            if session.connection.in_transaction:
+                # An interruption came between the begin of an earlier one and its end.
+                session.execute("ROLLBACK")
             session.execute("BEGIN")
             try:
                 yield session
