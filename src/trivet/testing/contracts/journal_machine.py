@@ -92,10 +92,10 @@ class JournalMachine(RuleBasedStateMachine):
             self.over.discard(task.key)
             assert self._held(before.limit) <= (before.limit.at_once if before.limit else 99)
             self.holders.append(after)
-        if is_short:
-            self.over.update(task.key for task in claimed)
         if len(claimed) < limit:
             assert not [t for t in self.tasks.values() if self._is_left(t, queue, claimed)]
+        if is_short:
+            self.over.update(task.key for task in claimed)
 
     @rule(pick=st.integers(0, 10**6), state=_ENDS, is_refunded=st.booleans())
     def move(self, pick: int, state: str, *, is_refunded: bool) -> None:
