@@ -111,20 +111,22 @@ class JournalMachine(RuleBasedStateMachine):
         )
         task = self.tasks[holder.key]
         held = (task.owner, task.epoch) == (holder.owner, holder.epoch)
-        allowed = held and task.state in {"running", state}
+        # One that waits may be cancelled by whoever names its epoch.
+        is_waiting = (task.state, task.epoch, state) == ("ready", holder.epoch, "cancelled")
+        allowed = is_waiting or (held and task.state in {"running", state})
         batch = SCOPE.batch("move", [note(holder.key)], tasks=[move])
         moved = _unless_fenced(lambda: self.stores.ledger.commit(batch))
         assert (moved is not None) == allowed, "a late writer was not fenced, or the holder was"
         self.written += allowed
         if not allowed:
             return
-        if task.state == "running" and state != "running":
+        if is_waiting or (task.state == "running" and state != "running"):
             is_ready = state == "ready"
             self.tasks[task.key] = replace(
                 task,
                 state=cast("Any", state),
                 attempts=task.attempts - (is_ready and is_refunded),
-                owner=None if is_ready else task.owner,
+                owner=None if is_ready else holder.owner,
             )
             self.over.discard(task.key)
 
