@@ -32,6 +32,7 @@ COMMANDS = {
 
 ROOMS = {
     "runs": ("trivet.cli.runs", "what was run, and how it went"),
+    "assets": ("trivet.cli.assets", "named results of flows, and their versions"),
     "notify": ("trivet.cli.notify", "messages about runs, and whether they arrived"),
     "access": ("trivet.cli.access", "tokens and roles"),
     "data": ("trivet.cli.data", "data sets and their versions"),

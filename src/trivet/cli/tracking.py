@@ -50,6 +50,7 @@ def describe_run(run: Run) -> str:
         ("sources", code.tree),
         ("environment", f"Python {env.python}, {env.packages} distributions, {env.platform}"),
         ("data", ", ".join(run.started.data) or "none"),
+        ("assets", ", ".join(run.started.assets) or "none"),
         ("asked by", run.started.asked_by or "a person"),
     ]
     pairs += [(f"parameter {name}", value) for name, value in run.started.parameters.items()]

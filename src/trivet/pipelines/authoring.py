@@ -29,8 +29,12 @@ data set by its content, and the flow gets the path of exactly those bytes."""
 Data = Annotated[Any, DataMark()]
 """Annotates a flow's parameter that is a data set, given by name (then its latest version), as
 `Dataset`, or as a CSV or Parquet file. Inside a run the flow gets an `inputs.DataInput`: it speaks
-Arrow (`polars.DataFrame(customers)`), and `customers["orders"]` is one of several tables. Outside a
-run it gets whatever was passed: in a test, a frame."""
+Arrow (`polars.DataFrame(customers)`), and `customers["orders"]` is one of several tables.
+
+A result of another flow is data, too: given `asset:features.table`, the flow gets that value in its
+newest version; given `asset:features.table@3`, in the third.
+
+Outside a run it gets whatever was passed: in a test, a frame."""
 
 RESERVED = frozenset({"again", "asked_by", "on_event", "request"})
 """Names that no parameter of a flow may have: the run itself takes them."""

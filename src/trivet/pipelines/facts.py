@@ -1,6 +1,9 @@
 """What the pipelines room records: steps, the code they are made of, and effects."""
 
+from datetime import datetime
 from typing import Literal
+
+import msgspec
 
 from trivet.core.facts import Fact
 from trivet.tracking.facts import Output
@@ -102,3 +105,33 @@ class CancelAsked(Fact, frozen=True, kw_only=True):
     INDEXED = ("run",)
 
     run: str
+
+
+class AssetVersion(Fact, frozen=True, kw_only=True):
+    """A named result of a flow with a content that the version before did not have.
+
+    Its parent is the run. The head `asset/<name>` names the newest.
+    """
+
+    KIND = "asset"
+    INDEXED = ("name",)
+
+    name: str
+    """`flow.output`."""
+    number: int
+    """From 1, without gaps."""
+    run: str
+    output: Output
+
+
+class KnownAsset(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of an asset with the identifier and the time of its fact."""
+
+    id: str
+    made_at: datetime
+    version: AssetVersion
+
+    @property
+    def label(self) -> str:
+        """Which version of what, for people: `churn.model@3`."""
+        return f"{self.version.name}@{self.version.number}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self, TypeGuard, cast
 
 import msgspec
 
@@ -19,9 +19,11 @@ from trivet.core.ids import sha256_hex
 from trivet.core.ports import ArrowStream
 from trivet.data.facts import Dataset
 from trivet.data.naming import is_identifier, name_from_file, suggest
+from trivet.pipelines.facts import KnownAsset
 
 _TABLE_FILES = {".csv", ".tsv", ".parquet", ".pq"}
 _FILE_TREE = "files"
+_ASSET = "asset:"
 _SHOWN = 40
 
 
@@ -30,7 +32,7 @@ class FileMark:
 
 
 class DataMark:
-    """Marks a parameter as a data set."""
+    """Marks a parameter as a data set or an asset."""
 
 
 class DataRoom(Protocol):
@@ -66,6 +68,10 @@ class DataRoom(Protocol):
     ) -> Dataset:
         """Publish file trees; content that is the latest already is not published again."""
         ...
+
+
+TakeAsset = Callable[[str], tuple[KnownAsset, object]]
+"""Returns a version of an asset by its label, and its value."""
 
 
 class TableInput:
@@ -149,11 +155,14 @@ class InputFile(str):
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments of a run: as the flow gets them, as they are recorded, and the data in them."""
+    """The arguments of a run: as the flow gets them, as they are recorded, and what is in them."""
 
     arguments: dict[str, Any]
     parameters: dict[str, Any]
     data: tuple[str, ...]
+    """Data commits."""
+    assets: tuple[str, ...]
+    """Versions of assets."""
 
 
 class Resolver:
@@ -162,11 +171,13 @@ class Resolver:
     Args:
         data: The data room.
         folder: Where relative paths begin.
+        take_asset: Finds results of other flows.
     """
 
-    def __init__(self, data: DataRoom, folder: Path) -> None:
+    def __init__(self, data: DataRoom, folder: Path, take_asset: TakeAsset) -> None:
         self._data = data
         self._folder = folder
+        self._take_asset = take_asset
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -183,23 +194,35 @@ class Resolver:
 
         Raises:
             Invalid: A parameter is unknown, missing, or of another type.
-            NotFound: A data set or file does not exist.
+            NotFound: A data set, an asset or a file does not exist.
         """
         kinds = parameter_kinds(function)
         _check_names(function, given, kinds)
         arguments: dict[str, Any] = {}
         recorded: dict[str, Any] = {}
         used: list[str] = []
+        assets: list[str] = []
         for name, kind in kinds.items():
             value = given.get(name, kind.default)
             if kind.mark is None or value is None:
                 arguments[name] = recorded[name] = _convert(name, value, kind.type)
                 continue
+            label = _asset_in(value) if kind.mark == "data" else None
+            if label is not None:
+                asset, arguments[name] = self._take_asset(label)
+                recorded[name] = _ASSET + asset.label
+                assets.append(asset.id)
+                continue
             pin = self._pin_data if kind.mark == "data" else self._pin_file
             arguments[name], dataset = pin(name, value)
             recorded[name] = f"{dataset.name}@{dataset.id}"
             used.append(dataset.id)
-        return Inputs(arguments=arguments, parameters=recorded, data=tuple(dict.fromkeys(used)))
+        return Inputs(
+            arguments=arguments,
+            parameters=recorded,
+            data=tuple(dict.fromkeys(used)),
+            assets=tuple(dict.fromkeys(assets)),
+        )
 
     def _pin_data(self, name: str, value: object) -> tuple[DataInput, Dataset]:
         match value:
@@ -219,7 +242,8 @@ class Resolver:
                 raise Invalid(
                     f"parameter {name!r} is a {type(value).__name__}; expected a data set",
                     code="bad-parameter",
-                    hint="Pass a data set's name, a Dataset, or the path of a CSV or Parquet file.",
+                    hint="Pass a data set's name, a Dataset, the path of a CSV or Parquet file, or "
+                    "a result of another flow: 'asset:flow.output'.",
                 )
         return DataInput(self._data, dataset), dataset
 
@@ -249,6 +273,16 @@ class Resolver:
         self._data.checkout(dataset, place, _FILE_TREE)
         pinned = place / path.name if path.is_file() else place
         return InputFile.at(pinned, dataset.commit.tree(_FILE_TREE).digest), dataset
+
+
+def _asset_in(value: object) -> str | None:
+    if isinstance(value, KnownAsset):
+        return value.label
+    return value.removeprefix(_ASSET) if _is_label(value) else None
+
+
+def _is_label(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value.startswith(_ASSET)
 
 
 class ParameterKind(msgspec.Struct, frozen=True, kw_only=True):

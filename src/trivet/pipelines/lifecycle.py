@@ -8,11 +8,12 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from trivet.core.errors import Conflict, Invalid, TrivetError
+from trivet.core.errors import Conflict, Invalid, TrivetError, Unavailable
 from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft, read
 from trivet.core.ids import NAME_PATTERN, new_id
 from trivet.core.ports import Stores, Task
 from trivet.core.tasks import fenced
+from trivet.pipelines.assets import Assets
 from trivet.pipelines.context import Definition
 from trivet.pipelines.facts import CancelAsked
 from trivet.pipelines.failures import add_note, describe_failure
@@ -22,8 +23,9 @@ from trivet.pipelines.requests import FOREGROUND
 from trivet.pipelines.running import OnEvent, RunUnderWay
 from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, leave, new_owner
 from trivet.tracking.facts import Output, Run, RunStarted, RunStatus
-from trivet.tracking.service import Attempt, TrackingService
+from trivet.tracking.service import Along, Attempt, TrackingService
 
+_TRIES = 100
 _SWEPT = 20
 _LOOKED_BACK = 1000
 """So many runs of a flow are looked through for the one that is resumed."""
@@ -57,15 +59,22 @@ class Lifecycle:
         stores: Where everything is kept.
         scope: Project and actor.
         tracking: The tracking room.
+        assets: The catalogue of what runs return.
         folder: The project's folder.
     """
 
     def __init__(
-        self, stores: Stores, scope: Scope, tracking: TrackingService, folder: Path
+        self,
+        stores: Stores,
+        scope: Scope,
+        tracking: TrackingService,
+        assets: Assets,
+        folder: Path,
     ) -> None:
         self._stores = stores
         self._scope = scope
         self._tracking = tracking
+        self._assets = assets
         self._folder = folder
 
     def begin(
@@ -88,26 +97,37 @@ class Lifecycle:
             folder=self._folder,
             parameters=inputs.parameters,
             data=inputs.data,
-            asked_by=order.asked_by,
-            attempt=Attempt(id=run_id, request=request, task=change),
+            assets=inputs.assets,
+            attempt=Attempt(id=run_id, request=request, task=change, asked_by=order.asked_by),
         )
         return run, task or cast("Task", self._stores.journal.task(change.key))
 
     def succeed(
         self, under_way: UnderWay, metrics: Mapping[str, float], outputs: Iterable[Output]
     ) -> Run:
-        """Record that a run ended well.
+        """Record that a run ended well, and its outputs as versions of assets.
 
         Raises:
             Conflict: The run is somebody else's by now (code `fenced`).
+            Unavailable: Other runs kept moving the same assets (code `busy`).
         """
         under_way.caller.settle()
-        return self._tracking.finish(
-            under_way.run.id,
-            "succeeded",
-            metrics=metrics,
-            outputs=outputs,
-            tasks=[_end_of(under_way.tenure, "done")],
+        run, tasks = under_way.run, [_end_of(under_way.tenure, "done")]
+        named = tuple(outputs)
+        for _ in range(_TRIES):
+            facts, heads = self._assets.advance(run, named)
+            along = Along(facts=facts, heads=heads, tasks=tasks)
+            try:
+                return self._tracking.finish(
+                    run.id, "succeeded", metrics=metrics, outputs=named, along=along
+                )
+            except Conflict as error:
+                if error.code != "head-moved":
+                    raise
+        raise Unavailable(
+            f"others kept moving the assets of flow {run.started.name!r} while run {run.id} ended",
+            code="busy",
+            hint="Run it again; its steps are remembered.",
         )
 
     def fail(self, under_way: UnderWay, error: BaseException) -> BaseException:
@@ -258,8 +278,8 @@ class Lifecycle:
         for run in runs:
             if run.finished is None:
                 with suppress(Conflict):  # somebody else has recorded its end in this moment
-                    error = "its process ended without recording an end"
-                    lost.append(self._tracking.finish(run.id, "lost", error=error, tasks=tasks))
+                    error, along = "its process ended without recording an end", Along(tasks=tasks)
+                    lost.append(self._tracking.finish(run.id, "lost", error=error, along=along))
         return lost
 
     def _end(
@@ -276,7 +296,7 @@ class Lifecycle:
             if change is not None:
                 caller.settle()
             tasks = () if change is None else (change,)
-            self._tracking.finish(run.id, status, error=text, tasks=tasks)
+            self._tracking.finish(run.id, status, error=text, along=Along(tasks=tasks))
         except TrivetError as trouble:
             # The user's error is the one to raise; the run will look like one that was lost.
             leave(tenure.task)

@@ -14,11 +14,11 @@ from trivet.core.facts import Draft, Entry, Scope, TaskMove, draft, read
 from trivet.core.ids import sha256_hex
 from trivet.core.ports import Stores
 from trivet.core.trees import StoredFiles, store_tree
-from trivet.pipelines.facts import EffectBegun, StepCode, StepDone, StepFailed
+from trivet.pipelines.facts import AssetVersion, EffectBegun, StepCode, StepDone, StepFailed
 from trivet.pipelines.materialisers import digest_files
 from trivet.pipelines.materialising.pickling import FORMAT as PICKLE
 from trivet.pipelines.materialising.values import Form
-from trivet.tracking.facts import Output, Run
+from trivet.tracking.facts import Output, Run, RunStarted
 
 SMALL_BYTES = 8192
 """A value whose files are no larger is kept in the step's fact."""
@@ -236,15 +236,35 @@ def is_made_elsewhere(error: Conflict) -> bool:
 
 
 def pickled_of(stores: Stores, project: str, run: Run) -> tuple[str, ...]:
-    """Name the steps and outputs of a run that were kept as pickles, in the order they were."""
-    steps = (
-        f"what step {item.step!r} returned"
-        for item in steps_of(stores, project, run.id)
-        if item.output.format == PICKLE
-    )
-    outputs = run.finished.outputs if run.finished else ()
-    named = (f"output {item.name!r}" for item in outputs if item.format == PICKLE)
-    return tuple(dict.fromkeys((*steps, *named)))
+    """Name the steps and outputs behind a run that were kept as pickles, in the order they were.
+
+    Behind it are the run itself and, to the ends, the runs whose assets it was given.
+    """
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = [(run.id, run.started, run.finished)]
+    while waiting:
+        identifier, started, finished = waiting.pop()
+        seen.add(identifier)
+        where = "" if identifier == run.id else f" in run {identifier}"
+        for step in steps_of(stores, project, identifier):
+            if step.output.format == PICKLE:
+                found[f"what step {step.step!r} returned{where}"] = None
+        for output in finished.outputs if finished else ():
+            if output.format == PICKLE:
+                found[f"output {output.name!r}{where}"] = None
+        for asset in started.assets:
+            entry = stores.ledger.get(asset)
+            if entry is None or entry.payload is None:
+                found[f"asset {asset}, whose record was forgotten"] = None
+                continue
+            version = read(entry, AssetVersion)
+            if version.output.format == PICKLE:
+                found[f"asset {version.name}@{version.number}"] = None
+            if version.run not in seen:
+                begun = read(stores.ledger.get(version.run), RunStarted)
+                waiting.append((version.run, begun, None))
+    return tuple(found)
 
 
 def parts_that_differ(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Scope, read
 from trivet.core.ports import Stores, Task, TaskState
 from trivet.data.naming import suggest
+from trivet.pipelines.assets import Assets
 from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.explaining.inquiry import Inquiry
 from trivet.pipelines.explaining.why import StepWhy
-from trivet.pipelines.facts import StepDone, StepFailed
+from trivet.pipelines.facts import KnownAsset, StepDone, StepFailed
 from trivet.pipelines.inputs import DataRoom, Inputs, Resolver
 from trivet.pipelines.keys import Keys
 from trivet.pipelines.lifecycle import Lifecycle, Order, UnderWay, run_name
@@ -68,14 +69,15 @@ class PipelinesService:
         self._tracking = tracking
         self._data = data
         self._folder = folder.resolve()
-        values = Values(materialisers)
+        values, memo = Values(materialisers), Memo(stores, scope)
+        self._assets = Assets(stores, scope, memo, values)
         self._means = Means(
-            Memo(stores, scope),
+            memo,
             values,
             Limits(stores.journal, scope.project),
             RemoteSteps(elsewhere, values, stores.blobs, self._folder),
         )
-        self._lifecycle = Lifecycle(stores, scope, tracking, self._folder)
+        self._lifecycle = Lifecycle(stores, scope, tracking, self._assets, self._folder)
 
     def run(
         self,
@@ -92,7 +94,8 @@ class PipelinesService:
 
         Steps whose code and arguments are known are remembered. Numbers in the mapping that the
         flow returns become metrics, everything else in it outputs; a flow that returns something
-        else has the one output `result`.
+        else has the one output `result`. An output whose content is new is a new version of the
+        asset `flow.output`.
 
         A run that failed, was cancelled or lost its process is resumed by running it again with
         the same parameters: its steps are remembered, and effects it has done are not repeated.
@@ -105,13 +108,13 @@ class PipelinesService:
                 with these parameters, unless that one succeeded.
             again: Names of steps that are made again although they are known.
             on_event: Told of each step's progress.
-            **parameters: The flow's parameters. Data sets are pinned to a version, files are
-                published by content, before the run begins.
+            **parameters: The flow's parameters. Data sets and assets are pinned to a version,
+                files are published by content, before the run begins.
 
         Raises:
             Invalid: A parameter is unknown, missing or of another type, or a value cannot be
                 stored.
-            NotFound: The flow, a data set or a file does not exist.
+            NotFound: The flow, a data set, an asset or a file does not exist.
             Conflict: Somebody cancelled the run (code `run-cancelled`).
             Exception: What the flow raised, with a note that names step and run; the run is
                 recorded as failed. Ctrl-C leaves it cancelled.
@@ -130,7 +133,7 @@ class PipelinesService:
             NotFound: As `run`.
         """
         definition = flow_of(flow, self._folder)
-        with Resolver(self._data, self._folder) as resolver:
+        with self._resolver(definition) as resolver:
             inputs = resolver.resolve(definition.function, parameters)
             planner = Planner(
                 run_name(definition), self._means.memo, self._means.values, self._folder
@@ -278,6 +281,47 @@ class PipelinesService:
                 raise
             raise _removed(run_id, name) from error
 
+    def assets(self) -> tuple[KnownAsset, ...]:
+        """Return the newest version of every asset, by name: `flow.output`."""
+        return self._assets.all()
+
+    def asset(self, label: str) -> KnownAsset:
+        """Return a version of an asset.
+
+        Args:
+            label: `flow.output` for the newest, `flow.output@3` for the third.
+
+        Raises:
+            NotFound: There is no such asset or version.
+
+        Example:
+            >>> ws.pipelines.asset("churn.model@3").version.run  # doctest: +SKIP
+            '01a20078b2f679378f03478a29de8f60'
+        """
+        return self._assets.find(label)
+
+    def asset_versions(self, name: str) -> tuple[KnownAsset, ...]:
+        """Return all versions of an asset, newest first.
+
+        Raises:
+            NotFound: There is no such asset.
+        """
+        return self._assets.versions(name)
+
+    def asset_value(self, label: str, *, pickle: bool = False) -> object:
+        """Return the value of a version of an asset.
+
+        Args:
+            label: As `asset`.
+            pickle: Whether you consent to run what is in it, should it have been pickled.
+
+        Raises:
+            NotFound: There is no such version, its bytes were removed, or it is a pickle and you
+                did not consent.
+            Corrupt: The stored bytes do not match what was recorded.
+        """
+        return self._assets.value(self._assets.find(label), Reader(pickle=pickle))
+
     def load_flow(self, name: str) -> Callable[..., object]:
         """Import a flow of the project by its name `module:function`.
 
@@ -291,7 +335,7 @@ class PipelinesService:
         self, flow: Flow, parameters: Mapping[str, object], order: Order, task: Task | None
     ) -> Run:
         definition = flow_of(flow, self._folder)
-        with Resolver(self._data, self._folder) as resolver:
+        with self._resolver(definition) as resolver:
             inputs = resolver.resolve(definition.function, parameters)
             run, task = self._lifecycle.begin(definition, inputs, order, task)
             is_own = task.queue == FOREGROUND
@@ -307,6 +351,13 @@ class PipelinesService:
                 )
                 with captured(run.id, writer):
                     return self._carry_out(definition, inputs, UnderWay(run, caller, tenure))
+
+    def _resolver(self, flow: Definition) -> Resolver:
+        def take(label: str) -> tuple[KnownAsset, object]:
+            asset = self._assets.find(label)
+            return asset, self._assets.value(asset, reader_of(flow))
+
+        return Resolver(self._data, self._folder, take)
 
     def _writer(self, run_id: str, on_event: OnEvent | None) -> LineWriter:
         self._stores.views.declare(LINES)

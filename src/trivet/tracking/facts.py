@@ -36,7 +36,10 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunStarted(Fact, frozen=True, kw_only=True):
-    """A run began. Its parents are the data commits it was given (and the firing that asked)."""
+    """A run began.
+
+    Its parents are the data commits and assets it was given, and the firing that asked for it.
+    """
 
     KIND = "run"
     INDEXED = ("name", "request")
@@ -47,6 +50,8 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     environment: Environment
     data: tuple[str, ...] = ()
     """Identifiers of the data commits it was given."""
+    assets: tuple[str, ...] = ()
+    """Identifiers of the versions of assets, results of other runs, that it was given."""
     asked_by: str | None = None
     """The trigger firing that asked for it, if any."""
     request: str | None = None

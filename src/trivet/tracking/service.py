@@ -12,7 +12,7 @@ import msgspec
 
 from trivet.core.clock import SystemClock, as_utc, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Draft, Entry, Scope, TaskMove, TaskNew, draft, read
+from trivet.core.facts import Draft, Entry, HeadMove, Scope, TaskMove, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name, new_id, sha256_hex
 from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.core.tasks import TaskChange
@@ -34,6 +34,19 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """Equal in every attempt at the same."""
     task: TaskNew | TaskMove
     """Added or held in the commit that begins the run."""
+    asked_by: str | None = None
+    """The fact that asked for it: a parent of the run."""
+
+
+class Along(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded in one commit with a run's end."""
+
+    facts: Sequence[Draft] = ()
+    heads: Sequence[HeadMove] = ()
+    tasks: Sequence[TaskChange] = ()
+
+
+_NOTHING = Along()
 
 
 class TrackingService:
@@ -65,7 +78,7 @@ class TrackingService:
         folder: Path,
         parameters: Mapping[str, Any] | None = None,
         data: Sequence[str] = (),
-        asked_by: str | None = None,
+        assets: Sequence[str] = (),
         attempt: Attempt | None = None,
     ) -> Run:
         """Record that a run begins, with its code and environment as they are now.
@@ -76,26 +89,28 @@ class TrackingService:
             folder: The project's folder, whose sources are stored.
             parameters: JSON-ready values by name.
             data: Identifiers of the data commits it is given: its parents.
-            asked_by: The fact that asked for it, a parent too.
-            attempt: The task behind the run, when there is one.
+            assets: Identifiers of the versions of assets it is given: parents too.
+            attempt: What was asked for, and the task behind the run, when there is one.
 
         Raises:
             Invalid: The name or a parameter cannot be recorded.
             NotFound: A data commit does not exist.
         """
         check_name(name, "run name")
+        asked_by = attempt.asked_by if attempt else None
         started = RunStarted(
             name=name,
             parameters=_json_ready(parameters or {}),
             code=record_code(self._stores.blobs, folder, entry),
             environment=record_environment(self._stores.blobs),
             data=tuple(data),
+            assets=tuple(assets),
             asked_by=asked_by,
             request=attempt.request if attempt else None,
             task=attempt.task.key if attempt else None,
         )
         run_id = check_id(attempt.id) if attempt else new_id()
-        parents = dict.fromkeys((*data, asked_by) if asked_by else data)
+        parents = dict.fromkeys((*data, *assets, *((asked_by,) if asked_by else ())))
         self._began[run_id] = monotonic()
         fact = draft(started, id=run_id, parents=parents)
         self._commit(f"run {name}", fact, tasks=(attempt.task,) if attempt else ())
@@ -110,7 +125,7 @@ class TrackingService:
         outputs: Iterable[Output] = (),
         error: str | None = None,
         data: Sequence[str] = (),
-        tasks: Sequence[TaskChange] = (),
+        along: Along = _NOTHING,
     ) -> Run:
         """Record how a run ended. A run ends once.
 
@@ -121,11 +136,11 @@ class TrackingService:
             outputs: Named results that are stored already.
             error: What went wrong, for a person; cut at 16,384 characters.
             data: Data commits it read besides those it was given.
-            tasks: Changes of tasks that belong to the end: they are in the same commit.
+            along: What belongs to the end: it is in the same commit.
 
         Raises:
-            Conflict: The run has ended before (code `run-finished`), or a task is somebody else's
-                by now (`fenced`).
+            Conflict: The run has ended before (code `run-finished`), a task is somebody else's
+                by now (`fenced`), or a head that goes along has moved (`head-moved`).
             Invalid: A metric is not a finite number, or the status is `running`.
             NotFound: There is no such run.
         """
@@ -150,7 +165,13 @@ class TrackingService:
         ended = Run(id=run_id, started=run.started, finished_id=ending.id, finished=finished)
         more = self._tasks_at_end(ended) if self._tasks_at_end else ()
         try:
-            self._commit(f"run {run.started.name} {status}", ending, tasks=[*tasks, *more])
+            self._commit(
+                f"run {run.started.name} {status}",
+                ending,
+                *along.facts,
+                tasks=[*along.tasks, *more],
+                heads=along.heads,
+            )
         except Conflict as error_:
             if error_.code == "other-fact":  # another process ended it in this moment
                 raise _ended(run) from error_
@@ -280,8 +301,14 @@ class TrackingService:
         with self._stores.blobs.open(run.started.environment.lock) as lock:
             return read_lock(lock.read())
 
-    def _commit(self, reason: str, *facts: Draft, tasks: Sequence[TaskChange] = ()) -> None:
-        self._stores.ledger.commit(self._scope.batch(reason, facts, tasks=tasks))
+    def _commit(
+        self,
+        reason: str,
+        *facts: Draft,
+        tasks: Sequence[TaskChange] = (),
+        heads: Sequence[HeadMove] = (),
+    ) -> None:
+        self._stores.ledger.commit(self._scope.batch(reason, facts, tasks=tasks, heads=heads))
 
 
 def _finish_id(run_id: str) -> str:

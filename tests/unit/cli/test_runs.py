@@ -55,6 +55,18 @@ def train(rows: int = 12, fail: bool = False, wait: bool = False):
     return {"total": found}
 """
 
+ASSETS = """
+from trivet import Data, flow
+
+@flow
+def features(rows: int):
+    return {"table": list(range(rows)), "rows": rows}
+
+@flow
+def train(table: Data):
+    return {"total": sum(table)}
+"""
+
 
 @pytest.fixture(autouse=True)
 def pipeline(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -121,6 +133,26 @@ def test_a_run_is_shown_with_its_steps_by_an_end_of_its_identifier(trivet: Trive
     assert "load" in said.out
     assert trivet("runs", "show", "last").out == said.out
     assert trivet("runs", "show", "f" * 32).code == 3
+
+
+def test_assets_are_listed_shown_and_given_to_other_flows(project: Path, trivet: Trivet) -> None:
+    assert "whatever a flow returns" in trivet("assets").out
+    (project / "pipeline.py").write_text(ASSETS)
+    for rows in ("2", "3"):
+        assert trivet("run", "features", "--set", f"rows={rows}").code == 0
+    assert [item["version"]["number"] for item in trivet("assets", "--json").data] == [2]
+    history = trivet("assets", "history", "features.table").out.splitlines()
+    assert [line.split()[0] for line in history[2:]] == ["2", "1"]
+    run = trivet("run", "train", "--set", "table=asset:features.table@1", "--json").data["run"]
+    assert run["finished"]["metrics"] == {"total": 1.0}
+    said = trivet("assets", "show", "features.table@1", "--value")
+    assert f"given to    {run['id']}" in said.out
+    assert said.out.rstrip().endswith("[0, 1]")
+    refused = trivet("assets", "show", "features.tabel")
+    assert refused.code == 3
+    assert "Did you mean 'features.table'?" in refused.err
+    missing = trivet("triggers", "set", "t", "asset", "--watch", "features.tabel")
+    assert "note: no asset 'features.tabel'" in missing.out
 
 
 def test_logs_are_shown_with_their_step_and_by_step(trivet: Trivet) -> None:

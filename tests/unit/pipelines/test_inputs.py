@@ -122,7 +122,7 @@ def test_a_file_is_published_by_its_content(project: Any) -> None:
 def test_a_step_reads_the_published_bytes_whatever_becomes_of_the_file(project: Any) -> None:
     note = project.folder / "notes.txt"
     note.write_text("one")
-    with Resolver(project.data, project.folder) as resolver:
+    with Resolver(project.data, project.folder, project.pipelines.asset) as resolver:
 
         def main(path: File) -> None: ...
 

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Fact, Scope, draft
+from trivet.core.facts import Fact, Scope, TaskNew, draft
+from trivet.core.ids import new_id
 from trivet.core.lineage import ancestors
 from trivet.core.ports import Stores
 from trivet.tracking.facts import Output, Run
-from trivet.tracking.service import TrackingService
+from trivet.tracking.service import Attempt, TrackingService
 
 
 class Rows(Fact, frozen=True, kw_only=True):
@@ -42,7 +43,9 @@ def test_a_run_knows_its_code_its_environment_and_its_data(
     stores: Stores, scope: Scope, tracking: TrackingService, folder: Path
 ) -> None:
     data, firing = record(stores, scope, "data"), record(stores, scope, "firing")
-    run = begin(tracking, folder, parameters={"rate": 0.1}, data=[data], asked_by=firing)
+    task = TaskNew(key="one", queue="runs", body=b"")
+    asked = Attempt(id=new_id(), request="one", task=task, asked_by=firing)
+    run = begin(tracking, folder, parameters={"rate": 0.1}, data=[data], attempt=asked)
     found = tracking.get(run.id)
     assert found == run
     assert found.status == "running"

@@ -1,0 +1,171 @@
+"""Assets: the named results of flows, each content of them a version of its own.
+
+An asset is called `flow.output`. A run that ends well makes a new version of it when its content
+is another than that of the newest one; the version is recorded with the run's end, in one commit.
+Figures are no assets: they are the run's metrics.
+"""
+
+from collections.abc import Iterable
+from typing import NoReturn, cast
+
+from trivet.core.errors import NotFound
+from trivet.core.facts import Draft, Entry, HeadMove, HeadMoved, Scope, draft, read
+from trivet.core.ports import Stores
+from trivet.data.naming import suggest
+from trivet.pipelines.facts import AssetVersion, KnownAsset
+from trivet.pipelines.materialising.readers import STRANGER, Reader
+from trivet.pipelines.materialising.values import Values
+from trivet.pipelines.memo import Memo
+from trivet.tracking.facts import Output, Run
+
+_HEADS = "asset/"
+_PAGE = 1000
+
+
+class Assets:
+    """The catalogue of one project.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        memo: Reads the bytes of outputs.
+        values: Makes values of them.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope, memo: Memo, values: Values) -> None:
+        self._ledger = stores.ledger
+        self._scope = scope
+        self._memo = memo
+        self._values = values
+
+    def all(self) -> tuple[KnownAsset, ...]:
+        """Return the newest version of every asset, by name."""
+        heads = self._ledger.heads(self._scope.project, _HEADS)
+        entries = (self._ledger.get(head.target) for head in heads)
+        return tuple(_known(entry) for entry in entries if entry and entry.payload is not None)
+
+    def find(self, label: str) -> KnownAsset:
+        """Return one version.
+
+        Args:
+            label: `flow.output` for the newest, `flow.output@3` for the third.
+
+        Raises:
+            NotFound: There is no such asset or version; the hint names what comes near.
+        """
+        newest = self._newest(label)
+        if newest is not None:
+            return newest
+        name, at, number = label.rpartition("@")
+        newest = self._newest(name) if at and number.isascii() and number.isdigit() else None
+        if newest is None:
+            self._refuse(label)
+        return self._numbered(newest, int(number))
+
+    def versions(self, name: str) -> tuple[KnownAsset, ...]:
+        """Return all versions of an asset, newest first.
+
+        Raises:
+            NotFound: There is no such asset.
+        """
+        newest = self._newest(name)
+        if newest is None:
+            self._refuse(name)
+        found: list[KnownAsset] = []
+        after: int | None = None
+        while True:
+            page = self._ledger.find(
+                AssetVersion.KIND,
+                where={"name": name},
+                project=self._scope.project,
+                after=after,
+                limit=_PAGE,
+            )
+            found += [_known(entry) for entry in page.entries if entry.payload is not None]
+            after = page.after
+            if after is None:
+                return tuple(found)
+
+    def value(self, asset: KnownAsset, reader: Reader = STRANGER) -> object:
+        """Return the value of a version.
+
+        Raises:
+            NotFound: Its bytes were removed, or it is a pickle and the reader did not consent.
+            Corrupt: The stored bytes are not what was recorded.
+        """
+        form = self._memo.load_output(asset.version.output)
+        if form is None:
+            raise NotFound(
+                f"the bytes of asset {asset.label} were removed",
+                code="no-bytes",
+                hint=f"Run the flow again: {asset.version.name.partition('.')[0]}.",
+            )
+        return self._values.load(form, reader)
+
+    def advance(
+        self, run: Run, outputs: Iterable[Output]
+    ) -> tuple[tuple[Draft, ...], tuple[HeadMove, ...]]:
+        """Make the versions that a run's outputs give, and the moves of heads that go with them.
+
+        Outputs whose content is that of the newest version give none.
+        """
+        facts: list[Draft] = []
+        moves: list[HeadMove] = []
+        for output in outputs:
+            name = f"{run.started.name}.{output.name}"
+            head = self._ledger.head(self._scope.project, _HEADS + name)
+            before = self._ledger.get(head.target) if head else None
+            number = self._number_after(name, before)
+            if before is not None and before.payload is not None:
+                made = read(before, AssetVersion).output
+                if (made.format, made.digest) == (output.format, output.digest):
+                    continue
+            version = AssetVersion(name=name, number=number, run=run.id, output=output)
+            fact = draft(version, parents=[run.id])
+            facts.append(fact)
+            expect = before.id if before else None
+            moves.append(HeadMove(name=_HEADS + name, to=fact.id, expect=expect))
+        return tuple(facts), tuple(moves)
+
+    def _number_after(self, name: str, newest: Entry | None) -> int:
+        if newest is None:
+            return 1
+        if newest.payload is not None:
+            return read(newest, AssetVersion).number + 1
+        # It was forgotten, its number with it. Each version has moved the head once.
+        where, after, count = {"name": _HEADS + name}, None, 0
+        while True:
+            page = self._ledger.find(
+                HeadMoved.KIND, where=where, project=self._scope.project, after=after, limit=_PAGE
+            )
+            count, after = count + len(page.entries), page.after
+            if after is None:
+                return count + 1
+
+    def _newest(self, name: str) -> KnownAsset | None:
+        head = self._ledger.head(self._scope.project, _HEADS + name)
+        return None if head is None else _known(self._ledger.get(head.target))
+
+    def _numbered(self, newest: KnownAsset, number: int) -> KnownAsset:
+        if number == newest.version.number:
+            return newest
+        for asset in self.versions(newest.version.name):
+            if asset.version.number == number:
+                return asset
+        raise NotFound(
+            f"asset {newest.version.name!r} has no version {number}",
+            code="no-asset",
+            hint=f"The newest is {newest.version.number}; see `trivet assets history "
+            f"{newest.version.name}`.",
+        )
+
+    def _refuse(self, label: str) -> NoReturn:
+        heads = self._ledger.heads(self._scope.project, _HEADS)
+        known = [head.name.removeprefix(_HEADS) for head in heads]
+        hint = suggest(label.partition("@")[0], known) if known else "No run has made one yet."
+        raise NotFound(f"no asset {label!r}", code="no-asset", hint=hint)
+
+
+def _known(entry: Entry | None) -> KnownAsset:
+    version, found = read(entry, AssetVersion), cast("Entry", entry)
+    return KnownAsset(id=found.id, made_at=found.time, version=version)
