@@ -75,9 +75,10 @@ def _missing(ws: Workspace, rule: TriggerSet) -> Iterator[str]:
         yield f"{error.message}. {error.hint}"
     except Exception as error:  # noqa: BLE001  # a user's module, imported
         yield f"{rule.flow} cannot be imported now: {type(error).__name__}: {error}"
-    if rule.cause == "data":
+    look = {"data": ws.data.latest, "asset": ws.pipelines.asset_versions}.get(rule.cause)
+    if look is not None:
         try:
-            ws.data.latest(rule.watch)
+            look(rule.watch)
         except TrivetError as error:
             yield f"{error.message}. {error.hint}"
 
@@ -146,7 +147,7 @@ def _next(options: Namespace) -> Answer:
 
 _NAME = Argument("name", "the trigger")
 _WHAT = (
-    Argument("--watch", "what it looks at: endpoint, data set, folder, URL, period, expression"),
+    Argument("--watch", "what it looks at: endpoint, data, asset, folder, URL, period, expression"),
     Argument("--flow", "the flow, `module:function` (default: the project's)"),
     Argument(
         "--set",

@@ -17,12 +17,13 @@ from trivet.triggers.listings import parse_place
 _WATCHED = {
     "alert": "an endpoint",
     "data": "a data set",
+    "asset": "a result of a flow such as `features.table`",
     "files": "a folder, a file or a pattern",
     "bucket": "the URL of a bucket",
     "git": "a repository",
     "cron": "an expression such as `0 3 * * 1`",
 }
-_EVENTS = ("alert", "data", "files", "bucket", "git")
+_EVENTS = ("alert", "data", "asset", "files", "bucket", "git")
 _CAUSES_OF = {
     "branch": ("git",),
     "paths": ("git",),

@@ -7,7 +7,7 @@ import msgspec
 
 from trivet.core.facts import Fact
 
-Cause = Literal["alert", "data", "files", "bucket", "git", "schedule", "cron", "hand"]
+Cause = Literal["alert", "data", "asset", "files", "bucket", "git", "schedule", "cron", "hand"]
 AlertKind = Literal["quality", "drift", "data", "service"]
 
 
@@ -39,9 +39,9 @@ class TriggerSet(Fact, frozen=True, kw_only=True):
     name: str
     cause: Cause
     watch: str
-    """What it looks at: an endpoint (`alert`), a data set (`data`), a folder, file or pattern
-    (`files`), the URL of a bucket (`bucket`), a repository (`git`), a period in seconds
-    (`schedule`), an expression (`cron`); empty for `hand`."""
+    """What it looks at: an endpoint (`alert`), a data set (`data`), a result of a flow (`asset`), a
+    folder, file or pattern (`files`), the URL of a bucket (`bucket`), a repository (`git`), a
+    period in seconds (`schedule`), an expression (`cron`); empty for `hand`."""
     flow: str
     """The flow to run, `module:function`."""
     parameters: dict[str, Any] = {}
@@ -72,8 +72,8 @@ class TriggerSet(Fact, frozen=True, kw_only=True):
     since: datetime
     """Event time from which a schedule counts, and what was seen is kept."""
     seen: str | None = None
-    """What stood when the trigger was set, and so is nothing new: a data version, a commit, or
-    the blob digest of a listing."""
+    """What stood when the trigger was set, and so is nothing new: a data version, a version of an
+    asset, a commit, or the blob digest of a listing."""
     watching: str = ""
     """Names the time for which it watches the same thing; another one begins with another watch."""
 

@@ -95,7 +95,7 @@ class Record:
         self._ledger.commit(batch)
 
     def _parents(self, trigger: Trigger, mark: str | None) -> list[str]:
-        is_fact = trigger.rule.cause in {"alert", "data"} and mark and is_identifier(mark)
+        is_fact = trigger.rule.cause in {"alert", "data", "asset"} and mark and is_identifier(mark)
         return [trigger.id, mark] if is_fact and mark and self._ledger.get(mark) else [trigger.id]
 
     def firings(self, name: str | None, limit: int) -> list[tuple[str, Firing]]:

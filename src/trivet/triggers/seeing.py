@@ -11,6 +11,7 @@ from trivet.core.facts import Scope, read
 from trivet.core.ports import Listing, Stores
 from trivet.data.facts import DataCommit
 from trivet.monitoring.facts import Alert, AlertResolved
+from trivet.pipelines.facts import AssetVersion
 from trivet.triggers.branches import Repository
 from trivet.triggers.facts import TriggerSet
 from trivet.triggers.listings import compare, in_words, parse_place, stamps_of
@@ -65,6 +66,8 @@ class Lookout:
                 sight = self._see_alert(rule)
             case "data":
                 sight = self._see_data(rule, past.seen or rule.seen)
+            case "asset":
+                sight = self._see_asset(rule, past.seen or rule.seen)
             case "git":
                 sight = self._see_branch(rule, past.seen or rule.seen)
             case "files" | "bucket":
@@ -82,6 +85,8 @@ class Lookout:
         match rule.cause:
             case "data":
                 return self._newest_data(rule.watch)
+            case "asset":
+                return self._newest_asset(rule.watch)
             case "git":
                 return Repository(rule.watch, self._world.folder).tip(rule.branch)
             case "files" | "bucket":
@@ -133,6 +138,18 @@ class Lookout:
             return _rows(read(self._ledger.get(version), DataCommit))
         except NotFound:  # forgotten
             return 0
+
+    def _see_asset(self, rule: TriggerSet, acted: str | None) -> Sight:
+        newest = self._newest_asset(rule.watch)
+        if newest is None or newest in {acted, rule.seen}:
+            return Sight(mark=None, summary=f"asset {rule.watch} has no newer version")
+        version = read(self._ledger.get(newest), AssetVersion)
+        summary = f"new version {version.number} of asset {rule.watch}, by run {version.run}"
+        return Sight(mark=newest, summary=summary, seen=newest)
+
+    def _newest_asset(self, name: str) -> str | None:
+        head = self._ledger.head(self._scope.project, f"asset/{name}")
+        return head.target if head else None
 
     def _see_branch(self, rule: TriggerSet, acted: str | None) -> Sight:
         repository = Repository(rule.watch, self._world.folder)

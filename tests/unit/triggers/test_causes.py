@@ -14,9 +14,10 @@ from trivet.core.facts import HeadMove, Scope, TaskMove, draft
 from trivet.core.ports import Listed, Stores, TableVersion
 from trivet.data.facts import DataCommit
 from trivet.monitoring.facts import Alert
+from trivet.pipelines.facts import AssetVersion
 from trivet.pipelines.requests import QUEUE
-from trivet.tracking.facts import CodeState, Environment, RunFinished, RunStarted
-from trivet.triggers.facts import Options, TriggerSet
+from trivet.tracking.facts import CodeState, Environment, Output, RunFinished, RunStarted
+from trivet.triggers.facts import Firing, Options, TriggerSet
 from trivet.triggers.seeing import World
 from trivet.triggers.service import TriggersService
 from trivet.workspace.project_files import TriggerFile
@@ -118,6 +119,34 @@ def test_what_was_acted_on_survives_the_loss_of_every_note(
     finish()
     stores.views.remove("trigger-notes", {"project": scope.project})
     assert [len(triggers.look()) for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_new_version_of_an_asset_asks_for_a_run_and_is_its_reason(
+    triggers: TriggersService, finish: Finish, stores: Stores, scope: Scope
+) -> None:
+    def make(number: int) -> str:
+        output = Output(name="table", format="json", digest=str(number), size_bytes=1)
+        version = AssetVersion(name="features.table", number=number, run="r", output=output)
+        fact = draft(version)
+        move = HeadMove(name="asset/features.table", to=fact.id)
+        stores.ledger.commit(scope.batch("made", [fact], heads=[move]))
+        return fact.id
+
+    make(1)
+    triggers.when("retrain", "asset", do="p:train", watch="features.table", debounce_s=60)
+    assert outcomes(triggers) == []  # it stood there when the trigger was set
+    triggers.edit("retrain", debounce_s=0)
+    triggers.when("early", "asset", do="p:train", watch="unborn.table")
+    newest = make(2)
+    assert outcomes(triggers) == ["fired: new version 2 of asset features.table, by run r"]
+    fired = stores.ledger.find(Firing.KIND, project=scope.project).entries[0]
+    assert newest in fired.parents
+    finish()
+    assert outcomes(triggers) == []
+    with pytest.raises(Invalid, match="min_rows belongs to the cause data"):
+        triggers.when("x", "asset", do="p:train", watch="a.b", min_rows=3)
+    with pytest.raises(Invalid, match="expected a result of a flow"):
+        triggers.when("x", "asset", do="p:train")
 
 
 def test_objects_in_a_bucket_are_whole_when_they_appear(
