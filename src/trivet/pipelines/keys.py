@@ -105,7 +105,7 @@ def recall(
     more, or when it is a pickle that the step does not consent to: then it is made again.
 
     Raises:
-        Corrupt: The bytes are not what was kept, or a pickle is not the one that was recorded.
+        Corrupt: The bytes are not what was kept.
     """
     form = memo.load(known.done) if known else None
     if known is None or form is None:

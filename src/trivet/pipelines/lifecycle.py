@@ -187,7 +187,11 @@ class Lifecycle:
                 runs = self._tracking.runs(request=task.body.decode())
                 lost += self._lose((run for run in runs if run.started.task == task.key), [end])
         asked_for = (
-            *(task for task in journal.tasks(state="running") if is_gone(task)),
+            *(
+                task
+                for task in journal.tasks(state="running")
+                if task.queue != FOREGROUND and is_gone(task)
+            ),
             *journal.tasks(state="failed", limit=_SWEPT),
         )
         for task in asked_for:

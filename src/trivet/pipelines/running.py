@@ -185,9 +185,9 @@ class RunUnderWay:
             warnings=known.warnings,
         )
         self._gather(done, (self._run.id, found.known.step))
-        if found.known.done.content:
-            self._makers[found.known.done.content] = found.known.step
-        self._tell("remembered", done.step, seconds=found.known.done.seconds)
+        if known.content:
+            self._makers[known.content] = found.known.step
+        self._tell("remembered", done.step, seconds=known.seconds)
         return found.value
 
     def _gather(self, fact: StepDone | StepFailed, parents: Sequence[str]) -> None:
