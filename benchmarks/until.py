@@ -25,8 +25,7 @@ from trivet.models.holdout_gate import HoldoutGate
 from trivet.models.rules import Champion
 from trivet.pipelines.looping.until import until
 from trivet.statistics.paired import compare_correct
-from trivet.testing.memory_ledger import memory_database
-from trivet.testing.memory_stores import MemoryBlobs, MemoryLog, MemorySeries, MemoryTables
+from trivet.testing.memory_stores import memory_stores
 
 ROWS, ACCURACY, ROUNDS = 2000, 0.90, 20
 DISCORDANT = (0.06, 0.08, 0.10, 0.12)
@@ -70,16 +69,7 @@ def beside(champion: Right, gain: float, discordant: float, random: Random) -> R
 
 def a_gate(champion: Right, rules: Champion | None = None) -> Callable[[Right], Any]:
     """Return the shipped gate over a ledger of its own."""
-    database = memory_database()
-    stores = Stores(
-        ledger=database.ledger,
-        journal=database.journal,
-        views=database.views,
-        series=MemorySeries(),
-        blobs=MemoryBlobs(),
-        tables=MemoryTables(),
-        log=MemoryLog(),
-    )
+    stores = memory_stores()
     gate = HoldoutGate(
         Place(stores, Scope(project="simulation", actor="benchmark")),
         "model",

@@ -16,7 +16,8 @@ import blake3
 
 from trivet.core.errors import Corrupt, Invalid, NotFound
 from trivet.core.ids import check_name
-from trivet.core.ports import ArrowStream, Columns, Damage, Points, SeriesKey, TableVersion
+from trivet.core.ports import ArrowStream, Columns, Damage, Points, SeriesKey, Stores, TableVersion
+from trivet.testing.memory_ledger import memory_database
 
 _MAX_STREAM = 200
 _SIGN_MASK = 0x7FFF_FFFF_FFFF_FFFF
@@ -337,3 +338,17 @@ def _type_word(kind: Any) -> str:
     if hasattr(kind, "time_zone"):
         return f"timestamp[us, tz={kind.time_zone}]" if kind.time_zone else "timestamp[us]"
     return _WORDS.get(str(kind), str(kind).lower())
+
+
+def memory_stores() -> Stores:
+    """Return a set of empty stores, none of them on a disk."""
+    database = memory_database()
+    return Stores(
+        ledger=database.ledger,
+        journal=database.journal,
+        views=database.views,
+        series=MemorySeries(),
+        blobs=MemoryBlobs(),
+        tables=MemoryTables(),
+        log=MemoryLog(),
+    )

@@ -24,25 +24,9 @@ from trivet.data.quality import (
     expect_unique,
 )
 from trivet.data.service import DataService
-from trivet.testing.memory_ledger import memory_database
-from trivet.testing.memory_stores import MemoryBlobs, MemoryLog, MemorySeries, MemoryTables
 
 SCOPE = Scope(project="churn", actor="anna")
 NOON = datetime(2020, 1, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def stores() -> Stores:
-    database = memory_database()
-    return Stores(
-        ledger=database.ledger,
-        journal=database.journal,
-        views=database.views,
-        series=MemorySeries(),
-        blobs=MemoryBlobs(),
-        tables=MemoryTables(),
-        log=MemoryLog(),
-    )
 
 
 @pytest.fixture

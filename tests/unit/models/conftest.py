@@ -17,8 +17,6 @@ from trivet.models.encoding import Encoder
 from trivet.models.facts import Signature
 from trivet.models.service import ModelsService
 from trivet.models.signatures import fit_signature
-from trivet.testing.memory_ledger import memory_database
-from trivet.testing.memory_stores import MemoryBlobs, MemoryLog, MemorySeries, MemoryTables
 from trivet.tracking.facts import CodeState, Environment, Run, RunStarted, RunStatus
 from trivet.tracking.service import TrackingService
 
@@ -126,20 +124,6 @@ def timed(training: pl.DataFrame, holdout: pl.DataFrame) -> Trained:
 @pytest.fixture(scope="session")
 def flavours() -> tuple[Flavour, ...]:
     return FLAVOURS
-
-
-@pytest.fixture
-def stores() -> Stores:
-    database = memory_database()
-    return Stores(
-        ledger=database.ledger,
-        journal=database.journal,
-        views=database.views,
-        series=MemorySeries(),
-        blobs=MemoryBlobs(),
-        tables=MemoryTables(),
-        log=MemoryLog(),
-    )
 
 
 @pytest.fixture

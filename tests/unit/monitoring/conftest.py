@@ -6,6 +6,7 @@ import lightgbm
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from trivet.adapters.lightgbm.flavour import LightGBMFlavour
@@ -23,8 +24,7 @@ from trivet.models.signatures import fit_signature
 from trivet.releases.facts import Release
 from trivet.serving.facts import LABELS, PREDICTIONS, Label, Prediction
 from trivet.serving.records import encode_record
-from trivet.testing.memory_ledger import memory_database
-from trivet.testing.memory_stores import MemoryBlobs, MemoryLog, MemorySeries, MemoryTables
+from trivet.testing.memory_stores import MemoryBlobs, memory_stores
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -109,16 +109,7 @@ def make_stores(packages: Packages) -> MakeStores:
     """Makes empty stores that hold the packages."""
 
     def make() -> Stores:
-        database = memory_database()
-        return Stores(
-            ledger=database.ledger,
-            journal=database.journal,
-            views=database.views,
-            series=MemorySeries(),
-            blobs=packages.blobs,
-            tables=MemoryTables(),
-            log=MemoryLog(),
-        )
+        return replace(memory_stores(), blobs=packages.blobs)
 
     return make
 

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from trivet.core.facts import Scope
-from trivet.core.ports import Stores
 from trivet.data.service import DataService
 from trivet.pipelines.service import PipelinesService
-from trivet.testing.memory_ledger import memory_database
-from trivet.testing.memory_stores import MemoryBlobs, MemoryLog, MemorySeries, MemoryTables
+from trivet.testing.memory_stores import memory_stores
 from trivet.tracking.service import TrackingService
 
 
@@ -21,16 +19,7 @@ class Project:
     """A project in a folder, over stores in memory; its sources can be edited and run again."""
 
     def __init__(self, folder: Path) -> None:
-        database = memory_database()
-        self.stores = Stores(
-            ledger=database.ledger,
-            journal=database.journal,
-            views=database.views,
-            series=MemorySeries(),
-            blobs=MemoryBlobs(),
-            tables=MemoryTables(),
-            log=MemoryLog(),
-        )
+        self.stores = memory_stores()
         self.folder = folder
         self.scope = Scope(project="flights", actor="ada")
         self.tracking = TrackingService(self.stores, self.scope)

@@ -11,8 +11,7 @@ from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Scope, TaskMove
 from trivet.core.ports import Stores, Task
 from trivet.pipelines.requests import read_request
-from trivet.testing.memory_ledger import memory_database
-from trivet.testing.memory_stores import MemoryBlobs, MemoryLog, MemorySeries, MemoryTables
+from trivet.testing.memory_stores import memory_stores
 from trivet.triggers.backfills import QUEUE, BackfillsService, BackfillStatus
 
 DAYS = ["day=2026-01-01..2026-01-06"]
@@ -205,16 +204,7 @@ class Filling(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        database = memory_database()
-        self.stores = Stores(
-            ledger=database.ledger,
-            journal=database.journal,
-            views=database.views,
-            series=MemorySeries(),
-            blobs=MemoryBlobs(),
-            tables=MemoryTables(),
-            log=MemoryLog(),
-        )
+        self.stores = memory_stores()
         self.scope = Scope(project="left", actor="ada")
         self.held: list[Task] = []
         self.done: list[str] = []

@@ -9,14 +9,14 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.structs import replace
 
 from trivet.core.clock import EventClock
 from trivet.core.errors import Unavailable
 from trivet.core.facts import Batch, Receipt, Scope, TaskMove
-from trivet.core.ports import Ledger, Listed, Stores
+from trivet.core.ports import Ledger, Listed
 from trivet.pipelines.requests import QUEUE
-from trivet.testing.memory_ledger import memory_database
-from trivet.testing.memory_stores import MemoryBlobs, MemoryLog, MemorySeries, MemoryTables
+from trivet.testing.memory_stores import memory_stores
 from trivet.triggers.facts import Firing
 from trivet.triggers.seeing import World
 from trivet.triggers.service import TriggersService
@@ -76,17 +76,9 @@ class Triggers(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        database = memory_database()
-        self.ledger = Fragile(database.ledger)
-        self.stores = Stores(
-            ledger=self.ledger,
-            journal=database.journal,
-            views=database.views,
-            series=MemorySeries(),
-            blobs=MemoryBlobs(),
-            tables=MemoryTables(),
-            log=MemoryLog(),
-        )
+        memory = memory_stores()
+        self.ledger = Fragile(memory.ledger)
+        self.stores = replace(memory, ledger=self.ledger)
         self.scope = Scope(project="left", actor="ada")
         self.clock = EventClock(START)
         self.bucket = Objects()
