@@ -1,6 +1,6 @@
 """How runs begin and end, whatever happens to their processes."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ import msgspec
 
 from trivet.core.errors import Conflict, Invalid, TrivetError, Unavailable
 from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft, read
-from trivet.core.ids import NAME_PATTERN, new_id
+from trivet.core.ids import NAME_PATTERN, new_id, sha256_hex
 from trivet.core.ports import Stores, Task
 from trivet.core.tasks import fenced
 from trivet.pipelines.assets import Assets
@@ -85,22 +85,35 @@ class Lifecycle:
         Runs for the same request that have no end by now are recorded as lost.
 
         Raises:
-            Conflict: Somebody else holds the task by now (code `fenced`).
+            Conflict: Somebody else holds the task by now (code `fenced`), or another process is
+                carrying out the same request (`request-under-way`).
         """
-        entry, run_id = name_of(flow), new_id()
-        request = order.request or self._resumed(flow, entry, inputs) or run_id
-        self._lose(run for run in self._tracking.runs(request=request) if self._is_over(run, task))
-        change = self._own_task(run_id, request) if task is None else hold(task)
-        run = self._tracking.start(
-            run_name(flow),
-            entry=entry,
-            folder=self._folder,
-            parameters=inputs.parameters,
-            data=inputs.data,
-            assets=inputs.assets,
-            attempt=Attempt(id=run_id, request=request, task=change, asked_by=order.asked_by),
+        if task is not None:
+            request = order.request or task.key
+            self._lose(r for r in self._tracking.runs(request=request) if self._is_over(r, task))
+            attempt = Attempt(
+                id=new_id(),
+                request=request,
+                task=task.key,
+                tasks=[hold(task)],
+                asked_by=order.asked_by,
+            )
+            return self._start(flow, inputs, attempt), task
+        for _ in range(_TRIES):
+            attempt = self._own_attempt(flow, inputs, order)
+            try:
+                run = self._start(flow, inputs, attempt)
+            except Conflict as error:
+                # Another process has begun the same in this moment: what to do is decided anew.
+                if error.code != "fenced":
+                    raise
+            else:
+                return run, cast("Task", self._stores.journal.task(attempt.task))
+        raise Unavailable(
+            f"others kept beginning what flow {run_name(flow)!r} was to be run for",
+            code="busy",
+            hint="Run it again.",
         )
-        return run, task or cast("Task", self._stores.journal.task(change.key))
 
     def succeed(
         self, under_way: UnderWay, metrics: Mapping[str, float], outputs: Iterable[Output]
@@ -183,9 +196,8 @@ class Lifecycle:
         lost: list[Run] = []
         for task in journal.tasks(FOREGROUND, state="running"):
             if is_gone(task):
-                end = TaskOverride(key=task.key, state="cancelled")
                 runs = self._tracking.runs(request=task.body.decode())
-                lost += self._lose((run for run in runs if run.started.task == task.key), [end])
+                lost += self._lose(run for run in runs if run.started.task == task.key)
         asked_for = (
             *(
                 task
@@ -216,13 +228,48 @@ class Lifecycle:
         self._stores.ledger.commit(self._scope.batch(reason, tasks=[change]))
         return cast("Task", self._stores.journal.task(key))
 
-    def _own_task(self, run_id: str, request: str) -> TaskNew:
-        return TaskNew(
-            key=f"{FOREGROUND}/{self._scope.project}/{run_id}",
+    def _start(self, flow: Definition, inputs: Inputs, attempt: Attempt) -> Run:
+        return self._tracking.start(
+            run_name(flow),
+            entry=name_of(flow),
+            folder=self._folder,
+            parameters=inputs.parameters,
+            data=inputs.data,
+            assets=inputs.assets,
+            attempt=attempt,
+        )
+
+    def _own_attempt(self, flow: Definition, inputs: Inputs, order: Order) -> Attempt:
+        """Return an attempt with a task of its own, which two processes cannot both begin.
+
+        Raises:
+            Conflict: Another process is carrying out the request (code `request-under-way`).
+        """
+        run_id = new_id()
+        request = order.request or self._resumed(flow, name_of(flow), inputs) or run_id
+        before = self._tracking.runs(request=request)
+        for run in before:
+            if run.finished is None and not self._is_over(run, None):
+                raise Conflict(
+                    f"request {request!r} is being carried out by run {run.id}",
+                    code="request-under-way",
+                    hint=f"Wait for its end, or cancel it: `trivet runs cancel {run.id}`.",
+                )
+        self._lose(before)
+        # Named after what it follows: whoever follows the same asks for the same task, and the
+        # hold that goes with it is refused to all but one.
+        after = before[0].id if before else sha256_hex(request.encode())[:32]
+        owner = new_owner()
+        new = TaskNew(
+            key=f"{FOREGROUND}/{self._scope.project}/after-{after}",
             queue=FOREGROUND,
             body=request.encode(),
             max_attempts=1,
-            claim=Claim(new_owner(), LEASE_S),
+            claim=Claim(owner, LEASE_S),
+        )
+        mine = TaskMove(key=new.key, owner=owner, epoch=1, state="running")
+        return Attempt(
+            id=run_id, request=request, task=new.key, tasks=[new, mine], asked_by=order.asked_by
         )
 
     def _resumed(self, flow: Definition, entry: str, inputs: Inputs) -> str | None:
@@ -276,13 +323,17 @@ class Lifecycle:
                     ended.append(self._tracking.finish(run.id, "cancelled", error=entry.reason))
         return ended
 
-    def _lose(self, runs: Iterable[Run], tasks: Sequence[TaskOverride] = ()) -> list[Run]:
-        """Record runs that have no end as lost."""
+    def _lose(self, runs: Iterable[Run]) -> list[Run]:
+        """Record runs that have no end as lost; whoever wakes up again writes nothing more."""
         lost: list[Run] = []
         for run in runs:
             if run.finished is None:
+                task = self._stores.journal.task(run.started.task or "")
+                is_own = task is not None and task.queue == FOREGROUND
+                ends = [TaskOverride(key=task.key, state="cancelled")] if task and is_own else []
+                along = Along(tasks=ends)
+                error = "its process ended without recording an end"
                 with suppress(Conflict):  # somebody else has recorded its end in this moment
-                    error, along = "its process ended without recording an end", Along(tasks=tasks)
                     lost.append(self._tracking.finish(run.id, "lost", error=error, along=along))
         return lost
 

@@ -12,7 +12,7 @@ import msgspec
 
 from trivet.core.clock import SystemClock, as_utc, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Draft, Entry, HeadMove, Scope, TaskMove, TaskNew, draft, read
+from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
 from trivet.core.ids import check_id, check_name, new_id, sha256_hex
 from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.core.tasks import TaskChange
@@ -32,8 +32,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """The run's identifier, chosen by whoever must name the run before it is recorded."""
     request: str
     """Equal in every attempt at the same."""
-    task: TaskNew | TaskMove
-    """Added or held in the commit that begins the run."""
+    task: str
+    """Key of the task behind the run."""
+    tasks: Sequence[TaskChange]
+    """Written in the commit that begins the run: they add the task, or hold it."""
     asked_by: str | None = None
     """The fact that asked for it: a parent of the run."""
 
@@ -107,13 +109,13 @@ class TrackingService:
             assets=tuple(assets),
             asked_by=asked_by,
             request=attempt.request if attempt else None,
-            task=attempt.task.key if attempt else None,
+            task=attempt.task if attempt else None,
         )
         run_id = check_id(attempt.id) if attempt else new_id()
         parents = dict.fromkeys((*data, *assets, *((asked_by,) if asked_by else ())))
         self._began[run_id] = monotonic()
         fact = draft(started, id=run_id, parents=parents)
-        self._commit(f"run {name}", fact, tasks=(attempt.task,) if attempt else ())
+        self._commit(f"run {name}", fact, tasks=attempt.tasks if attempt else ())
         return Run(id=run_id, started=started)
 
     def finish(

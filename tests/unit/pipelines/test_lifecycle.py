@@ -142,6 +142,61 @@ def test_the_next_run_goes_on_from_a_lost_one(project: Any) -> None:
     assert run.started.request == project.tracking.get(left).started.request
 
 
+def test_a_request_that_is_under_way_is_not_begun_a_second_time(project: Any) -> None:
+    project.write(HOOKED)
+    refused: list[Conflict] = []
+
+    def run_again() -> None:
+        try:
+            project.run(request="order-7")
+        except Conflict as error:
+            refused.append(error)
+
+    hooks(project).append(run_again)
+    run = project.run(request="order-7")
+    assert [error.code for error in refused] == ["request-under-way"]
+    assert run.id in refused[0].hint
+    hooks(project).clear()
+    again = project.run(request="order-7")  # it has ended: whoever asks is told the same again
+    assert [status for _, status in project.statuses(again)] == ["remembered", "remembered"]
+
+
+def test_of_those_that_go_on_from_one_failure_at_once_one_has_its_request(project: Any) -> None:
+    project.write("BREAKS = True\n" + EFFECTS)
+    with pytest.raises(RuntimeError):
+        project.run()
+    failed = project.tracking.runs()[0]
+    project.write("BREAKS = False\n" + EFFECTS)
+    sent(project)
+    together = threading.Barrier(4)
+
+    def go_on() -> None:
+        together.wait()
+        project.run()
+
+    threads = [threading.Thread(target=go_on) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    later = [run for run in project.tracking.runs() if run.id != failed.id]
+    assert [run.status for run in later] == ["succeeded"] * 4
+    assert [run.started.request for run in later].count(failed.started.request) == 1
+    assert len({run.started.request for run in later}) == 4
+    assert sent(project) == ["day 1"] * 3  # the failed one has done it for whoever goes on
+
+
+def test_whoever_was_left_for_lost_writes_nothing_more(project: Any) -> None:
+    project.write("BREAKS = False\n" + EFFECTS)
+    left = project.tracking.get(_left_behind(project))
+    task = project.stores.journal.task(left.started.task)
+    project.run()
+    move = TaskMove(key=task.key, owner=task.owner, epoch=task.epoch, state="running")
+    with pytest.raises(Conflict) as late:
+        project.stores.ledger.commit(project.scope.batch("late", tasks=[move]))
+    assert late.value.code == "fenced"
+
+
 def test_a_cancelled_run_is_interrupted_and_recorded(project: Any) -> None:
     project.write(ENDLESS)
     _soon(lambda: project.pipelines.cancel(_running(project), "enough"))
@@ -395,7 +450,7 @@ def _left_behind(project: Any) -> str:
         entry="pipeline:main",
         folder=project.folder,
         parameters={"day": 1, "fails": True},
-        attempt=Attempt(id=run_id, request=run_id, task=task),
+        attempt=Attempt(id=run_id, request=run_id, task=task.key, tasks=[task]),
     )
     return run_id
 

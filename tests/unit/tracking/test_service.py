@@ -44,7 +44,7 @@ def test_a_run_knows_its_code_its_environment_and_its_data(
 ) -> None:
     data, firing = record(stores, scope, "data"), record(stores, scope, "firing")
     task = TaskNew(key="one", queue="runs", body=b"")
-    asked = Attempt(id=new_id(), request="one", task=task, asked_by=firing)
+    asked = Attempt(id=new_id(), request="one", task="one", tasks=[task], asked_by=firing)
     run = begin(tracking, folder, parameters={"rate": 0.1}, data=[data], attempt=asked)
     found = tracking.get(run.id)
     assert found == run
