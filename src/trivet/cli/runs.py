@@ -14,7 +14,7 @@ from trivet.cli.output import cut, duration, size, table, width_of
 from trivet.cli.tracking import describe_run
 from trivet.core.clock import from_micros
 from trivet.core.ids import time_of
-from trivet.pipelines.facts import StepDone
+from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.tracking.facts import Run, RunStatus
 from trivet.workspace.workspace import open as open_workspace
 
@@ -23,6 +23,7 @@ _END = 8
 _YEAR = len("2026-")
 _MOST_LOOKED_AT = 1000
 _MOST_SHOWN = 200
+_GIVEN = 120
 
 
 def _list(options: Namespace) -> Answer:
@@ -76,13 +77,18 @@ def _show(options: Namespace) -> Answer:
         data_names = [_data_name(ws.stores.ledger.get(id)) for id in run.started.data]
     parts = [describe_run(run), "", steps_table(steps)]
     parts += [
-        f"{failure.step} FAILED after {duration(failure.seconds)}: {failure.error}"
+        f"{failure.step}{_given(failure)} FAILED after {duration(failure.seconds)}: {failure.error}"
         for failure in failures[:_MOST_SHOWN]
     ]
     if data_names:
         parts += ["", f"made from  {', '.join(data_names)}"]
     answer = {"run": run, "status": run.status, "steps": steps, "failures": failures}
     return Answer(answer, "\n".join(parts))
+
+
+def _given(failure: StepFailed) -> str:
+    named = ", ".join(f"{name}={text}" for name, text in list(failure.shown.items())[:4])
+    return f"({cut(named, _GIVEN)})"
 
 
 def _data_name(entry: object) -> str:

@@ -80,6 +80,10 @@ class StepFailed(Fact, frozen=True, kw_only=True):
     seconds: float
     error: str
     """The error's type and message, at most 2,000 characters."""
+    arguments: dict[str, str] = {}
+    """As in `StepDone`, like the two that follow."""
+    takes: tuple[str, ...] = ()
+    shown: dict[str, str] = {}
 
 
 class EffectBegun(Fact, frozen=True, kw_only=True):

@@ -391,6 +391,9 @@ class RunUnderWay:
                 key=ask.key,
                 seconds=monotonic() - began,
                 error=words_of(error)[:_ERROR_CHARACTERS],
+                arguments=ask.arguments,
+                takes=ask.takes,
+                shown=ask.shown,
             )
             with suppress(TrivetError):  # the user's error is the one to raise
                 self._gather(failed, (self._run.id,))

@@ -67,6 +67,22 @@ def train(table: Data):
     return {"total": sum(table)}
 """
 
+FAILING = """
+from trivet import flow, map, step
+
+@step
+def load():
+    return [2.0, 1.0, 0.0]
+
+@step
+def divide(number):
+    return 1 / number
+
+@flow
+def train():
+    return {"all": map(divide, load())}
+"""
+
 
 @pytest.fixture(autouse=True)
 def pipeline(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -246,6 +262,22 @@ def test_ctrl_c_leaves_a_whole_line_and_a_cursor(project: Path) -> None:
     assert last.endswith("\n")
     assert b"load" in seen
     assert "✗ slow".encode() in seen.replace(b"\x1b[31m", b"").replace(b"\x1b[0m", b"")
+
+
+def test_a_call_that_failed_shows_what_it_was_given_and_where_that_came_from(
+    project: Path, trivet: Trivet
+) -> None:
+    (project / "pipeline.py").write_text(FAILING)
+    assert trivet("run").code != 0
+    said = trivet("runs", "show", "last").out
+    assert "divide(number=0.0) FAILED after" in said
+    drawn = trivet("graph", "--run", "last", "--json").data
+    arrows = [(arrow["source"], arrow["target"]) for arrow in drawn["arrows"]]
+    assert arrows.count(("load", "failed:divide")) == 1
+    failed = [box for box in drawn["boxes"] if box["state"] == "failed"]
+    assert [(box["label"], box["detail"]) for box in failed] == [
+        ("divide", "ZeroDivisionError: float division by zero")
+    ]
 
 
 def test_a_flow_and_the_record_of_a_run_are_drawn(project: Path, trivet: Trivet) -> None:

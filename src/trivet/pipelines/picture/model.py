@@ -97,6 +97,9 @@ def picture_of_run(
     for step, error in failed.items():
         many = sum(failure.step == step for failure in failures)
         boxes.append(Box(id=f"failed:{step}", label=step, state="failed", detail=error, count=many))
+    for failure in failures:
+        name = f"failed:{failure.step}"
+        groups.arrows += [Arrow(source, name) for source in sorted(groups.sources_of(failure))]
     return Picture(
         title=f"{run.started.name}: run {run.id}, {run.status}",
         is_preview=False,
@@ -116,8 +119,7 @@ class _Groups:
         self._makers: dict[str, str] = {}
 
     def take(self, step: StepDone) -> None:
-        given = (*step.arguments.values(), *step.takes)
-        sources = frozenset(self._makers[digest] for digest in given if digest in self._makers)
+        sources = self.sources_of(step)
         own = next((name for name in sources if self._members[name][0].step == step.step), None)
         if own is not None:
             self._looping.add(own)
@@ -128,6 +130,11 @@ class _Groups:
         for digest in (step.content, *step.items):
             if digest not in _COMMON:
                 self._makers[digest] = name
+
+    def sources_of(self, step: StepDone | StepFailed) -> frozenset[str]:
+        """Return the boxes that made what a call was given."""
+        given = (*step.arguments.values(), *step.takes)
+        return frozenset(self._makers[digest] for digest in given if digest in self._makers)
 
     def boxes(self) -> Iterable[Box]:
         for name, members in self._members.items():
