@@ -74,7 +74,7 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Declare a function to be a step: a piece of work whose result is kept by content.
 
     The result is kept under the content of the arguments and of all code the function can reach
-    (see `core.fingerprint` for what that covers and what it cannot see). It must be something
+    (see `core.fingerprints` for what that covers and what it cannot see). It must be something
     that can be stored, without pickle unless you consent to it: see `values`. What the step logs
     belongs to the run that made the result; a run that remembers it has no such series.
 

@@ -4,7 +4,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from trivet.core.modules import origin_of_file
+from trivet.core.fingerprints.modules import origin_of_file
 
 _FRAMES = 6
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.fingerprint import Fingerprint
+from trivet.core.fingerprints.fingerprint import Fingerprint
+from trivet.core.fingerprints.stillness import Stillness
 from trivet.core.ids import sha256_hex
-from trivet.core.stillness import Stillness
 from trivet.pipelines.context import Definition
 from trivet.pipelines.explaining.showing import show_arguments
 from trivet.pipelines.materialising.readers import reader_of

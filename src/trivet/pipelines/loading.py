@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.modules import label_of_module, real_path
+from trivet.core.fingerprints.modules import label_of_module, real_path
 from trivet.data.naming import suggest
 from trivet.pipelines.context import Definition, definition_of
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 
-from trivet.core.modules import origin_of_file
+from trivet.core.fingerprints.modules import origin_of_file
 
 _GRAIN_NS = 20_000_000
 """How far a file's time may lie behind the clock."""

@@ -10,8 +10,8 @@ import msgspec
 
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Scope, read
-from trivet.core.fingerprint import Fingerprint, fingerprint
-from trivet.core.modules import label_of_module
+from trivet.core.fingerprints.fingerprint import Fingerprint, fingerprint
+from trivet.core.fingerprints.modules import label_of_module
 from trivet.core.ports import Stores
 from trivet.core.trees import load_file
 from trivet.data.naming import suggest

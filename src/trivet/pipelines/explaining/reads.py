@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import cast
 
-from trivet.core.modules import origin_of_file
+from trivet.core.fingerprints.modules import origin_of_file
 from trivet.pipelines.context import Definition
 from trivet.pipelines.inputs import InputFile
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.fingerprint import fingerprint
+from trivet.core.fingerprints.fingerprint import fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.context import current
 from trivet.pipelines.looping.budget import Budget, Ending, Meter

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import msgspec
 
-from trivet.core.modules import label_of_module, origin_of_module
+from trivet.core.fingerprints.modules import label_of_module, origin_of_module
 from trivet.pipelines.context import Definition
 
 _DEEPEST = 6

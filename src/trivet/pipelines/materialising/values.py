@@ -14,9 +14,9 @@ from typing import cast
 import msgspec
 
 from trivet.core.errors import Corrupt, Invalid, NotFound, Unsupported
-from trivet.core.fingerprint import fingerprint
+from trivet.core.fingerprints.fingerprint import fingerprint
+from trivet.core.fingerprints.modules import origin_of_module
 from trivet.core.ids import sha256_hex
-from trivet.core.modules import origin_of_module
 from trivet.core.trees import Content
 from trivet.pipelines.inputs import DataInput, InputFile, TableInput
 from trivet.pipelines.materialisers import (

@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from trivet.core.modules import origin_of_module
+from trivet.core.fingerprints.modules import origin_of_module
 from trivet.pipelines.notebooks.blocks import Block
 
 

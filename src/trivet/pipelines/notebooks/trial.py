@@ -20,7 +20,7 @@ from typing import Any, cast
 import msgspec
 
 from trivet.core.errors import TrivetError
-from trivet.core.modules import label_of_module
+from trivet.core.fingerprints.modules import label_of_module
 from trivet.core.trees import Content
 from trivet.pipelines.context import Context, Definition, entered
 from trivet.pipelines.failures import describe_failure

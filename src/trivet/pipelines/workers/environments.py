@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.fingerprint import Fingerprint
+from trivet.core.fingerprints.fingerprint import Fingerprint
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.context import Definition
 

@@ -16,8 +16,8 @@ from typing import NamedTuple, cast
 import msgspec
 
 from trivet.core.errors import Invalid, TrivetError, Unsupported
-from trivet.core.fingerprint import Fingerprint
-from trivet.core.modules import origin_of_module
+from trivet.core.fingerprints.fingerprint import Fingerprint
+from trivet.core.fingerprints.modules import origin_of_module
 from trivet.core.ports import Blobs
 from trivet.core.work import Needs, Work, Workers
 from trivet.pipelines.attempts import call_with_retries, too_late

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from types import FunctionType
 
 from trivet.core.errors import Invalid
-from trivet.core.fingerprint import Fingerprint, watched_fingerprint
+from trivet.core.fingerprints.fingerprint import Fingerprint, watched_fingerprint
+from trivet.core.fingerprints.reach import bytecode
+from trivet.core.fingerprints.stillness import Stillness
 from trivet.core.ids import sha256_hex
-from trivet.core.reach import bytecode
-from trivet.core.stillness import Stillness
 from trivet.pipelines.context import Definition
 from trivet.pipelines.materialising.values import Values
 

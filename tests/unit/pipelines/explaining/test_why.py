@@ -190,7 +190,7 @@ def test_declared_versions_and_dependencies_are_named(ran: Any) -> None:
 def test_a_package_and_python_are_named_with_their_versions(
     ran: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import trivet.core.walk as module
+    import trivet.core.fingerprints.walk as module
 
     edit(ran, "pipeline", "import helpers\n", "import helpers, numpy\n")
     edit(ran, "pipeline", "list(range(rows))", "list(range(int(numpy.int64(rows))))")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from trivet.core.modules import origin_of_module
+from trivet.core.fingerprints.modules import origin_of_module
 
 Meaning = Callable[[tuple[str, ...]], object]
 """What a dotted chain of names stands for in the code that is read; None when nobody knows."""

@@ -27,11 +27,11 @@ from typing import Any, cast
 
 import msgspec
 
+from trivet.core.fingerprints.limits import Limit
+from trivet.core.fingerprints.modules import origin_of_file, real_path
+from trivet.core.fingerprints.stillness import Stillness
+from trivet.core.fingerprints.walk import Digester, Walk, short
 from trivet.core.ids import sha256_hex
-from trivet.core.limits import Limit
-from trivet.core.modules import origin_of_file, real_path
-from trivet.core.stillness import Stillness
-from trivet.core.walk import Digester, Walk, short
 
 
 class Fingerprint(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, cast
 
-from trivet.core.modules import origin_of_module
+from trivet.core.fingerprints.modules import origin_of_module
 
 EXACT = (type(None), bool, int, float, complex, str, bytes, range, slice, types.EllipsisType)
 """Types whose repr says everything."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from types import CodeType
 
-from trivet.core.normal_form import FUNCTIONS, dump, normalise
-from trivet.core.reach import Reach, nested, reach_of
+from trivet.core.fingerprints.normal_form import FUNCTIONS, dump, normalise
+from trivet.core.fingerprints.reach import Reach, nested, reach_of
 
 _BLOCKS = (ast.stmt, ast.ExceptHandler)
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 import trivet
-from trivet.core import modules
+from trivet.core.fingerprints import modules
 
 
 def test_code_belongs_to_the_interpreter_to_a_distribution_or_to_the_user(tmp_path: Path) -> None:

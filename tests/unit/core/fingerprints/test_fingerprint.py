@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from trivet.core.fingerprint import Fingerprint, fingerprint
+from trivet.core.fingerprints.fingerprint import Fingerprint, fingerprint
 
 PIPELINE = '''
 import functools
@@ -306,7 +306,7 @@ def test_the_version_of_an_installed_distribution_counts(
 
 
 def forget_distributions() -> None:
-    from trivet.core import modules
+    from trivet.core.fingerprints import modules
 
     modules.distribution_of.cache_clear()
     modules._distributions.cache_clear()
@@ -437,7 +437,7 @@ def test_a_container_that_holds_itself_comes_to_an_end() -> None:
 def test_reading_a_value_twice_gives_the_same_digest_in_another_process(project: Project) -> None:
     import subprocess
 
-    command = "import pipeline; from trivet.core.fingerprint import fingerprint as f;"
+    command = "import pipeline; from trivet.core.fingerprints.fingerprint import fingerprint as f;"
     command += (
         "print(*(f(getattr(pipeline, n)).digest for n in ('train','named','scaled','wrapped')))"
     )

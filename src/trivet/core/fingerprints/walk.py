@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from trivet.core.anatomy import (
+from trivet.core.fingerprints.anatomy import (
     AMBIENT,
     DESCRIPTORS,
     EXACT,
@@ -31,8 +31,7 @@ from trivet.core.anatomy import (
     subclasses_of,
     type_name,
 )
-from trivet.core.ids import sha256_hex
-from trivet.core.limits import (
+from trivet.core.fingerprints.limits import (
     READS_ANNOTATIONS,
     READS_DOCSTRINGS,
     READS_SOURCE,
@@ -43,7 +42,7 @@ from trivet.core.limits import (
     look,
     patches_of,
 )
-from trivet.core.modules import (
+from trivet.core.fingerprints.modules import (
     Origin,
     distribution_of,
     file_of,
@@ -53,9 +52,10 @@ from trivet.core.modules import (
     origin_of_module,
     real_path,
 )
-from trivet.core.reach import Reach, bytecode, reach_of
-from trivet.core.stillness import Stillness
-from trivet.core.syntax import Source, read_expression, read_statement, source_of
+from trivet.core.fingerprints.reach import Reach, bytecode, reach_of
+from trivet.core.fingerprints.stillness import Stillness
+from trivet.core.fingerprints.syntax import Source, read_expression, read_statement, source_of
+from trivet.core.ids import sha256_hex
 
 Digester = Callable[[object], str | None]
 """Asked for the content digest of a value of an installed library's type; None: not known."""

@@ -20,7 +20,7 @@ _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 _LIBRARY = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")
 )
-_OWN_FOLDER = str(Path(__file__).resolve().parent.parent) + os.sep
+_OWN_FOLDER = str(Path(__file__).resolve().parents[2]) + os.sep
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from trivet.core.fingerprint import fingerprint
+from trivet.core.fingerprints.fingerprint import fingerprint
 
 _NUMBERS = itertools.count(1)
 
