@@ -27,7 +27,8 @@ class StepDone(Fact, frozen=True, kw_only=True):
     key: str
     """SHA-256 over the reachable code, packages, options and argument contents."""
     known_by: str | None = None
-    """The key, when this very fact holds the result; None when it was remembered."""
+    """The key, when this very fact holds the result; None when it was remembered, or must not be:
+    the step changed what it was given."""
     code: str
     """SHA-256 of the reachable code alone; a fact `step.code` says what that was."""
     status: Literal["run", "remembered"]

@@ -20,6 +20,7 @@ from trivet.core.facts import TaskMove
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
+from trivet.pipelines.explaining.changes import changed_arguments, warnings_about_changes
 from trivet.pipelines.explaining.reads import warnings_about, watch_reads
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.failures import add_note, words_of
@@ -241,6 +242,7 @@ class RunUnderWay:
         kept = self._memo.keep(name, made.form)
         done = msgspec.structs.replace(
             self._done(ask, "run", kept, began),
+            known_by=ask.key if made.is_repeatable else None,
             content=made.contents.digest,
             items=made.contents.items,
             memory_bytes=made.memory_bytes,
@@ -275,13 +277,18 @@ class RunUnderWay:
         memory = MemoryUse()
         with watch_reads(self._remote.folder) as reads:
             value = call_with_retries(definition, args, kwargs, on_retry)
+        changed = changed_arguments(self._values, definition, ask.bound, ask.arguments)
         place = f"what {definition.kind} {definition.name!r} returned"
         reader = reader_of(definition)
         return Made(
             form=self._values.save(value, place, reader),
             contents=self._values.contents(value, place, reader, of_result=True),
             memory_bytes=memory.grown_bytes(),
-            warnings=warnings_about(reads, definition, ask.depends_on),
+            warnings=(
+                *warnings_about(reads, definition, ask.depends_on),
+                *warnings_about_changes(changed, definition),
+            ),
+            is_repeatable=not changed or definition.kind == "effect",
         )
 
     def _record(self, ask: Ask, done: StepDone, known: Known | None) -> None:
@@ -356,7 +363,6 @@ class RunUnderWay:
             step=step,
             place=f"{flow}.{step}",
             key=ask.key,
-            known_by=ask.key if status == "run" else None,
             code=ask.code.digest,
             status=status,
             seconds=monotonic() - began,

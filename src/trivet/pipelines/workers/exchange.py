@@ -104,6 +104,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     function: str
     """`module:qualname`, under which the worker finds the step."""
     arguments: dict[str, PackedValue]
+    digests: dict[str, str]
+    """Their contents, by parameter."""
     code: str
     """Digest of the user's own code as the run knows it; a worker with other code refuses. Empty
     in an environment of the step's own, where `loaded` stands for it."""

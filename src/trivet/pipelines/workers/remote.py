@@ -86,6 +86,8 @@ class Made(NamedTuple):
     """The peak of its process beyond what that began with."""
     warnings: tuple[str, ...] = ()
     """What its key does not cover."""
+    is_repeatable: bool = True
+    """Whether a run that remembers it sees all that it did."""
 
 
 class RemoteSteps:
@@ -199,6 +201,7 @@ class RemoteSteps:
             arguments={
                 name: self._pack(name, value, call) for name, value in call.arguments.items()
             },
+            digests=dict(call.digests),
             code="" if definition.env else digest_of_parts(own_code(call.code)),
             loaded=loaded_code(own_code(call.code), self._values) if definition.env else {},
             modules=[] if definition.env else modules_in(call.code),
