@@ -125,6 +125,8 @@ class AssetVersion(Fact, frozen=True, kw_only=True):
     """`flow.output`."""
     number: int
     """From 1, without gaps."""
+    entry: str
+    """`module:function` of the flow."""
     run: str
     output: Output
 

@@ -9,6 +9,10 @@ from trivet.core.fingerprints.modules import origin_of_file
 _FRAMES = 6
 
 
+class Terminated(SystemExit):
+    """Somebody told this process to end; a `SystemExit` of the user's own is a failure."""
+
+
 def describe_failure(error: BaseException, step: str | None, folder: Path) -> str:
     """Say in a few lines what went wrong.
 

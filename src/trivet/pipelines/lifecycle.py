@@ -16,10 +16,10 @@ from trivet.core.tasks import fenced
 from trivet.pipelines.assets import Assets
 from trivet.pipelines.context import Definition
 from trivet.pipelines.facts import CancelAsked
-from trivet.pipelines.failures import add_note, describe_failure
+from trivet.pipelines.failures import Terminated, add_note, describe_failure
 from trivet.pipelines.inputs import Inputs
 from trivet.pipelines.loading import name_of
-from trivet.pipelines.requests import FOREGROUND
+from trivet.pipelines.requests import FOREGROUND, PAST
 from trivet.pipelines.running import OnEvent, RunUnderWay
 from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, leave, new_owner
 from trivet.tracking.facts import Output, Run, RunStarted, RunStatus
@@ -127,8 +127,10 @@ class Lifecycle:
         under_way.caller.settle()
         run, tasks = under_way.run, [_end_of(under_way.tenure, "done")]
         named = tuple(outputs)
+        news = () if under_way.tenure.task.queue == PAST else named
         for _ in range(_TRIES):
-            facts, heads = self._assets.advance(run, named)
+            facts, heads, notes = self._assets.advance(run, news)
+            under_way.caller.warn(notes)
             along = Along(facts=facts, heads=heads, tasks=tasks)
             try:
                 return self._tracking.finish(
@@ -150,7 +152,7 @@ class Lifecycle:
             What is to be raised: the error itself, or what it stands for.
         """
         run, _, tenure = under_way
-        is_stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        is_stopped = isinstance(error, KeyboardInterrupt | Terminated)
         try:
             is_ours = tenure.look()
         except TrivetError:

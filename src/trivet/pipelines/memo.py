@@ -168,6 +168,13 @@ class Memo:
         fact = draft(effect, parents=[effect.run])
         self._commit(f"effect {effect.effect} of {effect.flow} begins", [fact], hold, synced=True)
 
+    def was_begun(self, key: str) -> bool:
+        """Say whether an effect of this key was begun before."""
+        page = self._stores.ledger.find(
+            EffectBegun.KIND, where={"key": key}, project=self._scope.project, limit=1
+        )
+        return bool(page.entries)
+
     def last(self, place: str, arguments: Mapping[str, str] | None = None) -> LastCall | None:
         """Return the latest call of a step in a flow, None when there was none.
 

@@ -158,6 +158,10 @@ class RunUnderWay:
         """Return how many calls of a step can be under way at once; 1: one after another."""
         return self._remote.width(definition)
 
+    def warn(self, texts: Iterable[str]) -> None:
+        """Tell of what concerns the whole run, each once."""
+        self._warn("", texts)
+
     def settle(self) -> None:
         """Record what was gathered. Call it before the run's end is recorded.
 
@@ -321,10 +325,16 @@ class RunUnderWay:
 
     def _begin_effect(self, ask: Ask) -> None:
         self.settle()
+        name = ask.definition.name
+        if self._right.request != self._run.id and self._memo.was_begun(ask.key):
+            again = (
+                f"effect {name!r} was begun before and is not known to be done: it is done again"
+            )
+            self._warn(name, [f"{again}, under the same effect_key"])
         begun = EffectBegun(
             run=self._run.id,
             flow=self._run.started.name,
-            effect=ask.definition.name,
+            effect=name,
             key=ask.key,
         )
         self._memo.begin_effect(begun, self._right.hold)
