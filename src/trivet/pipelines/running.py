@@ -20,7 +20,12 @@ from trivet.core.facts import TaskMove
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
-from trivet.pipelines.explaining.changes import changed_arguments, warnings_about_changes
+from trivet.pipelines.explaining.changes import (
+    OldValues,
+    changed_arguments,
+    holds,
+    warnings_about_changes,
+)
 from trivet.pipelines.explaining.reads import warnings_about, watch_reads
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.failures import add_note, words_of
@@ -115,6 +120,7 @@ class RunUnderWay:
         self._effects: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._makers: dict[str, str] = {}
+        self._old = OldValues()
         self._gathered: list[Gathered] = []
         self._gathered_since = 0.0
         self._lock = threading.Lock()
@@ -132,6 +138,8 @@ class RunUnderWay:
         """
         began = monotonic()
         ask = self._keys.ask(definition, args, kwargs)
+        for name, value in ask.bound.items():
+            self._old.refuse(value, f"argument {name!r} of {definition.kind} {definition.name!r}")
         if definition.kind == "effect":
             ask = self._effect(ask)
         self._warn(definition.name, (limit.text for limit in ask.code.limits))
@@ -162,6 +170,14 @@ class RunUnderWay:
         """Tell of what concerns the whole run, each once."""
         self._warn("", texts)
 
+    def refuse_old(self, value: object, place: str) -> None:
+        """Refuse a result of the flow that a step has changed in place and returned.
+
+        Raises:
+            Invalid: It is such a value (code `old-value`).
+        """
+        self._old.refuse(value, place)
+
     def settle(self) -> None:
         """Record what was gathered. Call it before the run's end is recorded.
 
@@ -188,7 +204,9 @@ class RunUnderWay:
             items=known.items,
             saved_s=known.seconds,
             warnings=known.warnings,
+            changed=known.changed,
         )
+        self._old.add(ask.bound, known.changed, ask.definition.name)
         self._gather(done, (self._run.id, found.known.step))
         if known.content:
             self._makers[known.content] = found.known.step
@@ -251,12 +269,14 @@ class RunUnderWay:
             items=made.contents.items,
             memory_bytes=made.memory_bytes,
             warnings=made.warnings,
+            changed=made.changed if made.is_repeatable else (),
         )
         try:
             self._record(ask, done, known)
         except Conflict as conflict:
             other = self._made_elsewhere(conflict, ask)
             return self._remember(ask, other, began)
+        self._old.add(ask.bound, done.changed, name)
         self._tell("done", name, began, memory_bytes=done.memory_bytes)
         return self._values.load(made.form, reader_of(definition))
 
@@ -282,6 +302,7 @@ class RunUnderWay:
         with watch_reads(self._remote.folder) as reads:
             value = call_with_retries(definition, args, kwargs, on_retry)
         changed = changed_arguments(self._values, definition, ask.bound, ask.arguments)
+        lost = tuple(name for name in changed if not holds(value, ask.bound[name]))
         place = f"what {definition.kind} {definition.name!r} returned"
         reader = reader_of(definition)
         return Made(
@@ -290,9 +311,10 @@ class RunUnderWay:
             memory_bytes=memory.grown_bytes(),
             warnings=(
                 *warnings_about(reads, definition, ask.depends_on),
-                *warnings_about_changes(changed, definition),
+                *warnings_about_changes(lost, definition),
             ),
-            is_repeatable=not changed or definition.kind == "effect",
+            changed=changed,
+            is_repeatable=not lost or definition.kind == "effect",
         )
 
     def _record(self, ask: Ask, done: StepDone, known: Known | None) -> None:
@@ -327,10 +349,8 @@ class RunUnderWay:
         self.settle()
         name = ask.definition.name
         if self._right.request != self._run.id and self._memo.was_begun(ask.key):
-            again = (
-                f"effect {name!r} was begun before and is not known to be done: it is done again"
-            )
-            self._warn(name, [f"{again}, under the same effect_key"])
+            before = f"effect {name!r} was begun before and is not known to be done"
+            self._warn(name, [f"{before}: it is done again, under the same effect_key"])
         begun = EffectBegun(
             run=self._run.id,
             flow=self._run.started.name,

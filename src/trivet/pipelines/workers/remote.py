@@ -86,6 +86,8 @@ class Made(NamedTuple):
     """The peak of its process beyond what that began with."""
     warnings: tuple[str, ...] = ()
     """What its key does not cover."""
+    changed: tuple[str, ...] = ()
+    """Arguments that it changed in place."""
     is_repeatable: bool = True
     """Whether a run that remembers it sees all that it did."""
 
