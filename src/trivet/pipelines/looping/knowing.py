@@ -14,7 +14,6 @@ import msgspec
 
 from trivet.core.errors import Invalid
 from trivet.core.fingerprints.fingerprint import fingerprint
-from trivet.core.fingerprints.limits import Limit
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.materialisers import is_instance
 from trivet.pipelines.materialising.values import Values
@@ -45,9 +44,24 @@ def key_of(
         if function is not None
     ]
     if is_kept:
-        _tell(name, (limit for one in found for limit in one.limits))
+        tell_unseen(name, (limit.text for one in found for limit in one.limits))
     code = [one.digest for one in found]
     return sha256_hex(msgspec.json.encode((code, name, parts), order="deterministic"))
+
+
+def tell_unseen(name: str, texts: Iterable[str]) -> None:
+    """Say what may change without its being another search, each once in a process."""
+    for text in texts:
+        with _lock:
+            is_new = (name, text) not in _told
+            _told.add((name, text))
+        if is_new:
+            _log.warning(
+                "search %r does not see when this changes, and goes on with the trials it has: %s. "
+                "Pass another name= then",
+                name,
+                text,
+            )
 
 
 def _content(value: object) -> str | None:
@@ -70,18 +84,3 @@ def _content_of_objects(value: object) -> str | None:
         return _VALUES.digest([str(array.dtype), list(array.shape), array.ravel().tolist()], "it")
     except Invalid:
         return None
-
-
-def _tell(name: str, limits: Iterable[Limit]) -> None:
-    """Say what a search is not told apart by, each once in a process."""
-    for limit in limits:
-        with _lock:
-            is_new = (name, limit.text) not in _told
-            _told.add((name, limit.text))
-        if is_new:
-            _log.warning(
-                "search %r does not see when this changes, and goes on with the trials it has: %s. "
-                "Pass another name= then",
-                name,
-                limit.text,
-            )

@@ -16,7 +16,7 @@ from trivet.pipelines.explaining.showing import show
 from trivet.pipelines.looping.asking import check_asked, check_call_of, check_seed
 from trivet.pipelines.looping.budget import Budget, Ending, Meter
 from trivet.pipelines.looping.checking import describe, is_storable, name_of
-from trivet.pipelines.looping.knowing import key_of
+from trivet.pipelines.looping.knowing import key_of, tell_unseen
 from trivet.pipelines.looping.place import Place
 from trivet.pipelines.looping.sampling import Sampler, Sampling
 from trivet.pipelines.looping.space import (
@@ -91,7 +91,7 @@ def search(  # noqa: PLR0913  # what is searched, by what, how long, and who wor
     record is not tried again. With `workspace` the trials are facts of the workspace: the same
     call in several processes works on one search, and whichever is started later goes on with it.
     Another code of the objective, other data that it holds, another space, seed or name is another
-    search. What it reads by itself, from files or elsewhere, does not tell searches apart.
+    search. Files that it opens by itself do not tell searches apart; they are warned of.
 
     Args:
         objective: Takes the parameters by name, and the `Trial` as `trial` when it has a parameter
@@ -144,6 +144,8 @@ def search(  # noqa: PLR0913  # what is searched, by what, how long, and who wor
         work = WorkTogether(workspace.stores, workspace.scope, begun, carrying)
     sampling = Sampling(space, direction, sampler=sampler, seed=seed)
     trials, ended, meter = _go_on(work, sampling, budget, figure)
+    files = dict.fromkeys(file for trial in trials for file in trial.read)
+    tell_unseen(called, (f"the file {file}, which its objective opens" for file in files))
     return Found(
         figure=figure,
         direction=direction,

@@ -68,6 +68,8 @@ class TrialEnded(Fact, frozen=True, kw_only=True):
     seconds: float = 0.0
     cost: float | None = None
     error: str = ""
+    read: tuple[str, ...] = ()
+    """Files that the objective opened by itself: what is in them does not tell searches apart."""
 
 
 class Watch(Protocol):

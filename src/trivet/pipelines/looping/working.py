@@ -4,12 +4,10 @@ Several processes may share a search: each trial is claimed by a lease of the jo
 prolongs it; when a process dies, another takes its trial over with the very same parameters.
 """
 
-import logging
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -19,15 +17,16 @@ from trivet.core.facts import Draft, HeadMove, Scope, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
 from trivet.pipelines.context import Definition, current
+from trivet.pipelines.explaining.reads import watch_reads
+from trivet.pipelines.failures import storable
 from trivet.pipelines.looping.checking import name_of
+from trivet.pipelines.looping.holding import Held, Waits
 from trivet.pipelines.looping.space import Chosen
 from trivet.pipelines.looping.trials import Carrying, SearchBegun, TrialBegun, TrialEnded, Watcher
 
 LEASE_S: Final = 30.0
-SILENT_S: Final = 2.0
-"""After so long it is said what is waited for."""
+_MOST_FILES: Final = 100
 _PAGE: Final = 1000
-_log = logging.getLogger("trivet.pipelines")
 
 
 class Work(Protocol):
@@ -145,7 +144,7 @@ class WorkTogether:
         self._carrying = carrying
         self._lease_s = lease_s or LEASE_S
         self._name = begun.name
-        self._waits = _Waits()
+        self._waits = Waits()
         self._owner = f"search-{new_id()}"
         self._ended: dict[int, TrialEnded] = {}
         self._after: int | None = None
@@ -196,8 +195,11 @@ class WorkTogether:
         id_ = self._begin(name, item, f"trial {number} begins")
         # Whoever was first chose the parameters; one who takes over goes on with them.
         parameters = read(self._stores.ledger.get(id_), TrialBegun).parameters
-        with _Held(lambda: self._lease(number, self._lease_s), self._lease_s / 3):
+        held = Held(lambda: self._lease(number, self._lease_s), self._lease_s / 3)
+        with held, watch_reads(Path.cwd()) as reads:
             ended = self._carrying.carry_out(number, parameters, watcher(number, parameters))
+        files = tuple(map(storable, reads.undeclared(())[:_MOST_FILES]))
+        ended = msgspec.structs.replace(ended, read=files)
         if not self._record(ended, name, id_):
             return None
         return ended
@@ -215,7 +217,7 @@ class WorkTogether:
                 continue
             self.ended()  # it may have been recorded between the two looks
             if number not in self._ended:
-                self._waits = _Waits()
+                self._waits = Waits()
                 return number
             self._lease(number, 0.0)
         self._waits.tell(self._name, others, self._lease_s)
@@ -250,49 +252,3 @@ class WorkTogether:
                 raise
             return False
         return True
-
-
-class _Waits:
-    """Says once what a search has been waiting for."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self._is_told = False
-
-    def tell(self, search: str, trials: Sequence[int], lease_s: float) -> None:
-        self._since = self._since or time.monotonic()
-        if self._is_told or not trials or time.monotonic() - self._since < SILENT_S:
-            return
-        self._is_told = True
-        _log.warning(
-            "search %r waits for trials that other processes hold (%s); that of a process which "
-            "died is taken over within %g s",
-            search,
-            ", ".join(map(str, trials)),
-            lease_s,
-        )
-
-
-class _Held:
-    """Prolongs a lease for the time of a `with` block."""
-
-    def __init__(self, prolong: Callable[[], bool], every_s: float) -> None:
-        self._prolong = prolong
-        self._every_s = every_s
-        self._over = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="trial-lease", daemon=True)
-
-    def __enter__(self) -> None:
-        self._keeper.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._keeper.join()
-
-    def _keep(self) -> None:
-        while not self._over.wait(self._every_s):
-            try:
-                if not self._prolong():
-                    return
-            except TrivetError:
-                continue  # the stores are away for a moment; the lease is longer than that

@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from trivet.core.errors import Invalid
+from trivet.pipelines.looping import knowing
 from trivet.pipelines.looping.budget import Budget
 from trivet.pipelines.looping.searching import search, uniform
 
@@ -153,3 +155,22 @@ def test_what_cannot_be_seen_is_said_once(place: Any, caplog: pytest.LogCaptureF
     assert "'unseen'" in said
     assert "sqlite3.Connection" in said
     assert "name=" in said
+
+
+def test_a_file_that_the_objective_opens_is_told_of_whenever_its_trials_are_returned(
+    place: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("level.txt").write_text("1")
+
+    def objective(x: float) -> float:
+        return float(Path("level.txt").read_text()) + x
+
+    for expected in (1.0, 1.0):
+        monkeypatch.setattr(knowing, "_told", set[tuple[str, str]]())  # as in another process
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert first(objective, place, name="reads") == expected
+        (said,) = caplog.messages
+        assert "the file level.txt" in said
+        Path("level.txt").write_text("2")

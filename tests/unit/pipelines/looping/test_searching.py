@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from trivet.core.errors import Invalid, NotFound, Unavailable
-from trivet.pipelines.looping import working
+from trivet.pipelines.looping import holding, working
 from trivet.pipelines.looping.budget import Budget
 from trivet.pipelines.looping.searching import (
     Trial,
@@ -321,7 +321,7 @@ def test_a_trial_that_is_interrupted_is_free_at_once(
 def test_it_is_said_whose_trials_are_waited_for(
     place: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(working, "SILENT_S", 0.0)
+    monkeypatch.setattr(holding, "SILENT_S", 0.0)
     space = {"rate": uniform(0, 1)}
 
     def go(trials: int) -> Any:
@@ -346,7 +346,7 @@ WORKER = """
 import time
 from pathlib import Path
 from trivet.core.facts import Scope
-from trivet.pipelines.looping import working
+from trivet.pipelines.looping import holding, working
 from trivet.pipelines.looping.budget import Budget
 from trivet.pipelines.looping.searching import search, uniform
 from test_crash import opened
