@@ -1,6 +1,7 @@
 """Every check of the standard gate, seen to pass and seen to fail, on real models."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -265,7 +266,7 @@ def duel(
     exam = prepare_exam(
         challenger, read_checklist(toml), holdout=trained.holdout, training=trained.training
     )
-    return against(exam, "parcels:1", champion, alpha=alpha, look=1)
+    return replace(against(exam, "parcels:1", champion), alpha=alpha)
 
 
 def test_a_better_model_beats_the_champion_and_a_worse_one_does_not(
@@ -309,7 +310,7 @@ def test_a_champion_is_not_punished_for_categories_it_never_saw(
 ) -> None:
     strange = trained.holdout.with_columns(depot=pl.lit("zz"), weight=pl.lit(None, pl.Float64))
     exam = prepare_exam(weak_package, ChecklistSpec(), holdout=strange, training=trained.training)
-    answered = against(exam, "parcels:1", package, alpha=0.05, look=1).champion
+    answered = against(exam, "parcels:1", package).champion
     assert answered is not None
     assert answered.answers is not None
 
