@@ -107,10 +107,15 @@ class Exam:
 
     @property
     def spread(self) -> float:
-        """What answers are measured in: 1 for probabilities, the target's standard deviation."""
+        """What answers are measured in: 1 for probabilities, the target's standard deviation.
+
+        The target's in the held-out rows; in the training rows where figures of those are hidden.
+        """
         if self.signature.task != "regression":
             return 1.0
-        return float(self.holdout.labels.std()) or 1.0
+        hides = self.spec.champion.figures == "hidden"
+        target = self.encoder.encode_target(self.training) if hides else self.holdout.labels
+        return float(target.std()) or 1.0
 
     def predict(self, frame: pl.DataFrame) -> Values:
         """Answer raw rows, shape (n, m)."""

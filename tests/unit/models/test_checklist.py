@@ -524,3 +524,16 @@ def test_a_run_that_kept_a_pickle_is_found_and_its_step_named(ask: Ask) -> None:
     assert "pickle" in found.summary
     assert found.evidence["pickled"] == ["what step 'tokenise' returned", "output 'tokens'"]
     assert ask("no-pickle", 'warn = ["no-pickle"]', pickled=("x",)).severity == "warn"
+
+
+@pytest.mark.parametrize("figures", ["shown", "hidden"])
+def test_by_guessed_labels_the_share_of_twins_tells_nothing_where_figures_are_hidden(
+    ask: Ask, trained: Any, figures: str
+) -> None:
+    toml = f'[champion]\nfigures = "{figures}"\n'
+    guessed = trained.holdout.head(100).with_columns(late=pl.lit(value=True))
+    training = pl.concat([trained.training, guessed])
+    truth = trained.holdout.head(100)["late"].sum()
+    found = ask("rows-apart", toml, training=training)
+    rows = {"shown": truth, "hidden": 100}[figures]
+    assert found.value == pytest.approx(rows / 4000)
