@@ -1,6 +1,6 @@
 import pytest
 
-from trivet.core.gates import Finding
+from trivet.core.gates import Finding, Severity
 from trivet.models.contest import withheld
 from trivet.models.rules import Champion
 
@@ -8,12 +8,12 @@ HIDDEN = Champion(figures="hidden")
 ABOUT = {"p_value": 0.2, "detectable": 0.01234, "alpha": 0.025, "look": 1, "groups": 9}
 
 
-def measured(check: str, *, ok: bool | None, severity: str = "block") -> Finding:
+def measured(check: str, *, ok: bool | None, severity: Severity = "block") -> Finding:
     return Finding(
         check=check,
         ok=ok,
         summary=f"{check} is {ok}",
-        severity=severity,  # type: ignore[arg-type]
+        severity=severity,
         value=0.7,
         low=0.6,
         high=0.8,

@@ -159,16 +159,10 @@ def test_any_other_question_about_a_candidate_is_another_look(place: Place) -> N
     ]
     levels = [0.05 / (k * (k + 1)) for k in range(1, len(asked) + 1)]
     for _ in "again":
-        looks = [
-            look_of(
-                HoldoutGate(
-                    place,
-                    "churn",
-                    **({"labels": labels, "champion": champion} | what),
-                )(candidate)
-            )
-            for what in asked
-        ]
+        looks: list[tuple[int, float]] = []
+        for what in asked:
+            given: dict[str, Any] = {"labels": labels, "champion": champion, **what}
+            looks.append(look_of(HoldoutGate(place, "churn", **given)(candidate)))
         assert looks == [(at, pytest.approx(level)) for at, level in enumerate(levels, 1)]
 
 
@@ -282,17 +276,20 @@ def test_answers_that_do_not_fit_the_rows_are_refused_and_spend_nothing(place: P
     assert look_of(gate(next(noise(champion)))) == (1, 0.025)
 
 
-def test_four_threads_never_get_the_same_look(place: Place) -> None:
+def test_four_threads_and_two_names_never_get_the_same_look(place: Place) -> None:
     labels, champion = rows()
     worse = noise(champion)
     made = [next(worse) for _ in range(12)]
     looks: list[int] = []
 
-    def judge(mine: list[Answers]) -> None:
-        gate = HoldoutGate(place, "churn", labels, champion)
+    def judge(name: str, mine: list[Answers]) -> None:
+        gate = HoldoutGate(place, name, labels, champion)
         looks.extend(look_of(gate(answers))[0] for answers in mine)
 
-    threads = [threading.Thread(target=judge, args=(made[at::4],)) for at in range(4)]
+    names = ("churn", "churn", "churn-2", "churn-2")
+    threads = [
+        threading.Thread(target=judge, args=(name, made[at::4])) for at, name in enumerate(names)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
