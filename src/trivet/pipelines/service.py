@@ -374,7 +374,7 @@ class PipelinesService:
         run, caller, _ = under_way
         inside = Context(run=run.id, flow=run.started.name, caller=caller)
         try:
-            with entered(inside):
+            with entered(inside), caller.own_lines(inputs.arguments):
                 result = flow.function(**inputs.arguments)
             metrics, outputs = self._keep(flow, result)
             return self._lifecycle.succeed(under_way, metrics, outputs)

@@ -17,6 +17,7 @@ import msgspec
 from trivet.core.errors import Invalid, NotFound, Unsupported
 from trivet.core.trees import ByteStore, Content
 from trivet.pipelines.context import definition_of
+from trivet.pipelines.explaining.reads import NOTHING, Noticed
 from trivet.pipelines.inputs import DataInput, DataRoom, InputFile, TableInput
 from trivet.pipelines.materialising.readers import STRANGER, Reader
 from trivet.pipelines.materialising.standard import put_made, take_made
@@ -144,8 +145,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     contents: Contents = Contents("")
     """By what the value is known as an argument of another step."""
     memory_bytes: int | None = None
-    warnings: tuple[str, ...] = ()
-    """What the step's key does not cover: files that it read."""
+    noticed: Noticed = NOTHING
+    """The files that it read."""
     failure: Failure | None = None
     other_code: dict[str, str] | None = None
     """The parts of the worker's code, when it is not the run's."""

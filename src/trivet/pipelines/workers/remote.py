@@ -22,6 +22,7 @@ from trivet.core.ports import Blobs
 from trivet.core.work import Needs, Work, Workers
 from trivet.pipelines.attempts import call_with_retries, too_late
 from trivet.pipelines.context import Context, Definition
+from trivet.pipelines.explaining.reads import NOTHING, Noticed
 from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.materialising.values import Contents, Form, Values
 from trivet.pipelines.workers.crossing import rebuild
@@ -84,8 +85,8 @@ class Made(NamedTuple):
     """By what it is known as an argument of another step."""
     memory_bytes: int | None = None
     """The peak of its process beyond what that began with."""
-    warnings: tuple[str, ...] = ()
-    """What its key does not cover."""
+    noticed: Noticed = NOTHING
+    """The files that it read."""
 
 
 class RemoteSteps:
@@ -175,7 +176,7 @@ class RemoteSteps:
             form=self._packer.unpack_form(answer.value),
             contents=answer.contents,
             memory_bytes=answer.memory_bytes,
-            warnings=answer.warnings,
+            noticed=answer.noticed,
         )
 
     def _submit(self, work: Work, inside: Context) -> bytes:

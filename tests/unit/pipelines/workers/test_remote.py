@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -419,6 +420,36 @@ def main():
 """)
     with pytest.raises(Invalid, match="'thing'"):
         project.run()
+
+
+def test_what_a_worker_keeps_of_a_file_is_told_of_to_the_next_step(project: Pooled) -> None:
+    (project.folder / "settings.json").write_text("2")
+    time.sleep(0.02)  # a file system's clock ticks slowly: the file is older than the step
+    project.write("""
+import functools
+
+@functools.lru_cache
+def settings():
+    return int((Path(__file__).parent / "settings.json").read_text())
+
+@step(where="pool")
+def one():
+    return os.getpid(), settings()
+
+@step(where="pool")
+def two():
+    return os.getpid(), settings()
+
+@flow
+def main():
+    return {"a": one(), "b": two()}
+""")
+    run = project.run()
+    value = project.ws.pipelines.value
+    assert value(run.id, "a") == value(run.id, "b")  # by one process
+    one, two = project.ws.pipelines.steps(run.id)
+    assert "step 'one' read settings.json, which" in one.warnings[0]
+    assert "step 'two' uses pipeline.settings, which read settings.json" in two.warnings[0]
 
 
 def test_steps_inside_a_step_are_part_of_it_and_effects_are_refused(project: Pooled) -> None:
