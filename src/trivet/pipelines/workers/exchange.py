@@ -136,6 +136,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     hint: str = ""
     detail: dict[str, Any] = {}
+    cause: "Failure | None" = None
+    """What it was raised from."""
+    context: "Failure | None" = None
+    """What was being handled when it was raised, unless there is a cause."""
+    message: str = ""
+    """Of a group, without the number of its members."""
+    members: "list[Failure]" = []
+    """Of a group, as far as they crossed."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
