@@ -28,6 +28,7 @@ EXIT_CODES: dict[type[TrivetError], int] = {
 FAILED = 1
 """The user's own code failed, or what was asked for turned out to be no."""
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 def exit_code_of(error: TrivetError) -> int:

@@ -11,7 +11,7 @@ from typing import NoReturn, get_args
 
 from trivet.cli.choosing import flow_named, run_of
 from trivet.cli.command import Answer, Argument, Command, Group
-from trivet.cli.errors import EXIT_CODES
+from trivet.cli.errors import EXIT_CODES, TERMINATED
 from trivet.cli.models import findings
 from trivet.cli.output import table
 from trivet.cli.progress import shown
@@ -20,7 +20,7 @@ from trivet.core.errors import Invalid, NotFound, Refused, TrivetError
 from trivet.core.ports import TaskState
 from trivet.core.tasks import fenced
 from trivet.data.naming import suggest
-from trivet.pipelines.failures import describe_failure
+from trivet.pipelines.failures import Terminated, describe_failure
 from trivet.pipelines.running import OnEvent
 from trivet.tracking.facts import Run
 from trivet.triggers.backfills import why_failed
@@ -56,6 +56,9 @@ def _run_flow(ws: Workspace, options: Namespace) -> Run:
         beside = redirect_stdout(sys.stderr) if options.json else nullcontext()
         with beside, shown(is_silent=options.json) as show:
             run = _execute(ws, options, show)
+    except Terminated:
+        _warn("told to end; the run is recorded as cancelled, and the next one goes on from it")
+        sys.exit(TERMINATED)
     except TrivetError:
         raise
     except (Exception, SystemExit) as error:  # the edge where a user's own code fails

@@ -75,12 +75,18 @@ def _missing(ws: Workspace, rule: TriggerSet) -> Iterator[str]:
         yield f"{error.message}. {error.hint}"
     except Exception as error:  # noqa: BLE001  # a user's module, imported
         yield f"{rule.flow} cannot be imported now: {type(error).__name__}: {error}"
+    if rule.cause == "asset" and rule.watch.partition(".")[0] == _name_of(rule.flow):
+        yield f"{rule.flow} makes what this trigger watches: each new version asks for the next run"
     look = {"data": ws.data.latest, "asset": ws.pipelines.asset_versions}.get(rule.cause)
     if look is not None:
         try:
             look(rule.watch)
         except TrivetError as error:
             yield f"{error.message}. {error.hint}"
+
+
+def _name_of(flow: str) -> str:
+    return flow.partition(":")[2].lower().strip("_")
 
 
 def _at(*times: datetime) -> str:

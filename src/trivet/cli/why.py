@@ -79,6 +79,8 @@ def _say_changes(why: StepWhy, *, colours: bool) -> Iterator[str]:
         yield "its code is another, but no part of it was recorded to say which"
     elif why.status == "remembered":
         yield f"nothing changed: remembered; key {why.key[:12]}…; made by run {why.made_by}"
+    elif not why.is_repeatable:
+        yield "nothing changed, but it is never remembered: it changes an argument in place"
     else:
         yield "nothing changed; its result had been removed, or `--again` asked for it"
 

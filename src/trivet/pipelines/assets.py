@@ -13,6 +13,7 @@ from trivet.core.facts import Draft, Entry, HeadMove, HeadMoved, Scope, draft, r
 from trivet.core.ports import Stores
 from trivet.data.naming import suggest
 from trivet.pipelines.facts import AssetVersion, KnownAsset
+from trivet.pipelines.inputs import ASSET
 from trivet.pipelines.materialising.readers import STRANGER, Reader
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.memo import Memo
@@ -53,6 +54,7 @@ class Assets:
         Raises:
             NotFound: There is no such asset or version; the hint names what comes near.
         """
+        label = label.removeprefix(ASSET)
         newest = self._newest(label)
         if newest is not None:
             return newest
@@ -68,6 +70,7 @@ class Assets:
         Raises:
             NotFound: There is no such asset.
         """
+        name = name.removeprefix(ASSET)
         newest = self._newest(name)
         if newest is None:
             self._refuse(name)
@@ -104,28 +107,36 @@ class Assets:
 
     def advance(
         self, run: Run, outputs: Iterable[Output]
-    ) -> tuple[tuple[Draft, ...], tuple[HeadMove, ...]]:
+    ) -> tuple[tuple[Draft, ...], tuple[HeadMove, ...], tuple[str, ...]]:
         """Make the versions that a run's outputs give, and the moves of heads that go with them.
 
         Outputs whose content is that of the newest version give none.
+
+        Returns:
+            Both, and what is to be told: two flows of one name make versions of one asset.
         """
         facts: list[Draft] = []
         moves: list[HeadMove] = []
+        notes: list[str] = []
+        entry = run.started.code.entry
         for output in outputs:
             name = f"{run.started.name}.{output.name}"
             head = self._ledger.head(self._scope.project, _HEADS + name)
             before = self._ledger.get(head.target) if head else None
             number = self._number_after(name, before)
             if before is not None and before.payload is not None:
-                made = read(before, AssetVersion).output
+                last = read(before, AssetVersion)
+                made = last.output
+                if last.entry != entry:
+                    notes.append(_of_two_flows(name, last.entry, entry))
                 if (made.format, made.digest) == (output.format, output.digest):
                     continue
-            version = AssetVersion(name=name, number=number, run=run.id, output=output)
+            version = AssetVersion(name=name, number=number, entry=entry, run=run.id, output=output)
             fact = draft(version, parents=[run.id])
             facts.append(fact)
             expect = before.id if before else None
             moves.append(HeadMove(name=_HEADS + name, to=fact.id, expect=expect))
-        return tuple(facts), tuple(moves)
+        return tuple(facts), tuple(moves), tuple(notes)
 
     def _number_after(self, name: str, newest: Entry | None) -> int:
         if newest is None:
@@ -162,8 +173,19 @@ class Assets:
     def _refuse(self, label: str) -> NoReturn:
         heads = self._ledger.heads(self._scope.project, _HEADS)
         known = [head.name.removeprefix(_HEADS) for head in heads]
-        hint = suggest(label.partition("@")[0], known) if known else "No run has made one yet."
+        flow, _, _ = label.partition(".")
+        own = [name for name in known if name.startswith(f"{flow}.")]
+        hint = suggest(label.partition("@")[0], own or known) if known else "No run has made one."
+        if not own:
+            hint += f" Run the flow that returns it: `trivet run {flow}`." if flow else ""
         raise NotFound(f"no asset {label!r}", code="no-asset", hint=hint)
+
+
+def _of_two_flows(name: str, before: str, now: str) -> str:
+    return (
+        f"asset {name!r} was made by {before} before and is made by {now} now: flows of one name "
+        "share their assets; rename one of them if they are not the same flow"
+    )
 
 
 def _known(entry: Entry | None) -> KnownAsset:

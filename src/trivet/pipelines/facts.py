@@ -27,7 +27,8 @@ class StepDone(Fact, frozen=True, kw_only=True):
     key: str
     """SHA-256 over the reachable code, packages, options and argument contents."""
     known_by: str | None = None
-    """The key, when this very fact holds the result; None when it was remembered."""
+    """The key, when this very fact holds the result; None when it was remembered, or must not be:
+    the step changed what it was given."""
     code: str
     """SHA-256 of the reachable code alone; a fact `step.code` says what that was."""
     status: Literal["run", "remembered"]
@@ -46,6 +47,8 @@ class StepDone(Fact, frozen=True, kw_only=True):
     """The arguments in at most 200 characters each, for people."""
     warnings: tuple[str, ...] = ()
     """What its key does not cover, as it was noticed when it was made: files that were read."""
+    changed: tuple[str, ...] = ()
+    """Arguments that it changes in place and returns."""
     items: tuple[str, ...] = ()
     """Digests of the first items of what it returned, when that is a list, tuple or mapping."""
     takes: tuple[str, ...] = ()
@@ -124,6 +127,8 @@ class AssetVersion(Fact, frozen=True, kw_only=True):
     """`flow.output`."""
     number: int
     """From 1, without gaps."""
+    entry: str
+    """`module:function` of the flow."""
     run: str
     output: Output
 

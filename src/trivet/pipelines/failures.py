@@ -13,6 +13,10 @@ _CAUSES = 3
 _CAUSE_CHARACTERS = 300
 
 
+class Terminated(SystemExit):
+    """Somebody told this process to end; a `SystemExit` of the user's own is a failure."""
+
+
 def describe_failure(error: BaseException, step: str | None, folder: Path) -> str:
     """Say in a few lines what went wrong.
 

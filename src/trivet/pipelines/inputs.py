@@ -6,15 +6,15 @@ no reading; the rows are read when the step asks for them.
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol, Self, TypeGuard, cast
 
 import msgspec
 
-from trivet.core.errors import Invalid, NotFound
+from trivet.core.errors import Invalid, NotFound, TrivetError
 from trivet.core.ids import sha256_hex
 from trivet.core.ports import ArrowStream
 from trivet.data.facts import Dataset
@@ -23,7 +23,8 @@ from trivet.pipelines.facts import KnownAsset
 
 _TABLE_FILES = {".csv", ".tsv", ".parquet", ".pq"}
 _FILE_TREE = "files"
-_ASSET = "asset:"
+ASSET = "asset:"
+"""What a parameter begins with that names a result of another flow."""
 _SHOWN = 40
 
 
@@ -204,19 +205,22 @@ class Resolver:
         assets: list[str] = []
         for name, kind in kinds.items():
             value = given.get(name, kind.default)
+            if kind.default is None and value == "null":  # from a command line
+                value = None
             if kind.mark is None or value is None:
                 arguments[name] = recorded[name] = _convert(name, value, kind.type)
                 continue
-            label = _asset_in(value) if kind.mark == "data" else None
-            if label is not None:
-                asset, arguments[name] = self._take_asset(label)
-                recorded[name] = _ASSET + asset.label
-                assets.append(asset.id)
-                continue
-            pin = self._pin_data if kind.mark == "data" else self._pin_file
-            arguments[name], dataset = pin(name, value)
-            recorded[name] = f"{dataset.name}@{dataset.id}"
-            used.append(dataset.id)
+            with _about(name):
+                label = _asset_in(value) if kind.mark == "data" else None
+                if label is not None:
+                    asset, arguments[name] = self._take_asset(label)
+                    recorded[name] = ASSET + asset.label
+                    assets.append(asset.id)
+                    continue
+                pin = self._pin_data if kind.mark == "data" else self._pin_file
+                arguments[name], dataset = pin(name, value)
+                recorded[name] = f"{dataset.name}@{dataset.id}"
+                used.append(dataset.id)
         return Inputs(
             arguments=arguments,
             parameters=recorded,
@@ -275,14 +279,26 @@ class Resolver:
         return InputFile.at(pinned, dataset.commit.tree(_FILE_TREE).digest), dataset
 
 
+@contextmanager
+def _about(parameter: str) -> Generator[None]:
+    """Have an error name the parameter whose value could not be had."""
+    try:
+        yield
+    except TrivetError as error:
+        if not error.message.startswith("parameter "):
+            error.message = f"parameter {parameter!r}: {error.message}"
+            error.args = (error.message,)
+        raise
+
+
 def _asset_in(value: object) -> str | None:
     if isinstance(value, KnownAsset):
         return value.label
-    return value.removeprefix(_ASSET) if _is_label(value) else None
+    return value.removeprefix(ASSET) if _is_label(value) else None
 
 
 def _is_label(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and value.startswith(_ASSET)
+    return isinstance(value, str) and value.startswith(ASSET)
 
 
 class ParameterKind(msgspec.Struct, frozen=True, kw_only=True):

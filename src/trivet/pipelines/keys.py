@@ -30,10 +30,15 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """Content digests by parameter."""
     shown: dict[str, str]
     """The arguments in a few words each."""
-    depends_on: tuple[object, ...]
-    """The arguments and what was declared beside them: whatever the key covers."""
+    bound: dict[str, object]
+    """The arguments by parameter, defaults included."""
     takes: tuple[str, ...] = ()
     """Content digests of the first items of arguments that hold several values."""
+
+    @property
+    def depends_on(self) -> tuple[object, ...]:
+        """The arguments and what was declared beside them: whatever the key covers."""
+        return (*self.bound.values(), *self.definition.depends)
 
 
 class Keys:
@@ -74,7 +79,7 @@ class Keys:
             code=code,
             arguments=arguments,
             shown=show_arguments(bound),
-            depends_on=(*bound.values(), *definition.depends),
+            bound=bound,
             takes=takes,
         )
 

@@ -16,10 +16,10 @@ from trivet.core.tasks import fenced
 from trivet.pipelines.assets import Assets
 from trivet.pipelines.context import Definition
 from trivet.pipelines.facts import CancelAsked
-from trivet.pipelines.failures import add_note, describe_failure
+from trivet.pipelines.failures import Terminated, add_note, describe_failure
 from trivet.pipelines.inputs import Inputs
 from trivet.pipelines.loading import name_of
-from trivet.pipelines.requests import FOREGROUND
+from trivet.pipelines.requests import FOREGROUND, PAST
 from trivet.pipelines.running import OnEvent, RunUnderWay
 from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, leave, new_owner
 from trivet.tracking.facts import Output, Run, RunStarted, RunStatus
@@ -127,8 +127,10 @@ class Lifecycle:
         under_way.caller.settle()
         run, tasks = under_way.run, [_end_of(under_way.tenure, "done")]
         named = tuple(outputs)
+        news = () if under_way.tenure.task.queue == PAST else named
         for _ in range(_TRIES):
-            facts, heads = self._assets.advance(run, named)
+            facts, heads, notes = self._assets.advance(run, news)
+            under_way.caller.warn(notes)
             along = Along(facts=facts, heads=heads, tasks=tasks)
             try:
                 return self._tracking.finish(
@@ -150,7 +152,7 @@ class Lifecycle:
             What is to be raised: the error itself, or what it stands for.
         """
         run, _, tenure = under_way
-        is_stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        is_stopped = isinstance(error, KeyboardInterrupt | Terminated)
         try:
             is_ours = tenure.look()
         except TrivetError:
@@ -207,7 +209,11 @@ class Lifecycle:
             *journal.tasks(state="failed", limit=_SWEPT),
         )
         for task in asked_for:
-            lost += self._lose(self._tracking.runs(request=task.key))
+            runs = self._tracking.runs(request=task.key)
+            # Read again, after its runs: a retry may have begun another one meanwhile.
+            now = journal.task(task.key)
+            if now is not None and (now.state == "failed" or is_gone(now)):
+                lost += self._lose(runs)
         return tuple(lost + self._end_cancelled())
 
     def retry(self, key: str, reason: str) -> Task:
@@ -273,12 +279,16 @@ class Lifecycle:
         )
 
     def _resumed(self, flow: Definition, entry: str, inputs: Inputs) -> str | None:
-        """Return the request of the last run with these parameters, unless it succeeded."""
+        """Return the request of the last run with these parameters, if that is not fulfilled."""
         wanted = (entry, dict(inputs.parameters))
         for run_id, started in self._started(run_name(flow)):
             if (started.code.entry, started.parameters) == wanted:
                 run = self._tracking.get(run_id)
-                return started.request if self._is_over(run, None) else None
+                if run.status == "succeeded":
+                    return None
+                # Whoever comes while another goes on from a failure is not to do it all again.
+                goes_on = len(self._tracking.runs(request=started.request, limit=2)) > 1
+                return started.request if goes_on or self._is_over(run, None) else None
         return None
 
     def _started(self, name: str) -> Iterator[tuple[str, RunStarted]]:

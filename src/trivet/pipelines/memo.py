@@ -11,7 +11,7 @@ import msgspec
 
 from trivet.core.errors import Conflict, NotFound
 from trivet.core.facts import Draft, Entry, Scope, TaskMove, draft, read
-from trivet.core.ids import sha256_hex
+from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import Stores
 from trivet.core.trees import StoredFiles, store_tree
 from trivet.pipelines.facts import AssetVersion, EffectBegun, StepCode, StepDone, StepFailed
@@ -125,7 +125,7 @@ class Memo:
         """Commit a call that made its value; return the fact's identifier.
 
         A key has one result: its identifier follows from the key and from the result, if any,
-        whose bytes were lost.
+        whose bytes were lost. A call that is never remembered has one of its own.
 
         Args:
             done: The call.
@@ -140,6 +140,8 @@ class Memo:
                 made this result in the meantime (`other-fact`).
         """
         identifier = _identifier(StepDone.KIND, self._scope.project, done.key, lost or "")
+        if done.known_by is None:
+            identifier = new_id()
         facts = [draft(fact, parents=of) for fact, of in before]
         if done.code not in self._codes:
             facts.append(self._code(done.code, parts))
@@ -165,6 +167,13 @@ class Memo:
         """
         fact = draft(effect, parents=[effect.run])
         self._commit(f"effect {effect.effect} of {effect.flow} begins", [fact], hold, synced=True)
+
+    def was_begun(self, key: str) -> bool:
+        """Say whether an effect of this key was begun before."""
+        page = self._stores.ledger.find(
+            EffectBegun.KIND, where={"key": key}, project=self._scope.project, limit=1
+        )
+        return bool(page.entries)
 
     def last(self, place: str, arguments: Mapping[str, str] | None = None) -> LastCall | None:
         """Return the latest call of a step in a flow, None when there was none.

@@ -159,6 +159,8 @@ def explain(last: LastCall | None, ask: Ask) -> tuple[str, ...]:
     arguments = [
         f"argument {name} changed" for name in parts_that_differ(last.done.arguments, ask.arguments)
     ]
+    if last.done.status == "run" and last.done.known_by is None:
+        arguments.append("it changed an argument in place, and is never remembered")
     return tuple(code + arguments) or ("its result was removed",)
 
 

@@ -10,6 +10,9 @@ from trivet.core.ids import new_id
 
 QUEUE = "runs"
 """Runs that were asked for: a runner executes them."""
+PAST = "backfills"
+"""Runs over partitions of the past: what they return is no news, and makes no versions of assets.
+A queue of its own: a run that a trigger asks for does not wait behind a year of days."""
 FOREGROUND = "runs.foreground"
 """Runs that a person's own process executes. Nobody takes them over."""
 

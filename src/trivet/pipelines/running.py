@@ -20,6 +20,12 @@ from trivet.core.facts import TaskMove
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
+from trivet.pipelines.explaining.changes import (
+    OldValues,
+    changed_arguments,
+    holds,
+    warnings_about_changes,
+)
 from trivet.pipelines.explaining.reads import watch_reads
 from trivet.pipelines.explaining.reads_of_runs import RunReads
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
@@ -116,6 +122,7 @@ class RunUnderWay:
         self._effects: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._makers: dict[str, str] = {}
+        self._old = OldValues()
         self._gathered: list[Gathered] = []
         self._gathered_since = 0.0
         self._lock = threading.Lock()
@@ -133,6 +140,8 @@ class RunUnderWay:
         """
         began = monotonic()
         ask = self._keys.ask(definition, args, kwargs)
+        for name, value in ask.bound.items():
+            self._old.refuse(value, f"argument {name!r} of {definition.kind} {definition.name!r}")
         if definition.kind == "effect":
             ask = self._effect(ask)
         self._warn(definition.name, (limit.text for limit in ask.code.limits))
@@ -169,7 +178,19 @@ class RunUnderWay:
         """
         with self._reads.watch_flow():
             yield
-        self._warn("", self._reads.of_flow(given.values()))
+        self.warn(self._reads.of_flow(given.values()))
+
+    def warn(self, texts: Iterable[str]) -> None:
+        """Tell of what concerns the whole run, each once."""
+        self._warn("", texts)
+
+    def refuse_old(self, value: object, place: str) -> None:
+        """Refuse a result of the flow that a step has changed in place and returned.
+
+        Raises:
+            Invalid: It is such a value (code `old-value`).
+        """
+        self._old.refuse(value, place)
 
     def settle(self) -> None:
         """Record what was gathered. Call it before the run's end is recorded.
@@ -197,7 +218,9 @@ class RunUnderWay:
             items=known.items,
             saved_s=known.seconds,
             warnings=known.warnings,
+            changed=known.changed,
         )
+        self._old.add(ask.bound, known.changed, ask.definition.name)
         self._gather(done, (self._run.id, found.known.step))
         if known.content:
             self._makers[known.content] = found.known.step
@@ -251,21 +274,25 @@ class RunUnderWay:
         except BaseException as error:
             self._note_failure(error, ask, began)
             raise
-        warnings = self._reads.warnings(definition, ask.code.parts, ask.depends_on, made.noticed)
+        read = self._reads.warnings(definition, ask.code.parts, ask.depends_on, made.noticed)
+        warnings = (*read, *made.warnings)
         self._warn(name, warnings)
         kept = self._memo.keep(name, made.form)
         done = msgspec.structs.replace(
             self._done(ask, "run", kept, began),
+            known_by=ask.key if made.is_repeatable else None,
             content=made.contents.digest,
             items=made.contents.items,
             memory_bytes=made.memory_bytes,
             warnings=warnings,
+            changed=made.changed if made.is_repeatable else (),
         )
         try:
             self._record(ask, done, known)
         except Conflict as conflict:
             other = self._made_elsewhere(conflict, ask)
             return self._remember(ask, other, began)
+        self._old.add(ask.bound, done.changed, name)
         self._tell("done", name, began, memory_bytes=done.memory_bytes)
         return self._values.load(made.form, reader_of(definition))
 
@@ -290,6 +317,8 @@ class RunUnderWay:
         memory = MemoryUse()
         with watch_reads(self._remote.folder) as reads:
             value = call_with_retries(definition, args, kwargs, on_retry)
+        changed = changed_arguments(self._values, definition, ask.bound, ask.arguments)
+        lost = tuple(name for name in changed if not holds(value, ask.bound[name]))
         place = f"what {definition.kind} {definition.name!r} returned"
         reader = reader_of(definition)
         return Made(
@@ -297,6 +326,9 @@ class RunUnderWay:
             contents=self._values.contents(value, place, reader, of_result=True),
             memory_bytes=memory.grown_bytes(),
             noticed=reads.noticed(ask.depends_on),
+            warnings=warnings_about_changes(lost, definition),
+            changed=changed,
+            is_repeatable=not lost or definition.kind == "effect",
         )
 
     def _record(self, ask: Ask, done: StepDone, known: Known | None) -> None:
@@ -329,10 +361,14 @@ class RunUnderWay:
 
     def _begin_effect(self, ask: Ask) -> None:
         self.settle()
+        name = ask.definition.name
+        if self._right.request != self._run.id and self._memo.was_begun(ask.key):
+            before = f"effect {name!r} was begun before and is not known to be done"
+            self._warn(name, [f"{before}: it is done again, under the same effect_key"])
         begun = EffectBegun(
             run=self._run.id,
             flow=self._run.started.name,
-            effect=ask.definition.name,
+            effect=name,
             key=ask.key,
         )
         self._memo.begin_effect(begun, self._right.hold)
@@ -371,7 +407,6 @@ class RunUnderWay:
             step=step,
             place=f"{flow}.{step}",
             key=ask.key,
-            known_by=ask.key if status == "run" else None,
             code=ask.code.digest,
             status=status,
             seconds=monotonic() - began,

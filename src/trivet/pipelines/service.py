@@ -378,7 +378,7 @@ class PipelinesService:
         try:
             with entered(inside), caller.own_lines(inputs.arguments):
                 result = flow.function(**inputs.arguments)
-            metrics, outputs = self._keep(flow, result)
+            metrics, outputs = self._keep(flow, result, caller)
             return self._lifecycle.succeed(under_way, metrics, outputs)
         except BaseException as error:
             end = self._lifecycle.fail(under_way, error)
@@ -386,7 +386,9 @@ class PipelinesService:
                 raise
             raise end from error
 
-    def _keep(self, flow: Definition, result: object) -> tuple[dict[str, float], list[Output]]:
+    def _keep(
+        self, flow: Definition, result: object, caller: RunUnderWay
+    ) -> tuple[dict[str, float], list[Output]]:
         metrics: dict[str, float] = {}
         outputs: list[Output] = []
         for name, value in _named(flow, result).items():
@@ -394,6 +396,7 @@ class PipelinesService:
                 metrics[name] = float(cast("float", value))
             else:
                 place = f"result {name!r} of flow {flow.name!r}"
+                caller.refuse_old(value, place)
                 form = self._means.values.save(value, place, reader_of(flow))
                 outputs.append(self._means.memo.store(name, form))
         return metrics, outputs

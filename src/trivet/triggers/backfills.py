@@ -17,12 +17,10 @@ from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import HeadMove, Scope, TaskMove, TaskNew, draft, read
 from trivet.core.ids import check_name, sha256_hex
 from trivet.core.ports import Stores, Task, TaskState
-from trivet.pipelines.requests import RunRequest, new_task
+from trivet.pipelines.requests import PAST, RunRequest, new_task
 from trivet.triggers.facts import BackfillSet
 from trivet.triggers.partitions import Partition, key_of, label_of, parse_axis, partitions_of
 
-QUEUE = "backfills"
-"""A queue of its own: a run that a trigger asks for does not wait behind a year of days."""
 _ATTEMPTS = 3
 _MOST_AT_ONCE = 256
 _MOST_OPEN = 1000
@@ -209,7 +207,7 @@ class BackfillsService:
         found = [
             task
             for state in states
-            for task in self._journal.tasks(QUEUE, state=state, limit=_MOST_OPEN)
+            for task in self._journal.tasks(PAST, state=state, limit=_MOST_OPEN)
         ]
         return [task for task in found if task.key.startswith(beginning)]
 
@@ -323,7 +321,7 @@ def _task_of(item: PartitionStatus, spec: BackfillSet, asked_by: str) -> TaskNew
     values = spec.parameters | item.values
     asked = RunRequest(flow=spec.flow, parameters=values, asked_by=asked_by)
     task = new_task(asked, key=item.task, max_attempts=_ATTEMPTS)
-    return msgspec.structs.replace(task, queue=QUEUE)
+    return msgspec.structs.replace(task, queue=PAST)
 
 
 def _is_tried_again(spec: BackfillSet, state: State, number: int) -> bool:

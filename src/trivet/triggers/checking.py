@@ -101,6 +101,17 @@ def _check_data(rule: TriggerSet) -> None:
         raise _bad(rule, "min_rows is below 0", "Leave it out when every version counts.")
 
 
+def _check_asset(rule: TriggerSet) -> None:
+    _check_watched(rule)
+    flow, dot, output = rule.watch.partition(".")
+    if not (flow and dot and output) or "@" in output or ":" in flow:
+        raise _bad(
+            rule,
+            f"watch is {rule.watch!r}; expected an asset by its name, without a version",
+            "For example features.table; `trivet assets` lists them.",
+        )
+
+
 def _check_period(rule: TriggerSet) -> None:
     try:
         period = float(rule.watch)
@@ -139,6 +150,7 @@ def _check_git(rule: TriggerSet) -> None:
 
 _WATCH_CHECKS: dict[str, Callable[[TriggerSet], None]] = {
     "data": _check_data,
+    "asset": _check_asset,
     "schedule": _check_period,
     "cron": _check_cron,
     "files": _check_files,

@@ -7,7 +7,8 @@ import msgspec
 from trivet.core.errors import Invalid
 from trivet.data.naming import suggest
 from trivet.pipelines.inputs import parameter_kinds
-from trivet.triggers.backfills import QUEUE, BackfillStatus, PartitionStatus
+from trivet.pipelines.requests import PAST
+from trivet.triggers.backfills import BackfillStatus, PartitionStatus
 from trivet.workspace.settings import FOLDER
 from trivet.workspace.supervision import Supervisor, Tell, is_supervised, part_of
 from trivet.workspace.workspace import Workspace
@@ -80,7 +81,7 @@ def fill_here(workspace: Workspace, name: str, tell: Tell) -> BackfillStatus:
     left = status.count("waiting", "ready", "running")
     workers = min(status.spec.at_once, left)
     parts = [
-        part_of(f"runner {number + 1}", workspace.folder, "--queue", QUEUE)
+        part_of(f"runner {number + 1}", workspace.folder, "--queue", PAST)
         for number in range(workers)
     ]
 

@@ -7,17 +7,18 @@ was killed with SIGKILL can no longer do so.
 
 import os
 import signal
-import sys
 import threading
 import time
 from types import FrameType
+
+from trivet.pipelines.failures import Terminated
 
 _LOOK_S = 0.5
 _GRACE_S = 5.0
 
 
 def leave_on_sigterm() -> None:
-    """Turn SIGTERM into SystemExit, as Ctrl-C is KeyboardInterrupt: what is open gets closed."""
+    """Turn SIGTERM into a SystemExit, as Ctrl-C is KeyboardInterrupt: what is open gets closed."""
     signal.signal(signal.SIGTERM, _leave)
 
 
@@ -33,7 +34,7 @@ def end_with_parent(pid: int) -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     del number, frame
-    sys.exit(0)
+    raise Terminated(0)
 
 
 def _watch(pid: int) -> None:

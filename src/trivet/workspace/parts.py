@@ -17,9 +17,8 @@ from trivet.core.ports import Task
 from trivet.core.work import Job
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy, loopback_policy
-from trivet.pipelines.requests import QUEUE
+from trivet.pipelines.requests import PAST, QUEUE
 from trivet.pipelines.tenure import LEASE_S, new_owner
-from trivet.triggers.backfills import QUEUE as BACKFILLS
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.notifying import deliver_messages
@@ -169,9 +168,7 @@ def _trouble_of(look_once: Callable[[], object]) -> str:
     return ""
 
 
-def run_runner(
-    workspace: Workspace, tell: Tell, queues: Sequence[str] = (QUEUE, BACKFILLS)
-) -> None:
+def run_runner(workspace: Workspace, tell: Tell, queues: Sequence[str] = (QUEUE, PAST)) -> None:
     """Execute asked-for runs, each in a child process, until told to stop.
 
     Args:
@@ -187,7 +184,7 @@ def run_runner(
             execute(workspace, task, owner)
             after = workspace.stores.journal.task(task.key)
             tell(f"run {task.key}: {after.state if after else 'gone'}")
-            if task.queue == BACKFILLS:
+            if task.queue == PAST:
                 workspace.backfills.look()  # the next one may begin, without waiting for a tick
         else:
             time.sleep(min(1.0, workspace.settings.up.tick_s))
@@ -213,7 +210,7 @@ def execute(workspace: Workspace, task: Task, owner: str) -> TaskMove:
         # What is filled in about the past is no candidate for what is to come.
         arguments=(
             *(sys.executable, "-m", "trivet", "run", *held),
-            *(["--no-delivery"] if task.queue == BACKFILLS else []),
+            *(["--no-delivery"] if task.queue == PAST else []),
         ),
         folder=str(workspace.folder),
     )

@@ -5,12 +5,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from trivet.core.errors import NotFound, TrivetError
 from trivet.core.facts import Batch
 from trivet.core.lineage import ancestors
 from trivet.pipelines.facts import AssetVersion
 from trivet.pipelines.memo import pickled_of
+from trivet.pipelines.requests import PAST, RunRequest, new_task
 
 FEATURES = """
 import polars as pl
@@ -198,3 +200,39 @@ def test_a_pickle_behind_an_asset_shows_in_every_run_that_comes_after(project: A
     last = project.run("pipeline:after", value="asset:main.seen")
     found = pickled_of(project.stores, project.scope.project, last)
     assert found == (f"what step 'make' returned in run {source.id}",)
+
+
+def test_two_flows_of_one_name_are_told_that_they_share_their_assets(project: Any) -> None:
+    source = "@flow\ndef main():\n    return {'table': [1.5]}\n"
+    project.write(source, "explore")
+    project.write(source)
+    told: list[str] = []
+    for entry in ("pipeline:main", "pipeline:main", "explore:main"):
+        project.run(
+            entry, on_event=lambda event: event.kind == "warned" and told.append(event.text)
+        )
+    (text,) = told
+    assert "'main.table' was made by pipeline:main before and is made by explore:main now" in text
+
+
+def test_runs_over_the_past_make_no_versions(project: Any) -> None:
+    project.write("@flow\ndef main(day: int):\n    return {'rows': [day]}\n")
+    project.run(day=3)
+    request = RunRequest(flow="pipeline:main", parameters={"day": 1})
+    task = replace(new_task(request), queue=PAST)
+    project.stores.ledger.commit(project.scope.batch("fill", tasks=[task]))
+    (held,) = project.stores.journal.claim(PAST, owner="runner", lease_s=60)
+    run = project.pipelines.execute(held)
+    assert project.pipelines.value(run.id, "rows") == [1]
+    assert labels(project) == ["main.rows@1"]
+    assert project.pipelines.asset_value("main.rows") == [3]
+
+
+def test_an_asset_that_is_not_there_is_refused_with_parameter_and_flow(project: Any) -> None:
+    project.write("@flow\ndef main(old: Data = None):\n    return {'was': [old]}\n")
+    with pytest.raises(NotFound) as refused:
+        project.run(old="asset:features.table")
+    assert refused.value.message == "parameter 'old': no asset 'features.table'"
+    assert "Run the flow that returns it: `trivet run features`" in refused.value.hint
+    assert project.run(old="null").status == "succeeded"  # a command line has no other word
+    assert project.run(old="asset:main.was").started.parameters == {"old": "asset:main.was@1"}

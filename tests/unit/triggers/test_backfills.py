@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Scope, TaskMove
 from trivet.core.ports import Stores, Task
-from trivet.pipelines.requests import read_request
+from trivet.pipelines.requests import PAST, read_request
 from trivet.testing.memory_stores import memory_stores
-from trivet.triggers.backfills import QUEUE, BackfillsService, BackfillStatus
+from trivet.triggers.backfills import BackfillsService, BackfillStatus
 
 DAYS = ["day=2026-01-01..2026-01-06"]
 
@@ -23,7 +23,7 @@ def backfills(stores: Stores, scope: Scope) -> BackfillsService:
 
 
 def claim(stores: Stores) -> list[Task]:
-    return list(stores.journal.claim(QUEUE, owner="runner", lease_s=60, limit=100))
+    return list(stores.journal.claim(PAST, owner="runner", lease_s=60, limit=100))
 
 
 def end(stores: Stores, scope: Scope, task: Task, state: str = "done", **result: Any) -> None:
@@ -145,7 +145,7 @@ def test_a_cancelled_one_begins_nothing_more_and_may_be_taken_up_again(
 ) -> None:
     name = backfills.start("p:train", DAYS, at_once=3).spec.name
     backfills.look()
-    (running,) = stores.journal.claim(QUEUE, owner="runner", lease_s=60)
+    (running,) = stores.journal.claim(PAST, owner="runner", lease_s=60)
     status = backfills.cancel(name, "not needed")
     assert states(status) == "rccwww"
     assert not status.is_over  # what is under way goes on to its end
@@ -178,7 +178,7 @@ def test_who_feeds_at_the_same_moment_asks_for_the_same(stores: Stores, scope: S
         person.start()
     for person in people:
         person.join()
-    assert len(stores.journal.tasks(QUEUE)) == 2
+    assert len(stores.journal.tasks(PAST)) == 2
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ class Filling(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        self.held += self.stores.journal.claim(QUEUE, owner="runner", lease_s=600)
+        self.held += self.stores.journal.claim(PAST, owner="runner", lease_s=600)
 
     @precondition(lambda self: self.held)
     @rule(fails=st.booleans())
@@ -251,14 +251,14 @@ class Filling(RuleBasedStateMachine):
 
     @invariant()
     def no_more_than_allowed_are_under_way(self) -> None:
-        tasks = self.stores.journal.tasks(QUEUE)
+        tasks = self.stores.journal.tasks(PAST)
         assert sum(task.state in {"ready", "running"} for task in tasks) <= self.at_once
 
     def teardown(self) -> None:
         while self.held:
             self.finish(fails=False)
         self.service.retry_failed(self.name)
-        while self.service.look() or self.stores.journal.tasks(QUEUE, state="ready"):
+        while self.service.look() or self.stores.journal.tasks(PAST, state="ready"):
             self.take()
             while self.held:
                 self.finish(fails=False)

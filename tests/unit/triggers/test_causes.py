@@ -126,7 +126,9 @@ def test_a_new_version_of_an_asset_asks_for_a_run_and_is_its_reason(
 ) -> None:
     def make(number: int) -> str:
         output = Output(name="table", format="json", digest=str(number), size_bytes=1)
-        version = AssetVersion(name="features.table", number=number, run="r", output=output)
+        version = AssetVersion(
+            name="features.table", number=number, entry="p:features", run="r", output=output
+        )
         fact = draft(version)
         move = HeadMove(name="asset/features.table", to=fact.id)
         stores.ledger.commit(scope.batch("made", [fact], heads=[move]))
@@ -147,6 +149,9 @@ def test_a_new_version_of_an_asset_asks_for_a_run_and_is_its_reason(
         triggers.when("x", "asset", do="p:train", watch="a.b", min_rows=3)
     with pytest.raises(Invalid, match="expected a result of a flow"):
         triggers.when("x", "asset", do="p:train")
+    for watch in ("features.table@3", "asset:features.table", "features"):
+        with pytest.raises(Invalid, match="expected an asset by its name"):
+            triggers.when("x", "asset", do="p:train", watch=watch)
 
 
 def test_objects_in_a_bucket_are_whole_when_they_appear(

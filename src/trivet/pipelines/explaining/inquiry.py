@@ -95,6 +95,7 @@ class Inquiry:
             watched=tuple(part for part in sorted(watched) if part not in {"root", "version"}),
             limits=(*limits, *subject.warnings),
             note=now.reason,
+            is_repeatable=subject.status == "remembered" or subject.known_by is not None,
         )
 
     def _compare(

@@ -32,6 +32,7 @@ import msgspec
 
 from trivet.core.fingerprints.modules import label_of_module, origin_of_file
 from trivet.pipelines.context import definition_of
+from trivet.pipelines.failures import storable
 from trivet.pipelines.inputs import InputFile
 
 _SOURCES = (".py", ".pyc", ".pyi", ".pyd", ".so", ".dll", ".dylib")
@@ -53,7 +54,8 @@ class Noticed(msgspec.Struct, frozen=True, array_like=True):
     """What one call of a step read."""
 
     undeclared: tuple[str, ...] = ()
-    """Files that nothing its key covers names, in the order of reading."""
+    """Files that nothing its key covers names, in the order of reading; by whole paths, with
+    escapes in place of what UTF-8 cannot hold."""
     through: dict[str, tuple[str, ...]] = {}
     """All files, by the function of the user's (`module.name`) through which they were read."""
 
@@ -96,7 +98,9 @@ class Reads:
         """
         if not self._paths:
             return NOTHING
-        return Noticed(undeclared(self.paths(), declared), self.through())
+        unknown = undeclared(self.paths(), declared)
+        through = {name: tuple(map(storable, paths)) for name, paths in self.through().items()}
+        return Noticed(tuple(map(storable, unknown)), through)
 
     def paths(self) -> tuple[str, ...]:
         """Return the files that were read and were there before, in the order of reading."""
@@ -173,6 +177,12 @@ def undeclared(paths: Iterable[str], declared: Iterable[object]) -> tuple[str, .
     inside = tuple(path + os.sep for path in named)
     real = ((path, os.path.realpath(path)) for path in paths)
     return tuple(p for p, whole in real if whole not in named and not whole.startswith(inside))
+
+
+def shown_in(folder: Path, paths: Iterable[str]) -> tuple[str, ...]:
+    """Return paths as they are told of: those in a folder relative to it."""
+    own = str(folder.resolve()) + os.sep
+    return tuple(storable(path.removeprefix(own)) for path in paths)
 
 
 def paths_in(value: object, depth: int = 0) -> Iterable[str]:

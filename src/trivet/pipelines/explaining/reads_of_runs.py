@@ -6,7 +6,6 @@ own lines read, and what a function of the user's read for one caller and kept f
 """
 
 import inspect
-import os
 import threading
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,14 @@ from typing import cast
 
 from trivet.core.fingerprints.modules import label_of_module
 from trivet.pipelines.context import Definition
-from trivet.pipelines.explaining.reads import Noticed, Reads, paths_in, undeclared, watch_reads
+from trivet.pipelines.explaining.reads import (
+    Noticed,
+    Reads,
+    paths_in,
+    shown_in,
+    undeclared,
+    watch_reads,
+)
 
 _MOST_NAMED = 5
 
@@ -109,8 +115,7 @@ class RunReads:
         }
 
     def _short(self, paths: Iterable[str]) -> tuple[str, ...]:
-        own = str(self._folder.resolve()) + os.sep
-        return tuple(path.removeprefix(own) for path in paths)
+        return shown_in(self._folder, paths)
 
 
 def _add(to: dict[str, dict[str, None]], found: Mapping[str, Iterable[str]]) -> None:

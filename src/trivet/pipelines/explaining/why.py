@@ -59,6 +59,8 @@ class StepWhy(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[str, ...]
     """What it does not cover, as far as that was noticed."""
     note: str = ""
+    is_repeatable: bool = True
+    """Whether the last call may be remembered: it did not change what it was given."""
 
 
 def choose_calls(

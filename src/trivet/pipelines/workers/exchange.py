@@ -105,6 +105,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     function: str
     """`module:qualname`, under which the worker finds the step."""
     arguments: dict[str, PackedValue]
+    digests: dict[str, str]
+    """Their contents, by parameter."""
     code: str
     """Digest of the user's own code as the run knows it; a worker with other code refuses. Empty
     in an environment of the step's own, where `loaded` stands for it."""
@@ -155,6 +157,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     noticed: Noticed = NOTHING
     """The files that it read."""
+    warnings: tuple[str, ...] = ()
+    """What else the step's key does not cover: arguments that it changed."""
     failure: Failure | None = None
     other_code: dict[str, str] | None = None
     """The parts of the worker's code, when it is not the run's."""

@@ -87,6 +87,12 @@ class Made(NamedTuple):
     """The peak of its process beyond what that began with."""
     noticed: Noticed = NOTHING
     """The files that it read."""
+    warnings: tuple[str, ...] = ()
+    """What else its key does not cover."""
+    changed: tuple[str, ...] = ()
+    """Arguments that it changed in place."""
+    is_repeatable: bool = True
+    """Whether a run that remembers it sees all that it did."""
 
 
 class RemoteSteps:
@@ -177,6 +183,7 @@ class RemoteSteps:
             contents=answer.contents,
             memory_bytes=answer.memory_bytes,
             noticed=answer.noticed,
+            warnings=answer.warnings,
         )
 
     def _submit(self, work: Work, inside: Context) -> bytes:
@@ -200,6 +207,7 @@ class RemoteSteps:
             arguments={
                 name: self._pack(name, value, call) for name, value in call.arguments.items()
             },
+            digests=dict(call.digests),
             code="" if definition.env else digest_of_parts(own_code(call.code)),
             loaded=loaded_code(own_code(call.code), self._values) if definition.env else {},
             modules=[] if definition.env else modules_in(call.code),

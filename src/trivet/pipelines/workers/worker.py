@@ -17,6 +17,7 @@ import msgspec
 from trivet.core.errors import Conflict, Invalid
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, definition_of, entered
+from trivet.pipelines.explaining.changes import changed_arguments, warnings_about_changes
 from trivet.pipelines.explaining.reads import watch_reads
 from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memory import MemoryUse
@@ -83,7 +84,17 @@ def _make(call: Call, parts: Parts, packer: Packer, tell: Callable[[bytes], None
         contents=parts.values.contents(value, place, reader, of_result=True),
         memory_bytes=memory.grown_bytes(),
         noticed=reads.noticed(depends_on),
+        warnings=_warnings_about_changes(call, parts, definition, arguments),
     )
+
+
+def _warnings_about_changes(
+    call: Call, parts: Parts, definition: Definition, arguments: Mapping[str, object]
+) -> tuple[str, ...]:
+    if definition.env:  # in other packages, the same value may have another digest
+        return ()
+    changed = changed_arguments(parts.values, definition, arguments, call.digests)
+    return warnings_about_changes(changed, definition)
 
 
 @cache

@@ -1,5 +1,7 @@
 """Files that one part of a run reads and another one works with are told of."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import trivet
 from trivet.pipelines.running import StepEvent
 
 Warn = Callable[..., list[str]]
@@ -192,6 +195,27 @@ def test_what_keeping_a_value_reads_is_not_the_flow_s_reading(warn: Warn) -> Non
         "@flow\ndef main():\n    return {'a': [small(big())], 'b': big()}\n"
     )
     assert warn(text) == []
+
+
+@pytest.mark.parametrize("where", ["here", "pool"])
+def test_a_file_whose_name_is_no_text_is_told_of_with_escapes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv")).write_text("1")
+    (tmp_path / "trivet.toml").write_text('project = "odd"\n')
+    time.sleep(0.02)
+    (tmp_path / "odd.py").write_text(
+        "import os\nfrom trivet import flow, step\n"
+        f"@step(where={where!r})\ndef one():\n"
+        f"    with open({os.fsencode(tmp_path)!r} + b'/\\xff.csv') as file:\n"
+        "        return file.read()\n"
+        "@flow\ndef main():\n    return {'a': one()}\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with trivet.open(tmp_path) as workspace:
+        (step,) = workspace.pipelines.steps(workspace.pipelines.run("odd:main").id)
+    sys.modules.pop("odd", None)
+    assert step.warnings[0].startswith(r"step 'one' read \udcff.csv, which")
 
 
 def test_data_that_a_package_holds_is_told_of(

@@ -349,6 +349,24 @@ def main():
     assert "step 'two' uses pipeline.settings, which read settings.json" in two.warnings[0]
 
 
+def test_a_change_of_an_argument_stays_in_the_worker_and_is_told_of(project: Pooled) -> None:
+    project.write(
+        "@step(where='pool')\n"
+        "def push(rows: list, number: float, path: Path, text: str) -> int:\n"
+        "    rows.append(number)\n    return len(rows)\n"
+        "@step(where='pool')\ndef look(rows: list) -> int:\n    return len(rows)\n"
+        "@flow\ndef main():\n    rows = [1.5]\n    push(rows, 2.5, Path('.'), 'x')\n"
+        "    return {'rows': rows, 'seen': look(rows)}\n"
+    )
+    told: list[str] = []
+    for _ in range(2):
+        run = project.run(on_event=lambda event: event.kind == "warned" and told.append(event.text))
+        assert project.ws.pipelines.value(run.id, "rows") == [1.5]
+    assert project.statuses(run) == [("push", "remembered"), ("look", "remembered")]
+    assert len(told) == 2
+    assert "'push' changed its argument 'rows' in place; in the pool it has a copy" in told[0]
+
+
 def test_steps_inside_a_step_are_part_of_it_and_effects_are_refused(project: Pooled) -> None:
     project.write("""
 @step
