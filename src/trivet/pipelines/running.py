@@ -8,8 +8,8 @@ run that remembers sees exactly what the run that made it saw.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Literal
 
@@ -26,7 +26,8 @@ from trivet.pipelines.explaining.changes import (
     holds,
     warnings_about_changes,
 )
-from trivet.pipelines.explaining.reads import warnings_about, watch_reads
+from trivet.pipelines.explaining.reads import watch_reads
+from trivet.pipelines.explaining.reads_of_runs import RunReads
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.failures import add_note, words_of
 from trivet.pipelines.keys import Ask, Keys, Recalled, bind, recall
@@ -52,7 +53,7 @@ class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
     many calls as `total` says will follow. `line`: it wrote the line `text`."""
     run: str
     step: str
-    """Empty for a line that the flow's own code wrote."""
+    """Empty for what is the flow's own: a line that it wrote, a file that it read."""
     seconds: float = 0.0
     """Since the call began; of one that was remembered, how long making it took."""
     error: str = ""
@@ -114,6 +115,7 @@ class RunUnderWay:
         self._limits = means.limits
         self._keys = Keys(means.values, means.remote.folder)
         self._remote = means.remote.afresh()
+        self._reads = RunReads(means.remote.folder)
         self._log = log
         self._on_event = on_event
         self._again = frozenset(again)
@@ -143,6 +145,7 @@ class RunUnderWay:
         if definition.kind == "effect":
             ask = self._effect(ask)
         self._warn(definition.name, (limit.text for limit in ask.code.limits))
+        self._reads.call(definition, ask.depends_on)
         known = self._memo.find(ask.key)
         if definition.name not in self._again:
             found = recall(self._memo, self._values, known, definition)
@@ -165,6 +168,17 @@ class RunUnderWay:
     def width(self, definition: Definition) -> int:
         """Return how many calls of a step can be under way at once; 1: one after another."""
         return self._remote.width(definition)
+
+    @contextmanager
+    def own_lines(self, given: Mapping[str, object]) -> Generator[None]:
+        """Run the flow's own lines in a `with` block; tell of the files that only they know.
+
+        Args:
+            given: The flow's arguments.
+        """
+        with self._reads.watch_flow():
+            yield
+        self.warn(self._reads.of_flow(given.values()))
 
     def warn(self, texts: Iterable[str]) -> None:
         """Tell of what concerns the whole run, each once."""
@@ -260,7 +274,9 @@ class RunUnderWay:
         except BaseException as error:
             self._note_failure(error, ask, began)
             raise
-        self._warn(name, made.warnings)
+        read = self._reads.warnings(definition, ask.code.parts, ask.depends_on, made.noticed)
+        warnings = (*read, *made.warnings)
+        self._warn(name, warnings)
         kept = self._memo.keep(name, made.form)
         done = msgspec.structs.replace(
             self._done(ask, "run", kept, began),
@@ -268,7 +284,7 @@ class RunUnderWay:
             content=made.contents.digest,
             items=made.contents.items,
             memory_bytes=made.memory_bytes,
-            warnings=made.warnings,
+            warnings=warnings,
             changed=made.changed if made.is_repeatable else (),
         )
         try:
@@ -309,10 +325,8 @@ class RunUnderWay:
             form=self._values.save(value, place, reader),
             contents=self._values.contents(value, place, reader, of_result=True),
             memory_bytes=memory.grown_bytes(),
-            warnings=(
-                *warnings_about(reads, definition, ask.depends_on),
-                *warnings_about_changes(lost, definition),
-            ),
+            noticed=reads.noticed(ask.depends_on),
+            warnings=warnings_about_changes(lost, definition),
             changed=changed,
             is_repeatable=not lost or definition.kind == "effect",
         )

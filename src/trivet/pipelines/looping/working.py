@@ -17,8 +17,7 @@ from trivet.core.facts import Draft, HeadMove, Scope, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
 from trivet.pipelines.context import Definition, current
-from trivet.pipelines.explaining.reads import watch_reads
-from trivet.pipelines.failures import storable
+from trivet.pipelines.explaining.reads import shown_in, watch_reads
 from trivet.pipelines.looping.checking import name_of
 from trivet.pipelines.looping.holding import Held, Waits
 from trivet.pipelines.looping.space import Chosen
@@ -198,7 +197,7 @@ class WorkTogether:
         held = Held(lambda: self._lease(number, self._lease_s), self._lease_s / 3)
         with held, watch_reads(Path.cwd()) as reads:
             ended = self._carrying.carry_out(number, parameters, watcher(number, parameters))
-        files = tuple(map(storable, reads.undeclared(())[:_MOST_FILES]))
+        files = shown_in(Path.cwd(), reads.noticed(()).undeclared[:_MOST_FILES])
         ended = msgspec.structs.replace(ended, read=files)
         if not self._record(ended, name, id_):
             return None
