@@ -18,13 +18,14 @@ from benchmarks.edits.case import Edit, edit
 from benchmarks.edits.classes import CLASSES
 from benchmarks.edits.corners import CORNERS
 from benchmarks.edits.functions import DECORATORS, FUNCTIONS
+from benchmarks.edits.libraries import LIBRARIES
 from benchmarks.edits.modules import COMPUTED, MODULES
 from benchmarks.edits.nothing import NOTHING
 from benchmarks.edits.values import ARGUMENTS, CONSTANTS, DECLARED
 
 EDITS: tuple[Edit, ...] = (
     *(*FUNCTIONS, *DECORATORS, *CLASSES, *CONSTANTS, *MODULES),
-    *(*COMPUTED, *ARGUMENTS, *DECLARED, *CORNERS, *NOTHING),
+    *(*COMPUTED, *ARGUMENTS, *DECLARED, *CORNERS, *LIBRARIES, *NOTHING),
 )
 _ROOT = Path(__file__).parents[2]
 

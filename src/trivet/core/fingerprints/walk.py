@@ -31,6 +31,7 @@ from trivet.core.fingerprints.anatomy import (
     subclasses_of,
     type_name,
 )
+from trivet.core.fingerprints.held_code import code_held_by
 from trivet.core.fingerprints.limits import (
     READS_ANNOTATIONS,
     READS_DOCSTRINGS,
@@ -192,8 +193,9 @@ class Walk:
         digest = self._digester(value) if self._digester else None
         if digest is None:
             return None
-        is_own = self._origin(type(value).__module__) == "project"
-        return f"content:{self.token(type(value)) if is_own else type_name(value)}:{digest}"
+        kind = self.token(type(value)) if self._is_own(type(value)) else type_name(value)
+        held = [self.token(one) for one in code_held_by(value, self._is_own)]
+        return f"content:{kind}:{digest}{held or ''}"
 
     # -------------------------------------------------------------------- code
 
@@ -430,6 +432,12 @@ class Walk:
     def _origin_of_code(self, function: types.FunctionType) -> Origin:
         file = function.__code__.co_filename
         return "project" if self._is_home(file) else origin_of_file(file)
+
+    def _is_own(self, code: object) -> bool:
+        """Say whether a function or a class is the user's."""
+        if isinstance(code, types.FunctionType):
+            return self._origin_of_code(code) == "project"
+        return isinstance(code, type) and self._origin(code.__module__) == "project"
 
     def _is_home(self, file: str | None) -> bool:
         return bool(self._home and file) and real_path(str(file)).startswith(self._home)
