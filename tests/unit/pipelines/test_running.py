@@ -388,3 +388,31 @@ def test_what_the_flow_changes_between_two_calls_counts(project: Any) -> None:
     )
     expected = [[1, 1, 1, 1], [11], [2, 2, 2, 11], [12], [3, 3, 3, 12], [13]]
     assert project.pipelines.value(project.run().id, "found") == expected
+
+
+def test_what_the_flow_changes_inside_arrays_frames_and_models_counts(project: Any) -> None:
+    project.write(
+        "import array\nimport numpy as np\nimport pandas as pd\n"
+        "WEIGHTS = np.array([1])\nFRAME = pd.DataFrame({'a': [1]})\nBYTES = bytearray(b'a')\n"
+        "ROW = array.array('d', [1])\nclass Kept:\n    weights = [np.array([1])]\n"
+        "@step\ndef seen() -> list[int]:\n"
+        "    return [int(one) for one in (WEIGHTS[0], FRAME['a'][0], BYTES[0], ROW[0],\n"
+        "                                 Kept.weights[0][0])]\n"
+        "@flow\ndef main():\n"
+        "    found = [seen()]\n"
+        "    WEIGHTS[0] = 7\n    found.append(seen())\n"
+        "    FRAME.loc[0, 'a'] = 8\n    found.append(seen())\n"
+        "    BYTES[0] = 9\n    found.append(seen())\n"
+        "    ROW[0] = 10\n    found.append(seen())\n"
+        "    Kept.weights[0][0] = 11\n    found.append(seen())\n"
+        "    found.append(seen())\n"
+        "    return {'found': found}\n"
+    )
+    expected = [
+        *([1, 1, 97, 1, 1], [7, 1, 97, 1, 1], [7, 8, 97, 1, 1], [7, 8, 9, 1, 1]),
+        *([7, 8, 9, 10, 1], [7, 8, 9, 10, 11], [7, 8, 9, 10, 11]),
+    ]
+    run = project.run()
+    assert project.pipelines.value(run.id, "found") == expected
+    statuses = [status for _, status in project.statuses(run)]
+    assert statuses == ["run"] * 6 + ["remembered"]

@@ -19,7 +19,7 @@ from trivet.core.fingerprints.modules import origin_of_module
 
 EXACT = (type(None), bool, int, float, complex, str, bytes, range, slice, types.EllipsisType)
 """Types whose repr says everything."""
-SPOKEN = ("datetime", "decimal", "fractions", "ipaddress", "typing", "uuid", "zoneinfo")
+SPOKEN = ("array", "datetime", "decimal", "fractions", "ipaddress", "typing", "uuid", "zoneinfo")
 """Modules of the standard library whose values say everything in their repr."""
 AMBIENT = (
     *("_contextvars", "_io", "_thread", "_weakref", "asyncio", "concurrent", "contextvars", "io"),

@@ -66,7 +66,8 @@ def _parts_of(value: object) -> Iterable[object]:
         items = cast("Iterable[object]", value)
     elif isinstance(value, set | frozenset):
         items = sorted(cast("Iterable[object]", value), key=_name_of)
-    state = state_of(value) if type(value).__module__ != "builtins" else None
+    whole = cast("object", value)
+    state = state_of(whole) if type(whole).__module__ != "builtins" else None
     return (*items, *(state or {}).values())
 
 

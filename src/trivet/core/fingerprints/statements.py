@@ -66,6 +66,7 @@ def filled_names(statement: ast.stmt) -> Iterator[str]:
 
 
 def is_patch(statement: ast.stmt) -> bool:
+    """Say whether a statement sets an attribute of something."""
     match statement:
         case ast.Assign(targets=targets):
             return any(isinstance(target, ast.Attribute) for target in targets)
@@ -76,6 +77,7 @@ def is_patch(statement: ast.stmt) -> bool:
 
 
 def bound_names(statement: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement gives a value."""
     if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
         yield statement.name
     elif isinstance(statement, ast.Import | ast.ImportFrom):

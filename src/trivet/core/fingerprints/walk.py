@@ -191,8 +191,9 @@ class Walk:
     def _content(self, value: object) -> str | None:
         """Describe a value that somebody knows by its content, with its class if that is code."""
         digest = self._digester(value) if self._digester else None
-        if digest is None:
+        if digest is None or self._digester is None:
             return None
+        self.stillness.note_content(value, self._digester, digest)
         kind = self.token(type(value)) if self._is_own(type(value)) else type_name(value)
         held = [self.token(one) for one in code_held_by(value, self._is_own)]
         return f"content:{kind}:{digest}{held or ''}"
