@@ -5,6 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from trivet.core.fingerprints.normal_form import FUNCTIONS
 
+_LOOKING = {
+    *("bool", "dir", "hasattr", "hash", "help", "id", "isinstance", "len", "log", "logger"),
+    *("logging", "print", "repr", "str", "type", "vars"),
+}
+"""Names of what changes nothing that it is given."""
 _BLOCKS = (ast.stmt, ast.ExceptHandler)
 
 
@@ -46,23 +51,48 @@ def _heads_of(node: ast.AST) -> Iterator[ast.stmt]:
 
 
 def filled_names(statement: ast.stmt) -> Iterator[str]:
-    """Yield what a statement changes in place: `a.b = 1`, `a["b"] = 1`, `a.update(b=1)`."""
-    places: list[ast.expr] = []
+    """Yield what a statement changes in place, or may.
+
+    `a.b = 1`, `a["b"] = 1`, `a.update(b=1)`, `fill(a)`, `@a.register` above a function.
+    """
+    calls: Sequence[ast.expr] = ()
+    places: Sequence[ast.expr] = ()
     match statement:
         case ast.Assign():
-            places = statement.targets
+            calls, places = [statement.value], statement.targets
         case ast.AugAssign():
             places = [statement.target]
-        case ast.Expr(value=ast.Call(func=ast.Attribute() as called)):
-            places = [called]
+        case ast.Expr(value=ast.Call() as call):
+            calls, places = [call], [call.func]
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            calls = statement.decorator_list
+            places = [one.func if isinstance(one, ast.Call) else one for one in calls]
         case _:
             pass
+    for call in calls:
+        if isinstance(call, ast.Call):
+            yield from _names_given(call)
     for place in places:
-        inner = place
-        while isinstance(inner, ast.Attribute | ast.Subscript):
-            inner = inner.value
-        if isinstance(inner, ast.Name) and inner is not place:
-            yield inner.id
+        root = _root_of(place)
+        if isinstance(root, ast.Name) and root is not place:
+            yield root.id
+
+
+def _root_of(place: ast.expr) -> ast.expr:
+    while isinstance(place, ast.Attribute | ast.Subscript):
+        place = place.value
+    return place
+
+
+def _names_given(call: ast.Call) -> Iterator[str]:
+    """Yield the names in what a call is given, unless it only shows or describes it."""
+    called = _root_of(call.func)
+    if isinstance(called, ast.Name) and called.id in _LOOKING:
+        return
+    for given in (*call.args, *(keyword.value for keyword in call.keywords)):
+        for node in ast.walk(given):
+            if isinstance(node, ast.Name):
+                yield node.id
 
 
 def is_patch(statement: ast.stmt) -> bool:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 from typing import Any, cast
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from trivet.core.ids import sha256_hex
 
@@ -73,7 +74,11 @@ def _inside(value: object) -> Iterable[object]:
         yield from (cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell))
     elif isinstance(value, dict):
         yield from _members(cast("dict[object, object]", value))
-    elif isinstance(value, list | tuple | set | frozenset | deque):
+    elif isinstance(value, WeakKeyDictionary | WeakValueDictionary):
+        live = cast("Mapping[object, object]", value)
+        yield from (*live.keys(), *live.values())
+        return
+    elif isinstance(value, list | tuple | set | frozenset | deque | WeakSet):
         yield from cast("Iterable[object]", value)
     if not isinstance(value, type):
         yield from _slots(cast("object", value))

@@ -3,6 +3,7 @@
 import ast
 import builtins
 import hashlib
+import re
 import sys
 import types
 from collections import deque
@@ -16,6 +17,7 @@ from trivet.core.fingerprints.anatomy import (
     EXACT,
     FURNITURE,
     SPOKEN,
+    TELLING,
     alias_parts,
     attributes_of,
     callables_held,
@@ -64,8 +66,12 @@ Digester = Callable[[object], str | None]
 _DEEPEST = 100
 _HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: set in the flags of every class that is written in Python."""
+_OWN_NAME = __name__.partition(".")[0]
 _LONGEST = 400
 """A longer description of a value is shortened to its digest, so that none grows without end."""
+_PLACE = re.compile("(object)? at 0x[0-9a-f]+(?=>)", re.IGNORECASE)
+_ADDRESS = re.compile("0x[0-9a-f]{6,}", re.IGNORECASE)
+"""What a value says of itself with an address in it is another in each process."""
 _MOST_RETURNS = 30_000
 """So often one walk comes back to what it has been through: in data full of circles, each way
 through is another description, and there can be more ways than time."""
@@ -90,6 +96,7 @@ class Walk:
         self._home = home
         self._digester = digester
         self._tokens: dict[int, str] = {}
+        self._untold: list[str] = []  # limits that statements may still make up for
         self._kept: list[object] = []  # what was seen stays alive, or its id() could be reused
         self._waiting: deque[tuple[str, Callable[[], Iterable[str]]]] = deque()
         self._depth = 0
@@ -107,9 +114,11 @@ class Walk:
 
     def finish(self) -> None:
         """Compute the digests of all parts, also of those found on the way."""
+        self._tell()
         while self._waiting:
             self._here, describe = self._waiting.popleft()
             self.parts[self._here] = short(*describe())
+            self._tell()
         if self._reads_annotations:
             noted = (f"{label}:{text}" for label, text in sorted(self._annotations.items()))
             self.parts["annotations"] = short(*noted)
@@ -184,9 +193,12 @@ class Walk:
         # A type written in C shows in its attributes what was hung on it, not what it is.
         if state is None or (not state and not kind.__flags__ & _HEAP_TYPE):
             said = "" if self._origin(kind.__module__) == "project" else repr(value)
-            self._limit(f"holds a {type_name(value)}, told apart by nothing but its type")
-            return f"instance:{self.token(kind)}:{'' if ' at 0x' in said else said}"
-        return f"instance:{self.token(kind)}:{self.token(state)}"
+            said = _PLACE.sub("", said)
+            self._untold.append(f"holds a {type_name(value)}, told apart by nothing but its type")
+            self._bound += 1  # who meets it again must hear of it, too
+            return f"instance:{self.token(kind)}:{'' if _ADDRESS.search(said) else said}"
+        said = _PLACE.sub("", repr(value)) if top in TELLING else ""
+        return f"instance:{self.token(kind)}:{self.token(state)}{said}"
 
     def _content(self, value: object) -> str | None:
         """Describe a value that somebody knows by its content, with its class if that is code."""
@@ -230,8 +242,25 @@ class Walk:
         # A library's decorator around the user's function, with what it was given.
         given = filter(is_data, cells_of(function))
         held = [self.token(item) for item in (wrapped, *given, *callables_held(function))]
+        held += self._annotations_read(function, wrapped)
         declared = cast("Iterable[object]", getattr(function, "__depends__", ()))
         return f"wrapper:{held}{[self.dependency(item) for item in declared]}"
+
+    def _annotations_read(self, wrapper: types.FunctionType, wrapped: object) -> Iterator[str]:
+        """Yield the annotations of a function, and what they name, below a library's wrapper.
+
+        Python's own wrappers and Trivet's do not read them.
+        """
+        place = wrapper.__module__.partition(".")[0]
+        is_read = self._origin_of_code(wrapper) == "package" and place != _OWN_NAME
+        if not is_read or not isinstance(wrapped, types.FunctionType):
+            return
+        for name, note in wrapped.__annotations__.items():
+            if isinstance(note, str):
+                yield f"{name}:{note}"
+                yield from self._follow(read_expression(note), wrapped.__globals__)
+            else:
+                yield f"{name}:{self.token(note)}"
 
     def _function_parts(self, function: types.FunctionType) -> Iterator[str]:
         code, names = function.__code__, function.__globals__
@@ -254,7 +283,7 @@ class Walk:
             self._enter(source, function.__module__, names)
 
     def _class(self, kind: type) -> str:
-        if self._origin(kind.__module__) == "project":
+        if self._is_own(kind):
             label = f"{label_of_module(kind.__module__)}.{kind.__qualname__}"
             return self._part(kind, label, lambda: self._class_parts(kind))
         self._touch(kind.__module__)
@@ -372,10 +401,17 @@ class Walk:
         if content is not None:
             yield content
             return
+        untold = len(self._untold)
+        if is_data(value):
+            yield self.token(value)
+            if len(self._untold) == untold:
+                return
         lives = type(value).__module__.partition(".")[0] in AMBIENT
-        statements = () if is_data(value) else _statements_of(owner, name, filled=not lives)
-        # `connection = None`, and a function that sets it later: nothing says how it was made.
-        if all(not reach.chains and not reach.imports for _, reach in statements):
+        statements = _statements_of(owner, name, filled=not lives)
+        if any(reach.chains or reach.imports for _, reach in statements):
+            del self._untold[untold:]  # they say what is in it
+        elif not is_data(value):
+            # `connection = None`, and a function that sets it later: nothing says how it was made.
             yield self.token(value)
         for text, reach in statements:
             yield text
@@ -421,6 +457,11 @@ class Walk:
             value = vars(value).get(below) if isinstance(value, types.ModuleType) else None
         return value
 
+    def _tell(self) -> None:
+        for what in self._untold:
+            self._limit(what)
+        self._untold.clear()
+
     def _limit(self, what: str, line: int = 0) -> None:
         self.limits.add(Limit(self._here, what, line))
 
@@ -438,7 +479,9 @@ class Walk:
         """Say whether a function or a class is the user's."""
         if isinstance(code, types.FunctionType):
             return self._origin_of_code(code) == "project"
-        return isinstance(code, type) and self._origin(code.__module__) == "project"
+        if not isinstance(code, type):
+            return False
+        return self._origin(code.__module__) == "project" or _is_made_elsewhere(code)
 
     def _is_home(self, file: str | None) -> bool:
         return bool(self._home and file) and real_path(str(file)).startswith(self._home)
@@ -471,6 +514,20 @@ class Walk:
 def _source_of_module(name: str) -> Source | None:
     file = file_of(name)
     return source_of(file) if file else None
+
+
+def _is_made_elsewhere(kind: type) -> bool:
+    """Say whether a class is not of the module that it names: `make_dataclass` says `types`."""
+    if not kind.__flags__ & _HEAP_TYPE or "<locals>" in kind.__qualname__:
+        return False
+    module = sys.modules.get(kind.__module__)
+    found: object = module
+    for name in kind.__qualname__.split("."):
+        found = vars(found).get(name) if isinstance(found, type | types.ModuleType) else None
+    if module is None or found is kind or any(item is kind for item in vars(module).values()):
+        return False
+    source = _source_of_module(kind.__module__)
+    return source is not None and source.class_(kind.__qualname__) is None
 
 
 def _statements_of(module: str, name: str, *, filled: bool) -> tuple[tuple[str, Reach], ...]:

@@ -183,7 +183,9 @@ def test_what_no_statement_makes_and_what_its_attributes_do_not_show_is_named(
     text = (
         "import struct\nimport numpy\nCODE = None\n"
         "def choose(form):\n    global CODE\n    CODE = struct.Struct(form)\n"
-        "choose('<i')\nEACH = {'one': numpy.frompyfunc(lambda x: x, 1, 1)}\n"
+        "choose('<i')\nEACH = {}\n"
+        "def fill():\n    EACH['one'] = numpy.frompyfunc(lambda x: x, 1, 1)\n"
+        "fill()\n"
         "def compute(x):\n    return CODE.size, EACH\n"
     )
     assert sources.limits(text) == [
