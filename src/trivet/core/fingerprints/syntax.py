@@ -7,11 +7,12 @@ that runs. Then, and where there is no file, the byte code stands in.
 
 import ast
 import os
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import CodeType
 
 from trivet.core.fingerprints.normal_form import FUNCTIONS, dump, normalise
 from trivet.core.fingerprints.reach import Reach, nested, reach_of
+from trivet.core.fingerprints.settings import Loading, Setting, loadings_in, settings_in
 from trivet.core.fingerprints.statements import (
     bound_names,
     filled_names,
@@ -68,6 +69,16 @@ class Source:
         """The whole syntax."""
         return self._tree
 
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """What may set libraries up when the module is loaded."""
+        return tuple(settings_in(self._tree))
+
+    @cached_property
+    def loadings(self) -> tuple[Loading, ...]:
+        """What the module imports when it is loaded."""
+        return tuple(loadings_in(self._tree))
+
     def binding(self, name: str) -> tuple[ast.stmt, ...]:
         """Return the statements of the module that give `name` a value, and what decides on them.
 
@@ -113,6 +124,7 @@ class Source:
             self._index(child, below)
 
 
+@lru_cache(maxsize=1024)
 def read_statement(statement: ast.stmt) -> tuple[str, Reach]:
     """Return a statement's normal form, decorators included, and what it refers to."""
     code = compile(ast.Module([statement], []), "<statement>", "exec", dont_inherit=True)

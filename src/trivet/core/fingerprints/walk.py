@@ -50,12 +50,14 @@ from trivet.core.fingerprints.modules import (
     distribution_of,
     file_of,
     label_of_module,
+    loaded_by,
     meant_by_import,
     origin_of_file,
     origin_of_module,
     real_path,
 )
 from trivet.core.fingerprints.reach import Reach, bytecode, reach_of
+from trivet.core.fingerprints.settings import SETTINGS
 from trivet.core.fingerprints.stillness import Stillness
 from trivet.core.fingerprints.syntax import Source, read_expression, read_statement, source_of
 from trivet.core.ids import sha256_hex
@@ -279,8 +281,7 @@ class Walk:
             self._annotations[self._here] = noted
         nodes = source.nodes(code) if source else []
         yield from self._look(nodes, reach_of(code), names, function.__module__)
-        if source:
-            self._enter(source, function.__module__, names)
+        self._enter(function.__module__)
 
     def _class(self, kind: type) -> str:
         if self._is_own(kind):
@@ -292,6 +293,7 @@ class Walk:
     def _class_parts(self, kind: type) -> Iterator[str]:
         source = _source_of_module(kind.__module__)
         self.stillness.note(kind)
+        self._enter(kind.__module__)
         self._files.add(file_of(kind.__module__) or "")
         self._docstrings[self._here] = str(kind.__doc__)
         yield (source.class_(kind.__qualname__) if source else None) or ""
@@ -330,7 +332,7 @@ class Walk:
             names = vars(sys.modules[name]) if name in sys.modules else {}
             yield from self._follow(source.reach(), names, place=name)
             yield from self._look([source.tree], source.reach(), names, name)
-            self._enter(source, name, names)
+            self._enter(name)
             yield from self._given(name, names)
 
     def _given(self, module: str, names: Mapping[str, object]) -> Iterator[str]:
@@ -440,16 +442,40 @@ class Walk:
         if looked.uses_globals:
             yield f"globals={self._module(module)}"
 
-    def _enter(self, source: Source, module: str, names: Mapping[str, object]) -> None:
-        """Look once at what a module's own statements replace in libraries."""
-        if module in self._entered:
-            return
-        self._entered.add(module)
-        for name, line, owner in patches_of(source.patches, lambda chain: self._mean(chain, names)):
+    def _enter(self, module: str) -> None:
+        """Look once at what a module and those that it imports do to libraries."""
+        waiting = [module]
+        while waiting:
+            name = waiting.pop()
+            loaded = sys.modules.get(name)
+            if loaded is None or name in self._entered or self._origin(name) != "project":
+                continue
+            self._entered.add(name)
+            source = _source_of_module(name)
+            if source:
+                self._note_settings(source, name, vars(loaded))
+                package = str(vars(loaded).get("__package__") or "")
+                for one in source.loadings:
+                    waiting.extend(loaded_by(one.module, one.level, one.taken, package))
+
+    def _note_settings(self, source: Source, module: str, names: Mapping[str, object]) -> None:
+        label = label_of_module(module)
+        found = [one for one in source.settings if self._origin(one.top) != "project"]
+        statements = tuple(dict.fromkeys(node for one in found for node in one.statements))
+        if statements:
+            self._wait(f"{label}{SETTINGS}", lambda: self._statement_parts(statements, names))
+        patches = [node for node in source.patches if node not in statements]
+        for name, line, owner in patches_of(patches, lambda chain: self._mean(chain, names)):
             place = str(getattr(owner, "__module__", getattr(owner, "__name__", "")))
             if self._origin(place) != "project":
-                part = label_of_module(module)
-                self.limits.add(Limit(part, f"replaces {name} in a library", line))
+                self.limits.add(Limit(label, f"replaces {name} in a library", line))
+
+    def _statement_parts(
+        self, statements: Iterable[ast.stmt], names: Mapping[str, object]
+    ) -> Iterator[str]:
+        for text, reach in map(read_statement, statements):
+            yield text
+            yield from self._follow(reach, names)
 
     def _mean(self, chain: tuple[str, ...], names: Mapping[str, object]) -> object:
         value = names.get(chain[0], vars(builtins).get(chain[0]))

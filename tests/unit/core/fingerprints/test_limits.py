@@ -91,8 +91,11 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sources
             "work.compute reads the environment's variables; pass them as arguments (line 3)",
         ),
         (
-            "import pathlib\npathlib.PurePath.extra = 1\ndef compute(x):\n    return x\n",
-            "work replaces PurePath.extra in a library (line 2)",
+            (
+                "import pathlib\nPure = pathlib.PurePath\nPure.extra = 1\n"
+                "def compute(x):\n    return x\n"
+            ),
+            "work replaces PurePath.extra in a library (line 3)",
         ),
         (
             "def compute(x):\n    return type(x).__subclasses__()\n",
