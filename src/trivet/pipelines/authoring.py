@@ -222,7 +222,7 @@ def _declare(
     _check_known(kind, function, options)
     options = {
         **options,
-        "depends": tuple(options.get("depends", ())),
+        "depends": _depends_of(kind, function, options.get("depends", ())),
         "env": os.fspath(options.get("env") or ""),
     }
     definition = Definition(kind=kind, name=_name(function), function=function, **options)
@@ -240,6 +240,23 @@ def _declare(
     # What a step that calls this one depends on, too.
     call.__dict__["__depends__"] = (definition.version, *definition.depends)
     return call
+
+
+def _depends_of(
+    kind: str,
+    function: Callable[..., object],
+    named: Any,  # noqa: ANN401  # whatever a user wrote
+) -> tuple[object, ...]:
+    """Return what was named in `depends=`, several things: one alone would be taken apart."""
+    if isinstance(named, Iterable) and not isinstance(named, str | bytes | Mapping | type):
+        return tuple(named)
+    said = f"Path({named!r})" if isinstance(named, str) else repr(named)
+    raise Invalid(
+        f"{kind} {_name(function)!r} has depends={named!r}, a {type(named).__name__}; expected a "
+        "list of what it depends on",
+        code="bad-option",
+        hint=f"Write depends=[{said}].",
+    )
 
 
 def _check_place(definition: Definition) -> None:

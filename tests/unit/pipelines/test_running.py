@@ -416,3 +416,41 @@ def test_what_the_flow_changes_inside_arrays_frames_and_models_counts(project: A
     assert project.pipelines.value(run.id, "found") == expected
     statuses = [status for _, status in project.statuses(run)]
     assert statuses == ["run"] * 6 + ["remembered"]
+
+
+def test_a_path_in_depends_where_nothing_is_is_refused_at_the_first_call(project: Any) -> None:
+    project.write(
+        "from pathlib import Path\n@step(depends=[Path('rates.csv')])\ndef rate() -> int:\n"
+        "    return 1\n@flow\ndef main():\n    rate()\n"
+    )
+    with pytest.raises(NotFound, match=r"depends= of rate names the path 'rates\.csv'") as refused:
+        project.run()
+    assert refused.value.code == "no-dependency"
+    assert "project's folder" in refused.value.hint
+
+
+def test_a_file_in_depends_that_a_step_before_writes_counts_as_it_is(project: Any) -> None:
+    project.write(
+        "from pathlib import Path\nFILE = Path(__file__).with_name('rates.csv')\n"
+        "@step(depends=[Path('rates.csv')])\ndef rate() -> str:\n    return FILE.read_text()\n"
+        "@flow\ndef main():\n    found = []\n"
+        "    for text in ('one', 'other', 'other'):\n"
+        "        if not FILE.exists() or FILE.read_text() != text:\n"
+        "            FILE.write_text(text)\n"
+        "        found.append(rate())\n"
+        "    return {'found': found}\n"
+    )
+    run = project.run()
+    assert project.pipelines.value(run.id, "found") == ["one", "other", "other"]
+    assert [status for _, status in project.statuses(run)] == ["run", "run", "remembered"]
+
+
+def test_a_text_in_depends_that_names_a_file_is_told_of(project: Any) -> None:
+    project.write(
+        "@step(depends=['rates.csv', 'of the supplier'])\ndef rate() -> int:\n    return 1\n"
+        "@flow\ndef main():\n    rate()\n"
+    )
+    (project.folder / "rates.csv").write_text("1")
+    (step,) = project.pipelines.plan("pipeline:main").steps
+    said = "depends= of rate holds the text 'rates.csv', not the file of that name: "
+    assert step.limits == (f"{said}write Path('rates.csv')",)

@@ -2,7 +2,6 @@
 
 import ast
 import builtins
-import hashlib
 import re
 import sys
 import types
@@ -32,6 +31,12 @@ from trivet.core.fingerprints.anatomy import (
     state_of,
     subclasses_of,
     type_name,
+)
+from trivet.core.fingerprints.declared import (
+    digest_file,
+    digest_path,
+    names_file,
+    state_of_path,
 )
 from trivet.core.fingerprints.held_code import code_held_by
 from trivet.core.fingerprints.limits import (
@@ -88,14 +93,16 @@ class Walk:
 
     Args:
         home: A folder that counts as the user's although it was installed; may be empty.
+        folder: From where the paths of dependencies count.
         digester: Lets frames and arrays that are reached as constants count by their content.
     """
 
-    def __init__(self, home: str, digester: Digester | None) -> None:
+    def __init__(self, home: str, folder: Path, digester: Digester | None) -> None:
         self.parts: dict[str, str] = {}
         self.limits: set[Limit] = set()
         self.stillness = Stillness()
         self._home = home
+        self._folder = folder
         self._digester = digester
         self._tokens: dict[int, str] = {}
         self._untold: list[str] = []  # limits that statements may still make up for
@@ -129,7 +136,7 @@ class Walk:
             self.parts["docstrings"] = short(*said)
         if self._reads_source:
             files = (Path(file) for file in self._files)
-            self.parts["text"] = short(*sorted(map(_digest_file, filter(Path.is_file, files))))
+            self.parts["text"] = short(*sorted(map(digest_file, filter(Path.is_file, files))))
 
     def token(self, value: object) -> str:
         """Describe a value in one text: equal texts, equal behaviour."""
@@ -149,14 +156,25 @@ class Walk:
         finally:
             self._depth -= 1
 
-    def dependency(self, item: object) -> str:
-        """Describe what a user named as a dependency: a file counts by its content."""
-        if not isinstance(item, Path):
-            return self.token(item)
-        if item.is_dir():
-            inner = sorted(one for one in item.rglob("*") if one.is_file())
-            return str([(one.relative_to(item).as_posix(), _digest_file(one)) for one in inner])
-        return _digest_file(item) if item.is_file() else self.token(item)
+    def dependency(self, item: object, of: str) -> str:
+        """Describe what a user named as a dependency: a file counts by its content.
+
+        Raises:
+            NotFound: It is a path where nothing is.
+        """
+        if isinstance(item, Path):
+            path = self._folder / item
+            digest = digest_path(path, item, of)
+            self.stillness.note_content(path, state_of_path, state_of_path(path) or "")
+            return digest
+        if isinstance(item, str) and names_file(item, self._folder):
+            said = f"holds the text {item!r}, not the file of that name: write Path({item!r})"
+            self.limits.add(Limit(f"depends= of {of}", said))
+        if isinstance(item, list | tuple):
+            several = cast("Sequence[object]", item)
+            if any(isinstance(one, Path) for one in several):
+                return str([self.dependency(one, of) for one in several])
+        return self.token(cast("object", item))
 
     # -------------------------------------------------------------------- data
 
@@ -246,7 +264,8 @@ class Walk:
         held = [self.token(item) for item in (wrapped, *given, *callables_held(function))]
         held += self._annotations_read(function, wrapped)
         declared = cast("Iterable[object]", getattr(function, "__depends__", ()))
-        return f"wrapper:{held}{[self.dependency(item) for item in declared]}"
+        of = function.__qualname__
+        return f"wrapper:{held}{[self.dependency(item, of) for item in declared]}"
 
     def _annotations_read(self, wrapper: types.FunctionType, wrapped: object) -> Iterator[str]:
         """Yield the annotations of a function, and what they name, below a library's wrapper.
@@ -562,11 +581,6 @@ def _statements_of(module: str, name: str, *, filled: bool) -> tuple[tuple[str, 
         return ()
     filling = source.filling(name) if filled else ()
     return tuple(map(read_statement, (*source.binding(name), *filling)))
-
-
-def _digest_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def short(*texts: str) -> str:

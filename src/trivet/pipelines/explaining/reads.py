@@ -70,7 +70,10 @@ class Reads:
         Returns:
             Paths, those in the project relative to its folder, in the order of reading.
         """
-        named = tuple(os.path.realpath(path) for path in _paths_in([*declared]))
+        paths = list(_paths_in([*declared]))
+        # Those of `depends=` count from the project's folder, an argument from the current one.
+        paths += [os.path.join(self._folder, path) for path in paths]  # noqa: PTH118  # texts
+        named = tuple(map(os.path.realpath, paths))
         inside = tuple(path + os.sep for path in named)
         found: list[str] = []
         for path in self._paths:
