@@ -12,9 +12,10 @@ really runs; statements and the bodies of classes are read from the file as it i
 
 What it cannot follow and can recognise is listed as `limits`: modules imported by a name that is
 computed, text and files that are run as code, what is replaced while it runs, values that nothing
-but their type tells apart. What it cannot even recognise: the user's code inside objects of
-libraries, native code behind an unchanged version, and files that are read without being
-arguments. For all of these there are `depends=` and `version=`.
+but their type tells apart. What it cannot even recognise: what libraries were set to within a
+function, the user's code that an object of a library hides in native code, native code behind an
+unchanged version, and files that are read without being arguments. For all of these there are
+`depends=` and `version=`.
 """
 
 import inspect

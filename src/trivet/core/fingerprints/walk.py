@@ -51,16 +51,13 @@ from trivet.core.fingerprints.limits import (
     patches_of,
 )
 from trivet.core.fingerprints.modules import (
-    Origin,
     distribution_of,
     file_of,
     label_of_module,
     loaded_by,
     meant_by_import,
-    origin_of_file,
-    origin_of_module,
-    real_path,
 )
+from trivet.core.fingerprints.ownership import HEAP_TYPE, Ownership, source_of_module
 from trivet.core.fingerprints.reach import Reach, bytecode, reach_of
 from trivet.core.fingerprints.settings import SETTINGS
 from trivet.core.fingerprints.stillness import Stillness
@@ -71,8 +68,6 @@ Digester = Callable[[object], str | None]
 """Asked for the content digest of a value of an installed library's type; None: not known."""
 
 _DEEPEST = 100
-_HEAP_TYPE = 1 << 9
-"""Py_TPFLAGS_HEAPTYPE: set in the flags of every class that is written in Python."""
 _OWN_NAME = __name__.partition(".")[0]
 _LONGEST = 400
 """A longer description of a value is shortened to its digest, so that none grows without end."""
@@ -101,7 +96,7 @@ class Walk:
         self.parts: dict[str, str] = {}
         self.limits: set[Limit] = set()
         self.stillness = Stillness()
-        self._home = home
+        self._whose = Ownership(home)
         self._folder = folder
         self._digester = digester
         self._tokens: dict[int, str] = {}
@@ -211,8 +206,8 @@ class Walk:
             return content
         state = state_of(value)
         # A type written in C shows in its attributes what was hung on it, not what it is.
-        if state is None or (not state and not kind.__flags__ & _HEAP_TYPE):
-            said = "" if self._origin(kind.__module__) == "project" else repr(value)
+        if state is None or (not state and not kind.__flags__ & HEAP_TYPE):
+            said = "" if self._whose.module(kind.__module__) == "project" else repr(value)
             said = _PLACE.sub("", said)
             self._untold.append(f"holds a {type_name(value)}, told apart by nothing but its type")
             self._bound += 1  # who meets it again must hear of it, too
@@ -226,8 +221,8 @@ class Walk:
         if digest is None or self._digester is None:
             return None
         self.stillness.note_content(value, self._digester, digest)
-        kind = self.token(type(value)) if self._is_own(type(value)) else type_name(value)
-        held = [self.token(one) for one in code_held_by(value, self._is_own)]
+        kind = self.token(type(value)) if self._whose.is_own(type(value)) else type_name(value)
+        held = [self.token(one) for one in code_held_by(value, self._whose.is_own)]
         return f"content:{kind}:{digest}{held or ''}"
 
     # -------------------------------------------------------------------- code
@@ -250,7 +245,7 @@ class Walk:
         return f"{type(value).__name__}:{[self.token(item) for item in inner]}"
 
     def _function(self, function: types.FunctionType) -> str:
-        if self._origin_of_code(function) == "project":
+        if self._whose.code(function) == "project":
             label = f"{label_of_module(function.__module__)}.{function.__qualname__}"
             return self._part(function, label, lambda: self._function_parts(function))
         self._know(function, f"again:{function.__qualname__}")
@@ -273,7 +268,7 @@ class Walk:
         Python's own wrappers and Trivet's do not read them.
         """
         place = wrapper.__module__.partition(".")[0]
-        is_read = self._origin_of_code(wrapper) == "package" and place != _OWN_NAME
+        is_read = self._whose.code(wrapper) == "package" and place != _OWN_NAME
         if not is_read or not isinstance(wrapped, types.FunctionType):
             return
         for name, note in wrapped.__annotations__.items():
@@ -303,14 +298,14 @@ class Walk:
         self._enter(function.__module__)
 
     def _class(self, kind: type) -> str:
-        if self._is_own(kind):
+        if self._whose.is_own(kind):
             label = f"{label_of_module(kind.__module__)}.{kind.__qualname__}"
             return self._part(kind, label, lambda: self._class_parts(kind))
         self._touch(kind.__module__)
         return f"class:{kind.__module__}.{kind.__qualname__}"
 
     def _class_parts(self, kind: type) -> Iterator[str]:
-        source = _source_of_module(kind.__module__)
+        source = source_of_module(kind.__module__)
         self.stillness.note(kind)
         self._enter(kind.__module__)
         self._files.add(file_of(kind.__module__) or "")
@@ -335,7 +330,7 @@ class Walk:
 
     def _module(self, name: str) -> str:
         """Take a module whole: it was handed on as a value, or imported inside a function."""
-        if self._origin(name) != "project":
+        if self._whose.module(name) != "project":
             self._touch(name)
             return f"module:{name}"
         label = f"{label_of_module(name)} (whole)"
@@ -344,7 +339,7 @@ class Walk:
         return f"part:{label}"
 
     def _module_parts(self, name: str) -> Iterator[str]:
-        source = _source_of_module(name)
+        source = source_of_module(name)
         self._files.add(file_of(name) or "")
         yield source.whole() if source else ""
         if source:
@@ -385,7 +380,7 @@ class Walk:
         for below in chain[1:]:
             if not isinstance(value, types.ModuleType):
                 break
-            if self._origin(value.__name__) != "project":
+            if self._whose.module(value.__name__) != "project":
                 return self.token(value) + self._replaced(value, chain)
             path = f"{value.__name__}.{below}"
             name, names = below, vars(value)
@@ -413,7 +408,7 @@ class Walk:
             if not isinstance(value, types.ModuleType):
                 break
             value = vars(value).get(name)
-        if isinstance(value, types.FunctionType) and self._origin_of_code(value) == "project":
+        if isinstance(value, types.FunctionType) and self._whose.code(value) == "project":
             return self.token(value)
         return ""
 
@@ -467,10 +462,10 @@ class Walk:
         while waiting:
             name = waiting.pop()
             loaded = sys.modules.get(name)
-            if loaded is None or name in self._entered or self._origin(name) != "project":
+            if loaded is None or name in self._entered or self._whose.module(name) != "project":
                 continue
             self._entered.add(name)
-            source = _source_of_module(name)
+            source = source_of_module(name)
             if source:
                 self._note_settings(source, name, vars(loaded))
                 package = str(vars(loaded).get("__package__") or "")
@@ -479,14 +474,14 @@ class Walk:
 
     def _note_settings(self, source: Source, module: str, names: Mapping[str, object]) -> None:
         label = label_of_module(module)
-        found = [one for one in source.settings if self._origin(one.top) != "project"]
+        found = [one for one in source.settings if self._whose.module(one.top) != "project"]
         statements = tuple(dict.fromkeys(node for one in found for node in one.statements))
         if statements:
             self._wait(f"{label}{SETTINGS}", lambda: self._statement_parts(statements, names))
         patches = [node for node in source.patches if node not in statements]
         for name, line, owner in patches_of(patches, lambda chain: self._mean(chain, names)):
             place = str(getattr(owner, "__module__", getattr(owner, "__name__", "")))
-            if self._origin(place) != "project":
+            if self._whose.module(place) != "project":
                 self.limits.add(Limit(label, f"replaces {name} in a library", line))
 
     def _statement_parts(
@@ -512,29 +507,10 @@ class Walk:
 
     # -------------------------------------------------------------------- names
 
-    def _origin(self, module: str) -> Origin:
-        file = file_of(module)
-        return "project" if self._is_home(file) else origin_of_module(module)
-
-    def _origin_of_code(self, function: types.FunctionType) -> Origin:
-        file = function.__code__.co_filename
-        return "project" if self._is_home(file) else origin_of_file(file)
-
-    def _is_own(self, code: object) -> bool:
-        """Say whether a function or a class is the user's."""
-        if isinstance(code, types.FunctionType):
-            return self._origin_of_code(code) == "project"
-        if not isinstance(code, type):
-            return False
-        return self._origin(code.__module__) == "project" or _is_made_elsewhere(code)
-
-    def _is_home(self, file: str | None) -> bool:
-        return bool(self._home and file) and real_path(str(file)).startswith(self._home)
-
     def _touch(self, module: str) -> None:
         """Note the version of the distribution that a module belongs to."""
         top = module.partition(".")[0]
-        if top and self._origin(top) == "package":
+        if top and self._whose.module(top) == "package":
             name, version = distribution_of(top)
             self.parts[f"package {name}"] = version
 
@@ -556,27 +532,8 @@ class Walk:
         self._kept.append(item)
 
 
-def _source_of_module(name: str) -> Source | None:
-    file = file_of(name)
-    return source_of(file) if file else None
-
-
-def _is_made_elsewhere(kind: type) -> bool:
-    """Say whether a class is not of the module that it names: `make_dataclass` says `types`."""
-    if not kind.__flags__ & _HEAP_TYPE or "<locals>" in kind.__qualname__:
-        return False
-    module = sys.modules.get(kind.__module__)
-    found: object = module
-    for name in kind.__qualname__.split("."):
-        found = vars(found).get(name) if isinstance(found, type | types.ModuleType) else None
-    if module is None or found is kind or any(item is kind for item in vars(module).values()):
-        return False
-    source = _source_of_module(kind.__module__)
-    return source is not None and source.class_(kind.__qualname__) is None
-
-
 def _statements_of(module: str, name: str, *, filled: bool) -> tuple[tuple[str, Reach], ...]:
-    source = _source_of_module(module)
+    source = source_of_module(module)
     if source is None or module not in sys.modules:
         return ()
     filling = source.filling(name) if filled else ()
