@@ -87,7 +87,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
             pool is ended whatever it does.
         version: Any text; change it to have the step run again.
         depends: What it depends on without naming it: functions, classes, modules, values, or
-            paths of files, which count by their content.
+            paths of files and folders, which count by their content, and relative ones from the
+            project's folder.
         limits: Concurrency limits by name: `{"warehouse": 2}` lets at most two steps with this
             limit run at once, over all runs and processes of the project; others wait.
         where: `here`, in the process that runs the flow, or `pool`, in a warm process beside it:
@@ -248,15 +249,19 @@ def _depends_of(
     named: Any,  # noqa: ANN401  # whatever a user wrote
 ) -> tuple[object, ...]:
     """Return what was named in `depends=`, several things: one alone would be taken apart."""
-    if isinstance(named, Iterable) and not isinstance(named, str | bytes | Mapping | type):
+    if _is_several(named):
         return tuple(named)
-    said = f"Path({named!r})" if isinstance(named, str) else repr(named)
+    said = repr(named) if type(named) is not str else f"Path({named!r})"
     raise Invalid(
         f"{kind} {_name(function)!r} has depends={named!r}, a {type(named).__name__}; expected a "
         "list of what it depends on",
         code="bad-option",
         hint=f"Write depends=[{said}].",
     )
+
+
+def _is_several(named: object) -> bool:
+    return isinstance(named, Iterable) and not isinstance(named, str | bytes | Mapping | type)
 
 
 def _check_place(definition: Definition) -> None:

@@ -83,7 +83,7 @@ def watched_fingerprint(
     folder: Path | None = None,
 ) -> tuple[Fingerprint, Stillness]:
     """Digest a function as `fingerprint` does; return also whether that lasts in this process."""
-    walk = Walk(_home_of(function), folder or Path.cwd(), digester)
+    walk = Walk(_home_of(function), folder or Path(), digester)
     walk.parts["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
     walk.parts["version"] = version
     walk.parts["root"] = walk.token(function)

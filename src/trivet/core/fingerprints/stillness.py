@@ -26,7 +26,7 @@ class Stillness:
     def __init__(self) -> None:
         self._names: list[tuple[Mapping[str, object], str, object]] = []
         self._held: list[tuple[object, list[object]]] = []
-        self._contents: list[tuple[object, Callable[[Any], object], object]] = []
+        self._contents: dict[int, tuple[object, Callable[[Any], object], object]] = {}
 
     def note_name(self, names: Mapping[str, object], name: str) -> None:
         """Remember what a name stands for."""
@@ -35,7 +35,7 @@ class Stillness:
     def note(self, value: object) -> None:
         """Remember what something holds."""
         if _is_buffer(value):
-            self._contents.append((value, _digest, _digest(value)))
+            self._contents[id(value)] = (value, _digest, _digest(value))
         held = list(_inside(value))
         if held or not isinstance(value, tuple | str | int | float):
             self._held.append((value, held))
@@ -45,14 +45,14 @@ class Stillness:
     ) -> None:
         """Remember by what digest something is known."""
         if type(value).__module__.partition(".")[0] not in _FIXED:
-            self._contents.append((value, digester, digest))
+            self._contents[id(value)] = (value, digester, digest)
 
     def lasts(self) -> bool:
         """Say whether everything is as it was."""
         return (
             all(names.get(name, _NOTHING) is was for names, name, was in self._names)
             and all(_are_same(was, list(_inside(value))) for value, was in self._held)
-            and all(digest(value) == was for value, digest, was in self._contents)
+            and all(digest(value) == was for value, digest, was in self._contents.values())
         )
 
 
