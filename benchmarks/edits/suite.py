@@ -18,14 +18,17 @@ from benchmarks.edits.case import Edit, edit
 from benchmarks.edits.classes import CLASSES
 from benchmarks.edits.corners import CORNERS
 from benchmarks.edits.functions import DECORATORS, FUNCTIONS
+from benchmarks.edits.libraries import LIBRARIES
 from benchmarks.edits.modules import COMPUTED, MODULES
 from benchmarks.edits.nothing import NOTHING
+from benchmarks.edits.settings import SETTINGS
 from benchmarks.edits.values import ARGUMENTS, CONSTANTS, DECLARED
 
 EDITS: tuple[Edit, ...] = (
     *(*FUNCTIONS, *DECORATORS, *CLASSES, *CONSTANTS, *MODULES),
-    *(*COMPUTED, *ARGUMENTS, *DECLARED, *CORNERS, *NOTHING),
+    *(*COMPUTED, *ARGUMENTS, *DECLARED, *CORNERS, *LIBRARIES, *SETTINGS, *NOTHING),
 )
+_SLOW = "jinja2, lightgbm, numpy, pandas, polars, pydantic, skops.io, sklearn.model_selection"
 _ROOT = Path(__file__).parents[2]
 
 
@@ -109,10 +112,10 @@ def _run_each(places: Sequence[Path]) -> None:
 
 
 def _warm_up() -> None:
-    """Load Trivet with all that a run needs, so that no child has to."""
+    """Load Trivet with all that a run needs, and slow libraries, so that no child has to."""
     path, folder = [*sys.path], Path.cwd()
     with TemporaryDirectory() as place:
-        _start(Path(place), edit("warm", "import numpy\ndef compute(x):\n    return x\n"))
+        _start(Path(place), edit("warm", f"import {_SLOW}\ndef compute(x):\n    return x\n"))
         _run(Path(place))
         os.chdir(folder)
     sys.path[:] = path

@@ -275,6 +275,30 @@ DECLARED = (
         tags="declared",
     ),
     edit(
+        "a file in depends= whose path counts from the project's folder",
+        {
+            "work.py": "from pathlib import Path\nPLACE = Path(__file__).parent\n"
+            "def compute(x):\n    return (PLACE / 'rates.csv').read_text()\n",
+            "rates.csv": "2\n",
+            "elsewhere/note.txt": "",
+        },
+        ("rates.csv", "2", "5"),
+        imports="import os\nfrom pathlib import Path\nos.chdir('elsewhere')",
+        options="depends=[Path('rates.csv')]",
+        tags="declared",
+    ),
+    edit(
+        "a list of files in depends=",
+        {
+            "work.py": "from pathlib import Path\nFILES = [Path(__file__).parent / 'rates.csv']\n"
+            "def compute(x):\n    return FILES[0].read_text()\n",
+            "rates.csv": "2\n",
+        },
+        ("rates.csv", "2", "5"),
+        options="depends=[work.FILES]",
+        tags="declared",
+    ),
+    edit(
         "a folder in depends=",
         {
             "work.py": "from pathlib import Path\nPLACE = Path(__file__).parent / 'rates'\n"

@@ -87,7 +87,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
             pool is ended whatever it does.
         version: Any text; change it to have the step run again.
         depends: What it depends on without naming it: functions, classes, modules, values, or
-            paths of files, which count by their content.
+            paths of files and folders, which count by their content, and relative ones from the
+            project's folder.
         limits: Concurrency limits by name: `{"warehouse": 2}` lets at most two steps with this
             limit run at once, over all runs and processes of the project; others wait.
         where: `here`, in the process that runs the flow, or `pool`, in a warm process beside it:
@@ -222,7 +223,7 @@ def _declare(
     _check_known(kind, function, options)
     options = {
         **options,
-        "depends": tuple(options.get("depends", ())),
+        "depends": _depends_of(kind, function, options.get("depends", ())),
         "env": os.fspath(options.get("env") or ""),
     }
     definition = Definition(kind=kind, name=_name(function), function=function, **options)
@@ -240,6 +241,27 @@ def _declare(
     # What a step that calls this one depends on, too.
     call.__dict__["__depends__"] = (definition.version, *definition.depends)
     return call
+
+
+def _depends_of(
+    kind: str,
+    function: Callable[..., object],
+    named: Any,  # noqa: ANN401  # whatever a user wrote
+) -> tuple[object, ...]:
+    """Return what was named in `depends=`, several things: one alone would be taken apart."""
+    if _is_several(named):
+        return tuple(named)
+    said = repr(named) if type(named) is not str else f"Path({named!r})"
+    raise Invalid(
+        f"{kind} {_name(function)!r} has depends={named!r}, a {type(named).__name__}; expected a "
+        "list of what it depends on",
+        code="bad-option",
+        hint=f"Write depends=[{said}].",
+    )
+
+
+def _is_several(named: object) -> bool:
+    return isinstance(named, Iterable) and not isinstance(named, str | bytes | Mapping | type)
 
 
 def _check_place(definition: Definition) -> None:

@@ -59,6 +59,7 @@ class Keys:
 
         Raises:
             Invalid: An argument has no content that could be known, or does not fit the function.
+            NotFound: A path among the arguments or in `depends=` points at nothing.
         """
         bound = bind(definition, args, kwargs)
         reader = reader_of(definition)
@@ -88,7 +89,7 @@ class Keys:
         known = self._codes.get(id(definition))
         if known is not None and known[2].lasts():
             return known[1]
-        found, stillness = watched_code(definition, self._values)
+        found, stillness = watched_code(definition, self._values, self._folder)
         code = with_environment(found, environment_of(definition, self._folder))
         self._codes[id(definition)] = (definition, code, stillness)
         return code

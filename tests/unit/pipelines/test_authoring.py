@@ -1,6 +1,7 @@
 """The words of a pipeline outside a run: functions stay what they are."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,3 +109,14 @@ def test_outside_a_run_there_is_no_run_and_logging_does_nothing() -> None:
     here = current()
     assert (here.run, here.flow, here.step) == (None, None, None)
     here.log(loss=0.5, step=3)
+
+
+@pytest.mark.parametrize("named", ["rates.csv", Path("rates.csv"), len, {"a": 1}, 3])
+def test_one_thing_alone_in_depends_is_refused_and_not_taken_apart(named: Any) -> None:
+    def spare() -> int:
+        return 1
+
+    with pytest.raises(Invalid, match="expected a list of what it depends on") as refused:
+        step(depends=named)(spare)
+    assert refused.value.code == "bad-option"
+    assert refused.value.hint.startswith("Write depends=[")

@@ -388,3 +388,69 @@ def test_what_the_flow_changes_between_two_calls_counts(project: Any) -> None:
     )
     expected = [[1, 1, 1, 1], [11], [2, 2, 2, 11], [12], [3, 3, 3, 12], [13]]
     assert project.pipelines.value(project.run().id, "found") == expected
+
+
+def test_what_the_flow_changes_inside_arrays_frames_and_models_counts(project: Any) -> None:
+    project.write(
+        "import array\nimport numpy as np\nimport pandas as pd\n"
+        "WEIGHTS = np.array([1])\nFRAME = pd.DataFrame({'a': [1]})\nBYTES = bytearray(b'a')\n"
+        "ROW = array.array('d', [1])\nclass Kept:\n    weights = [np.array([1])]\n"
+        "@step\ndef seen() -> list[int]:\n"
+        "    return [int(one) for one in (WEIGHTS[0], FRAME['a'][0], BYTES[0], ROW[0],\n"
+        "                                 Kept.weights[0][0])]\n"
+        "@flow\ndef main():\n"
+        "    found = [seen()]\n"
+        "    WEIGHTS[0] = 7\n    found.append(seen())\n"
+        "    FRAME.loc[0, 'a'] = 8\n    found.append(seen())\n"
+        "    BYTES[0] = 9\n    found.append(seen())\n"
+        "    ROW[0] = 10\n    found.append(seen())\n"
+        "    Kept.weights[0][0] = 11\n    found.append(seen())\n"
+        "    found.append(seen())\n"
+        "    return {'found': found}\n"
+    )
+    expected = [
+        *([1, 1, 97, 1, 1], [7, 1, 97, 1, 1], [7, 8, 97, 1, 1], [7, 8, 9, 1, 1]),
+        *([7, 8, 9, 10, 1], [7, 8, 9, 10, 11], [7, 8, 9, 10, 11]),
+    ]
+    run = project.run()
+    assert project.pipelines.value(run.id, "found") == expected
+    statuses = [status for _, status in project.statuses(run)]
+    assert statuses == ["run"] * 6 + ["remembered"]
+
+
+def test_a_path_in_depends_where_nothing_is_is_refused_at_the_first_call(project: Any) -> None:
+    project.write(
+        "from pathlib import Path\n@step(depends=[Path('rates.csv')])\ndef rate() -> int:\n"
+        "    return 1\n@flow\ndef main():\n    rate()\n"
+    )
+    with pytest.raises(NotFound, match=r"depends= of rate names the path 'rates\.csv'") as refused:
+        project.run()
+    assert refused.value.code == "no-dependency"
+    assert "project's folder" in refused.value.hint
+
+
+def test_a_file_in_depends_that_a_step_before_writes_counts_as_it_is(project: Any) -> None:
+    project.write(
+        "from pathlib import Path\nFILE = Path(__file__).with_name('rates.csv')\n"
+        "@step(depends=[Path('rates.csv')])\ndef rate() -> str:\n    return FILE.read_text()\n"
+        "@flow\ndef main():\n    found = []\n"
+        "    for text in ('one', 'other', 'other'):\n"
+        "        if not FILE.exists() or FILE.read_text() != text:\n"
+        "            FILE.write_text(text)\n"
+        "        found.append(rate())\n"
+        "    return {'found': found}\n"
+    )
+    run = project.run()
+    assert project.pipelines.value(run.id, "found") == ["one", "other", "other"]
+    assert [status for _, status in project.statuses(run)] == ["run", "run", "remembered"]
+
+
+def test_a_text_in_depends_that_names_a_file_is_told_of(project: Any) -> None:
+    project.write(
+        "@step(depends=['rates.csv', 'of the supplier'])\ndef rate() -> int:\n    return 1\n"
+        "@flow\ndef main():\n    rate()\n"
+    )
+    (project.folder / "rates.csv").write_text("1")
+    (step,) = project.pipelines.plan("pipeline:main").steps
+    said = "depends= of rate holds the text 'rates.csv', not the file of that name: "
+    assert step.limits == (f"{said}write Path('rates.csv')",)

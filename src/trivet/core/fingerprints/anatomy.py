@@ -14,13 +14,19 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, cast
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from trivet.core.fingerprints.modules import origin_of_module
 
-EXACT = (type(None), bool, int, float, complex, str, bytes, range, slice, types.EllipsisType)
+EXACT = (
+    *(type(None), bool, int, float, complex, str, bytes, range, slice),
+    *(types.EllipsisType, types.NotImplementedType),
+)
 """Types whose repr says everything."""
-SPOKEN = ("datetime", "decimal", "fractions", "ipaddress", "typing", "uuid", "zoneinfo")
+SPOKEN = ("array", "datetime", "decimal", "fractions", "ipaddress", "typing", "uuid", "zoneinfo")
 """Modules of the standard library whose values say everything in their repr."""
+TELLING = ("polars",)
+"""Libraries whose objects say in their repr what their attributes hide: an expression's terms."""
 AMBIENT = (
     *("_contextvars", "_io", "_thread", "_weakref", "asyncio", "concurrent", "contextvars", "io"),
     *("logging", "multiprocessing", "queue", "random", "select", "socket", "subprocess"),
@@ -59,6 +65,14 @@ _ALIAS = (
     *("__origin__", "__args__", "__metadata__", "__bound__", "__constraints__", "__supertype__"),
     *("__value__",),
 )
+_WORKED_OUT = frozenset(
+    {
+        *("__pydantic_validator__", "__return_pydantic_validator__", "core_schema", "ns_resolver"),
+        *("schema_type", "serializer", "validator"),
+    }
+)
+"""Attributes that objects of pydantic work out from a function or type that they also hold."""
+_WEAK = (WeakSet, WeakKeyDictionary, WeakValueDictionary)
 DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType)
 
 
@@ -139,7 +153,7 @@ def is_data(value: object) -> bool:
     plain = (enum.Enum, str, int, float, bytes, bytearray, tuple, list, set, frozenset, dict, deque)
     if isinstance(value, (*plain, types.MappingProxyType, re.Pattern, PurePath)):
         return True
-    if isinstance(value, SETTINGS):
+    if isinstance(value, (*SETTINGS, *_WEAK)):
         return True
     top = kind.__module__.partition(".")[0]
     return top in SPOKEN or origin_of_module(kind.__module__) == "project"
@@ -154,12 +168,15 @@ def state_of(value: object) -> dict[str, object] | None:
         if name not in {"__dict__", "__weakref__"}
     ]
     slots += _names(getattr(type(value), "__struct_fields__", ()))
-    own: object = getattr(value, "__dict__", None)
+    own = _attributes(value)
     built = _built_of(value)
-    if not slots and not isinstance(own, dict) and not built:
+    if not slots and own is None and not built:
         return None
+    if type(value).__module__.partition(".")[0] == "pydantic":
+        slots = [name for name in slots if name not in _WORKED_OUT]
+        own = {name: item for name, item in (own or {}).items() if name not in _WORKED_OUT}
     state = {name: cast("object", getattr(value, name, None)) for name in slots}
-    return state | (cast("dict[str, object]", own) if isinstance(own, dict) else {}) | built
+    return state | (own or {}) | built
 
 
 def noted_in(kind: type) -> Iterator[tuple[str, object]]:
@@ -199,7 +216,7 @@ def describe_items(value: object, token: Callable[[object], str]) -> str | None:
             return f"{token(kind)}:{(cast('re.Pattern[str]', value).pattern, value.flags)!r}"
         case _:
             said = _said_in_items(value, token)
-    more = state_of(value) if kind.__module__ != "builtins" else None
+    more = state_of(value) if kind.__module__ != "builtins" and kind not in _WEAK else None
     return None if said is None else f"{token(kind)}:{said}{token(more) if more else ''}"
 
 
@@ -225,6 +242,11 @@ def _said_in_items(value: object, token: Callable[[object], str]) -> str | None:
             said = str([(token(k), token(v)) for k, v in pairs])
             if isinstance(value, defaultdict):
                 said += token(cast("defaultdict[object, object]", value).default_factory)
+        case WeakSet():
+            said = str(sorted(token(item) for item in cast("Iterable[object]", value)))
+        case WeakKeyDictionary() | WeakValueDictionary():
+            live = cast("Mapping[object, object]", value).items()
+            said = str(sorted((token(k), token(v)) for k, v in live))
         case types.MappingProxyType():
             shown = cast("Mapping[object, object]", value).items()
             said = str([(token(k), token(v)) for k, v in shown])
@@ -250,6 +272,11 @@ def _mangled(name: str, kind: type) -> str:
     """Return the name under which Python keeps a slot: one like `__rate` is the class's own."""
     is_private = name.startswith("__") and not name.endswith("__")
     return f"_{kind.__name__.lstrip('_')}{name}" if is_private else name
+
+
+def _attributes(value: object) -> dict[str, object] | None:
+    own: object = getattr(value, "__dict__", None)
+    return cast("dict[str, object]", own) if isinstance(own, dict) else None
 
 
 def _names(slots: object) -> tuple[str, ...]:

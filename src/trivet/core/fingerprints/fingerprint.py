@@ -12,9 +12,10 @@ really runs; statements and the bodies of classes are read from the file as it i
 
 What it cannot follow and can recognise is listed as `limits`: modules imported by a name that is
 computed, text and files that are run as code, what is replaced while it runs, values that nothing
-but their type tells apart. What it cannot even recognise: the user's code inside objects of
-libraries, native code behind an unchanged version, and files that are read without being
-arguments. For all of these there are `depends=` and `version=`.
+but their type tells apart. What it cannot even recognise: what libraries were set to within a
+function, the user's code that an object of a library hides in native code, native code behind an
+unchanged version, and files that are read without being arguments. For all of these there are
+`depends=` and `version=`.
 """
 
 import inspect
@@ -51,6 +52,7 @@ def fingerprint(
     depends: Iterable[object] = (),
     version: str = "",
     digester: Digester | None = None,
+    folder: Path | None = None,
 ) -> Fingerprint:
     """Digest a function together with everything it can reach.
 
@@ -61,8 +63,15 @@ def fingerprint(
             or paths of files and folders (by content).
         version: Any text; another text is another fingerprint.
         digester: Lets frames and arrays that are reached as constants count by their content.
+        folder: From where relative paths in `depends` count; the current one when omitted.
+
+    Raises:
+        NotFound: A path in `depends`, or in that of a step inside, points at nothing (code
+            `no-dependency`).
     """
-    return watched_fingerprint(function, depends=depends, version=version, digester=digester)[0]
+    return watched_fingerprint(
+        function, depends=depends, version=version, digester=digester, folder=folder
+    )[0]
 
 
 def watched_fingerprint(
@@ -71,14 +80,16 @@ def watched_fingerprint(
     depends: Iterable[object] = (),
     version: str = "",
     digester: Digester | None = None,
+    folder: Path | None = None,
 ) -> tuple[Fingerprint, Stillness]:
     """Digest a function as `fingerprint` does; return also whether that lasts in this process."""
-    walk = Walk(_home_of(function), digester)
+    walk = Walk(_home_of(function), folder or Path(), digester)
     walk.parts["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
     walk.parts["version"] = version
     walk.parts["root"] = walk.token(function)
+    of = str(getattr(function, "__name__", "the function"))
     for number, item in enumerate(depends):
-        walk.parts[f"depends[{number}]"] = short(walk.dependency(item))
+        walk.parts[f"depends[{number}]"] = short(walk.dependency(item, of))
     walk.finish()
     parts = dict(sorted(walk.parts.items()))
     digest = sha256_hex(*(f"{name}\0{value}".encode() for name, value in parts.items()))

@@ -82,6 +82,25 @@ def meant_by_import(module: str, taken: tuple[str, ...], package: str) -> Iterat
             yield from (f"{base}.{name}" for name in taken if is_module(f"{base}.{name}"))
 
 
+def loaded_by(module: str, level: int, taken: tuple[str, ...], package: str) -> Iterator[str]:
+    """Yield the loaded modules that an import at the top of a module may mean.
+
+    Args:
+        module: The name behind `import` or `from`, without leading dots.
+        level: The number of leading dots.
+        taken: The names behind `from ... import`.
+        package: The package in which the import stands.
+    """
+    if level:
+        parents = package.split(".")
+        module = ".".join([*parents[: len(parents) + 1 - level], *filter(None, [module])])
+    parts = module.split(".")
+    above = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    for name in (*above, *(f"{module}.{one}" for one in taken)):
+        if name in sys.modules:
+            yield name
+
+
 @cache
 def distribution_of(top: str) -> tuple[str, str]:
     """Return name and version of the installed distribution that brought a top-level module.

@@ -7,14 +7,19 @@ that runs. Then, and where there is no file, the byte code stands in.
 
 import ast
 import os
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import CodeType
 
 from trivet.core.fingerprints.normal_form import FUNCTIONS, dump, normalise
 from trivet.core.fingerprints.reach import Reach, nested, reach_of
-
-_BLOCKS = (ast.stmt, ast.ExceptHandler)
+from trivet.core.fingerprints.settings import Loading, Setting, loadings_in, settings_in
+from trivet.core.fingerprints.statements import (
+    bound_names,
+    filled_names,
+    guarded,
+    is_patch,
+    statements_in,
+)
 
 
 class Source:
@@ -33,12 +38,12 @@ class Source:
         self._dumped: dict[ast.AST, str] = {}
         self._tree = tree
         self._index(tree, "")
-        for statement, heads in _guarded(tree.body):
-            for name in _bound_names(statement):
+        for statement, heads in guarded(tree.body):
+            for name in bound_names(statement):
                 self._bindings.setdefault(name, []).extend((*heads, statement))
-            for name in _filled_names(statement):
+            for name in filled_names(statement):
                 self._fillings.setdefault(name, []).extend((*heads, statement))
-        self.patches = tuple(one for one in _statements(tree.body) if _is_patch(one))
+        self.patches = tuple(one for one in statements_in(tree.body) if is_patch(one))
         """Statements of the module that set an attribute of something."""
 
     def function(self, code: CodeType) -> str | None:
@@ -64,6 +69,16 @@ class Source:
         """The whole syntax."""
         return self._tree
 
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """What may set libraries up when the module is loaded."""
+        return tuple(settings_in(self._tree))
+
+    @cached_property
+    def loadings(self) -> tuple[Loading, ...]:
+        """What the module imports when it is loaded."""
+        return tuple(loadings_in(self._tree))
+
     def binding(self, name: str) -> tuple[ast.stmt, ...]:
         """Return the statements of the module that give `name` a value, and what decides on them.
 
@@ -78,7 +93,7 @@ class Source:
     def member(self, qualname: str, name: str) -> tuple[ast.stmt, ...]:
         """Return the statements of a class that give an attribute its value."""
         body = self._classes[qualname].body if qualname in self._classes else []
-        return tuple(one for one in _statements(body) if name in _bound_names(one))
+        return tuple(one for one in statements_in(body) if name in bound_names(one))
 
     def whole(self) -> str:
         """Return the normal form of the whole file."""
@@ -109,6 +124,7 @@ class Source:
             self._index(child, below)
 
 
+@lru_cache(maxsize=1024)
 def read_statement(statement: ast.stmt) -> tuple[str, Reach]:
     """Return a statement's normal form, decorators included, and what it refers to."""
     code = compile(ast.Module([statement], []), "<statement>", "exec", dont_inherit=True)
@@ -139,82 +155,3 @@ def _read_source(file: str, _mtime_ns: int, _size: int) -> Source | None:
             return Source(stream.read(), file)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
-
-
-def _statements(body: Sequence[ast.AST]) -> Iterator[ast.stmt]:
-    """Yield the statements of a module, also those below `if`, `try`, `with` and loops."""
-    return (statement for statement, _ in _guarded(body))
-
-
-def _guarded(
-    body: Sequence[ast.AST], heads: tuple[ast.stmt, ...] = ()
-) -> Iterator[tuple[ast.stmt, tuple[ast.stmt, ...]]]:
-    """Yield the statements of a module, each with the heads of the blocks that it stands in."""
-    for node in body:
-        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            yield node, heads
-            continue
-        inner = [n for n in ast.iter_child_nodes(node) if isinstance(n, _BLOCKS)]
-        if inner:
-            own = tuple(ast.copy_location(head, node) for head in _heads_of(node))
-            yield from ((head, heads) for head in own)
-            yield from _guarded(inner, (*heads, *own))
-        elif isinstance(node, ast.stmt):
-            yield node, heads
-
-
-def _heads_of(node: ast.AST) -> Iterator[ast.stmt]:
-    match node:
-        case ast.If(test=test) | ast.While(test=test):
-            yield ast.Expr(test)
-        case ast.For(target=target, iter=source):
-            yield ast.Assign([target], source)
-        case ast.With(items=items):
-            for item in items:
-                entered = item.optional_vars
-                value = item.context_expr
-                yield ast.Assign([entered], value) if entered else ast.Expr(value)
-        case _:
-            pass
-
-
-def _filled_names(statement: ast.stmt) -> Iterator[str]:
-    """Yield what a statement changes in place: `a.b = 1`, `a["b"] = 1`, `a.update(b=1)`."""
-    places: list[ast.expr] = []
-    match statement:
-        case ast.Assign():
-            places = statement.targets
-        case ast.AugAssign():
-            places = [statement.target]
-        case ast.Expr(value=ast.Call(func=ast.Attribute() as called)):
-            places = [called]
-        case _:
-            pass
-    for place in places:
-        inner = place
-        while isinstance(inner, ast.Attribute | ast.Subscript):
-            inner = inner.value
-        if isinstance(inner, ast.Name) and inner is not place:
-            yield inner.id
-
-
-def _is_patch(statement: ast.stmt) -> bool:
-    match statement:
-        case ast.Assign(targets=targets):
-            return any(isinstance(target, ast.Attribute) for target in targets)
-        case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"))):
-            return True
-        case _:
-            return False
-
-
-def _bound_names(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
-        yield statement.name
-    elif isinstance(statement, ast.Import | ast.ImportFrom):
-        for alias in statement.names:
-            yield alias.asname or alias.name.split(".")[0]
-    else:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                yield node.id

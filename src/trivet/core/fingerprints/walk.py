@@ -2,7 +2,7 @@
 
 import ast
 import builtins
-import hashlib
+import re
 import sys
 import types
 from collections import deque
@@ -16,6 +16,7 @@ from trivet.core.fingerprints.anatomy import (
     EXACT,
     FURNITURE,
     SPOKEN,
+    TELLING,
     alias_parts,
     attributes_of,
     callables_held,
@@ -31,6 +32,13 @@ from trivet.core.fingerprints.anatomy import (
     subclasses_of,
     type_name,
 )
+from trivet.core.fingerprints.declared import (
+    digest_file,
+    digest_path,
+    names_file,
+    state_of_path,
+)
+from trivet.core.fingerprints.held_code import code_held_by
 from trivet.core.fingerprints.limits import (
     READS_ANNOTATIONS,
     READS_DOCSTRINGS,
@@ -43,16 +51,15 @@ from trivet.core.fingerprints.limits import (
     patches_of,
 )
 from trivet.core.fingerprints.modules import (
-    Origin,
     distribution_of,
     file_of,
     label_of_module,
+    loaded_by,
     meant_by_import,
-    origin_of_file,
-    origin_of_module,
-    real_path,
 )
+from trivet.core.fingerprints.ownership import HEAP_TYPE, Ownership, source_of_module
 from trivet.core.fingerprints.reach import Reach, bytecode, reach_of
+from trivet.core.fingerprints.settings import SETTINGS
 from trivet.core.fingerprints.stillness import Stillness
 from trivet.core.fingerprints.syntax import Source, read_expression, read_statement, source_of
 from trivet.core.ids import sha256_hex
@@ -61,10 +68,12 @@ Digester = Callable[[object], str | None]
 """Asked for the content digest of a value of an installed library's type; None: not known."""
 
 _DEEPEST = 100
-_HEAP_TYPE = 1 << 9
-"""Py_TPFLAGS_HEAPTYPE: set in the flags of every class that is written in Python."""
+_OWN_NAME = __name__.partition(".")[0]
 _LONGEST = 400
 """A longer description of a value is shortened to its digest, so that none grows without end."""
+_PLACE = re.compile("(object)? at 0x[0-9a-f]+(?=>)", re.IGNORECASE)
+_ADDRESS = re.compile("0x[0-9a-f]{6,}", re.IGNORECASE)
+"""What a value says of itself with an address in it is another in each process."""
 _MOST_RETURNS = 30_000
 """So often one walk comes back to what it has been through: in data full of circles, each way
 through is another description, and there can be more ways than time."""
@@ -79,16 +88,19 @@ class Walk:
 
     Args:
         home: A folder that counts as the user's although it was installed; may be empty.
+        folder: From where the paths of dependencies count.
         digester: Lets frames and arrays that are reached as constants count by their content.
     """
 
-    def __init__(self, home: str, digester: Digester | None) -> None:
+    def __init__(self, home: str, folder: Path, digester: Digester | None) -> None:
         self.parts: dict[str, str] = {}
         self.limits: set[Limit] = set()
         self.stillness = Stillness()
-        self._home = home
+        self._whose = Ownership(home)
+        self._folder = folder
         self._digester = digester
         self._tokens: dict[int, str] = {}
+        self._untold: list[str] = []  # limits that statements may still make up for
         self._kept: list[object] = []  # what was seen stays alive, or its id() could be reused
         self._waiting: deque[tuple[str, Callable[[], Iterable[str]]]] = deque()
         self._depth = 0
@@ -106,9 +118,11 @@ class Walk:
 
     def finish(self) -> None:
         """Compute the digests of all parts, also of those found on the way."""
+        self._tell()
         while self._waiting:
             self._here, describe = self._waiting.popleft()
             self.parts[self._here] = short(*describe())
+            self._tell()
         if self._reads_annotations:
             noted = (f"{label}:{text}" for label, text in sorted(self._annotations.items()))
             self.parts["annotations"] = short(*noted)
@@ -117,7 +131,7 @@ class Walk:
             self.parts["docstrings"] = short(*said)
         if self._reads_source:
             files = (Path(file) for file in self._files)
-            self.parts["text"] = short(*sorted(map(_digest_file, filter(Path.is_file, files))))
+            self.parts["text"] = short(*sorted(map(digest_file, filter(Path.is_file, files))))
 
     def token(self, value: object) -> str:
         """Describe a value in one text: equal texts, equal behaviour."""
@@ -137,14 +151,25 @@ class Walk:
         finally:
             self._depth -= 1
 
-    def dependency(self, item: object) -> str:
-        """Describe what a user named as a dependency: a file counts by its content."""
-        if not isinstance(item, Path):
-            return self.token(item)
-        if item.is_dir():
-            inner = sorted(one for one in item.rglob("*") if one.is_file())
-            return str([(one.relative_to(item).as_posix(), _digest_file(one)) for one in inner])
-        return _digest_file(item) if item.is_file() else self.token(item)
+    def dependency(self, item: object, of: str) -> str:
+        """Describe what a user named as a dependency: a file counts by its content.
+
+        Raises:
+            NotFound: It is a path where nothing is.
+        """
+        if isinstance(item, Path):
+            path = self._folder / item
+            digest = digest_path(path, item, of)
+            self.stillness.note_content(path, state_of_path, state_of_path(path) or "")
+            return digest
+        if isinstance(item, str) and names_file(item, self._folder):
+            said = f"holds the text {item!r}, not the file of that name: write Path({item!r})"
+            self.limits.add(Limit(f"depends= of {of}", said))
+        if isinstance(item, list | tuple):
+            several = cast("Sequence[object]", item)
+            if any(isinstance(one, Path) for one in several):
+                return str([self.dependency(one, of) for one in several])
+        return self.token(cast("object", item))
 
     # -------------------------------------------------------------------- data
 
@@ -181,19 +206,24 @@ class Walk:
             return content
         state = state_of(value)
         # A type written in C shows in its attributes what was hung on it, not what it is.
-        if state is None or (not state and not kind.__flags__ & _HEAP_TYPE):
-            said = "" if self._origin(kind.__module__) == "project" else repr(value)
-            self._limit(f"holds a {type_name(value)}, told apart by nothing but its type")
-            return f"instance:{self.token(kind)}:{'' if ' at 0x' in said else said}"
-        return f"instance:{self.token(kind)}:{self.token(state)}"
+        if state is None or (not state and not kind.__flags__ & HEAP_TYPE):
+            said = "" if self._whose.module(kind.__module__) == "project" else repr(value)
+            said = _PLACE.sub("", said)
+            self._untold.append(f"holds a {type_name(value)}, told apart by nothing but its type")
+            self._bound += 1  # who meets it again must hear of it, too
+            return f"instance:{self.token(kind)}:{'' if _ADDRESS.search(said) else said}"
+        said = _PLACE.sub("", repr(value)) if top in TELLING else ""
+        return f"instance:{self.token(kind)}:{self.token(state)}{said}"
 
     def _content(self, value: object) -> str | None:
         """Describe a value that somebody knows by its content, with its class if that is code."""
         digest = self._digester(value) if self._digester else None
-        if digest is None:
+        if digest is None or self._digester is None:
             return None
-        is_own = self._origin(type(value).__module__) == "project"
-        return f"content:{self.token(type(value)) if is_own else type_name(value)}:{digest}"
+        self.stillness.note_content(value, self._digester, digest)
+        kind = self.token(type(value)) if self._whose.is_own(type(value)) else type_name(value)
+        held = [self.token(one) for one in code_held_by(value, self._whose.is_own)]
+        return f"content:{kind}:{digest}{held or ''}"
 
     # -------------------------------------------------------------------- code
 
@@ -215,7 +245,7 @@ class Walk:
         return f"{type(value).__name__}:{[self.token(item) for item in inner]}"
 
     def _function(self, function: types.FunctionType) -> str:
-        if self._origin_of_code(function) == "project":
+        if self._whose.code(function) == "project":
             label = f"{label_of_module(function.__module__)}.{function.__qualname__}"
             return self._part(function, label, lambda: self._function_parts(function))
         self._know(function, f"again:{function.__qualname__}")
@@ -227,8 +257,26 @@ class Walk:
         # A library's decorator around the user's function, with what it was given.
         given = filter(is_data, cells_of(function))
         held = [self.token(item) for item in (wrapped, *given, *callables_held(function))]
+        held += self._annotations_read(function, wrapped)
         declared = cast("Iterable[object]", getattr(function, "__depends__", ()))
-        return f"wrapper:{held}{[self.dependency(item) for item in declared]}"
+        of = function.__qualname__
+        return f"wrapper:{held}{[self.dependency(item, of) for item in declared]}"
+
+    def _annotations_read(self, wrapper: types.FunctionType, wrapped: object) -> Iterator[str]:
+        """Yield the annotations of a function, and what they name, below a library's wrapper.
+
+        Python's own wrappers and Trivet's do not read them.
+        """
+        place = wrapper.__module__.partition(".")[0]
+        is_read = self._whose.code(wrapper) == "package" and place != _OWN_NAME
+        if not is_read or not isinstance(wrapped, types.FunctionType):
+            return
+        for name, note in wrapped.__annotations__.items():
+            if isinstance(note, str):
+                yield f"{name}:{note}"
+                yield from self._follow(read_expression(note), wrapped.__globals__)
+            else:
+                yield f"{name}:{self.token(note)}"
 
     def _function_parts(self, function: types.FunctionType) -> Iterator[str]:
         code, names = function.__code__, function.__globals__
@@ -247,19 +295,19 @@ class Walk:
             self._annotations[self._here] = noted
         nodes = source.nodes(code) if source else []
         yield from self._look(nodes, reach_of(code), names, function.__module__)
-        if source:
-            self._enter(source, function.__module__, names)
+        self._enter(function.__module__)
 
     def _class(self, kind: type) -> str:
-        if self._origin(kind.__module__) == "project":
+        if self._whose.is_own(kind):
             label = f"{label_of_module(kind.__module__)}.{kind.__qualname__}"
             return self._part(kind, label, lambda: self._class_parts(kind))
         self._touch(kind.__module__)
         return f"class:{kind.__module__}.{kind.__qualname__}"
 
     def _class_parts(self, kind: type) -> Iterator[str]:
-        source = _source_of_module(kind.__module__)
+        source = source_of_module(kind.__module__)
         self.stillness.note(kind)
+        self._enter(kind.__module__)
         self._files.add(file_of(kind.__module__) or "")
         self._docstrings[self._here] = str(kind.__doc__)
         yield (source.class_(kind.__qualname__) if source else None) or ""
@@ -282,7 +330,7 @@ class Walk:
 
     def _module(self, name: str) -> str:
         """Take a module whole: it was handed on as a value, or imported inside a function."""
-        if self._origin(name) != "project":
+        if self._whose.module(name) != "project":
             self._touch(name)
             return f"module:{name}"
         label = f"{label_of_module(name)} (whole)"
@@ -291,14 +339,14 @@ class Walk:
         return f"part:{label}"
 
     def _module_parts(self, name: str) -> Iterator[str]:
-        source = _source_of_module(name)
+        source = source_of_module(name)
         self._files.add(file_of(name) or "")
         yield source.whole() if source else ""
         if source:
             names = vars(sys.modules[name]) if name in sys.modules else {}
             yield from self._follow(source.reach(), names, place=name)
             yield from self._look([source.tree], source.reach(), names, name)
-            self._enter(source, name, names)
+            self._enter(name)
             yield from self._given(name, names)
 
     def _given(self, module: str, names: Mapping[str, object]) -> Iterator[str]:
@@ -332,7 +380,7 @@ class Walk:
         for below in chain[1:]:
             if not isinstance(value, types.ModuleType):
                 break
-            if self._origin(value.__name__) != "project":
+            if self._whose.module(value.__name__) != "project":
                 return self.token(value) + self._replaced(value, chain)
             path = f"{value.__name__}.{below}"
             name, names = below, vars(value)
@@ -360,7 +408,7 @@ class Walk:
             if not isinstance(value, types.ModuleType):
                 break
             value = vars(value).get(name)
-        if isinstance(value, types.FunctionType) and self._origin_of_code(value) == "project":
+        if isinstance(value, types.FunctionType) and self._whose.code(value) == "project":
             return self.token(value)
         return ""
 
@@ -369,10 +417,17 @@ class Walk:
         if content is not None:
             yield content
             return
+        untold = len(self._untold)
+        if is_data(value):
+            yield self.token(value)
+            if len(self._untold) == untold:
+                return
         lives = type(value).__module__.partition(".")[0] in AMBIENT
-        statements = () if is_data(value) else _statements_of(owner, name, filled=not lives)
-        # `connection = None`, and a function that sets it later: nothing says how it was made.
-        if all(not reach.chains and not reach.imports for _, reach in statements):
+        statements = _statements_of(owner, name, filled=not lives)
+        if any(reach.chains or reach.imports for _, reach in statements):
+            del self._untold[untold:]  # they say what is in it
+        elif not is_data(value):
+            # `connection = None`, and a function that sets it later: nothing says how it was made.
             yield self.token(value)
         for text, reach in statements:
             yield text
@@ -401,16 +456,40 @@ class Walk:
         if looked.uses_globals:
             yield f"globals={self._module(module)}"
 
-    def _enter(self, source: Source, module: str, names: Mapping[str, object]) -> None:
-        """Look once at what a module's own statements replace in libraries."""
-        if module in self._entered:
-            return
-        self._entered.add(module)
-        for name, line, owner in patches_of(source.patches, lambda chain: self._mean(chain, names)):
+    def _enter(self, module: str) -> None:
+        """Look once at what a module and those that it imports do to libraries."""
+        waiting = [module]
+        while waiting:
+            name = waiting.pop()
+            loaded = sys.modules.get(name)
+            if loaded is None or name in self._entered or self._whose.module(name) != "project":
+                continue
+            self._entered.add(name)
+            source = source_of_module(name)
+            if source:
+                self._note_settings(source, name, vars(loaded))
+                package = str(vars(loaded).get("__package__") or "")
+                for one in source.loadings:
+                    waiting.extend(loaded_by(one.module, one.level, one.taken, package))
+
+    def _note_settings(self, source: Source, module: str, names: Mapping[str, object]) -> None:
+        label = label_of_module(module)
+        found = [one for one in source.settings if self._whose.module(one.top) != "project"]
+        statements = tuple(dict.fromkeys(node for one in found for node in one.statements))
+        if statements:
+            self._wait(f"{label}{SETTINGS}", lambda: self._statement_parts(statements, names))
+        patches = [node for node in source.patches if node not in statements]
+        for name, line, owner in patches_of(patches, lambda chain: self._mean(chain, names)):
             place = str(getattr(owner, "__module__", getattr(owner, "__name__", "")))
-            if self._origin(place) != "project":
-                part = label_of_module(module)
-                self.limits.add(Limit(part, f"replaces {name} in a library", line))
+            if self._whose.module(place) != "project":
+                self.limits.add(Limit(label, f"replaces {name} in a library", line))
+
+    def _statement_parts(
+        self, statements: Iterable[ast.stmt], names: Mapping[str, object]
+    ) -> Iterator[str]:
+        for text, reach in map(read_statement, statements):
+            yield text
+            yield from self._follow(reach, names)
 
     def _mean(self, chain: tuple[str, ...], names: Mapping[str, object]) -> object:
         value = names.get(chain[0], vars(builtins).get(chain[0]))
@@ -418,26 +497,20 @@ class Walk:
             value = vars(value).get(below) if isinstance(value, types.ModuleType) else None
         return value
 
+    def _tell(self) -> None:
+        for what in self._untold:
+            self._limit(what)
+        self._untold.clear()
+
     def _limit(self, what: str, line: int = 0) -> None:
         self.limits.add(Limit(self._here, what, line))
 
     # -------------------------------------------------------------------- names
 
-    def _origin(self, module: str) -> Origin:
-        file = file_of(module)
-        return "project" if self._is_home(file) else origin_of_module(module)
-
-    def _origin_of_code(self, function: types.FunctionType) -> Origin:
-        file = function.__code__.co_filename
-        return "project" if self._is_home(file) else origin_of_file(file)
-
-    def _is_home(self, file: str | None) -> bool:
-        return bool(self._home and file) and real_path(str(file)).startswith(self._home)
-
     def _touch(self, module: str) -> None:
         """Note the version of the distribution that a module belongs to."""
         top = module.partition(".")[0]
-        if top and self._origin(top) == "package":
+        if top and self._whose.module(top) == "package":
             name, version = distribution_of(top)
             self.parts[f"package {name}"] = version
 
@@ -459,22 +532,12 @@ class Walk:
         self._kept.append(item)
 
 
-def _source_of_module(name: str) -> Source | None:
-    file = file_of(name)
-    return source_of(file) if file else None
-
-
 def _statements_of(module: str, name: str, *, filled: bool) -> tuple[tuple[str, Reach], ...]:
-    source = _source_of_module(module)
+    source = source_of_module(module)
     if source is None or module not in sys.modules:
         return ()
     filling = source.filling(name) if filled else ()
     return tuple(map(read_statement, (*source.binding(name), *filling)))
-
-
-def _digest_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def short(*texts: str) -> str:

@@ -98,7 +98,7 @@ class Reads:
         """
         if not self._paths:
             return NOTHING
-        unknown = undeclared(self.paths(), declared)
+        unknown = undeclared(self.paths(), declared, self._folder)
         through = {name: tuple(map(storable, paths)) for name, paths in self.through().items()}
         return Noticed(tuple(map(storable, unknown)), through)
 
@@ -166,14 +166,20 @@ def watch_reads(folder: Path, *, of_flow: bool = False) -> Generator[Reads]:
             active.remove(reads)
 
 
-def undeclared(paths: Iterable[str], declared: Iterable[object]) -> tuple[str, ...]:
+def undeclared(
+    paths: Iterable[str], declared: Iterable[object], folder: str | Path
+) -> tuple[str, ...]:
     """Return those of some files that nothing declared names, nor a folder around them.
 
     Args:
         paths: Absolute paths.
         declared: Whatever a key covers: arguments, and what stands in `depends=`.
+        folder: The project's: relative paths of `depends=` count from there, those of arguments
+            from the current one.
     """
-    named = {os.path.realpath(path) for path in paths_in([*declared])}
+    given = [*paths_in([*declared])]
+    given += [os.path.join(folder, path) for path in given]  # noqa: PTH118  # texts
+    named = {os.path.realpath(path) for path in given}
     inside = tuple(path + os.sep for path in named)
     real = ((path, os.path.realpath(path)) for path in paths)
     return tuple(p for p, whole in real if whole not in named and not whole.startswith(inside))

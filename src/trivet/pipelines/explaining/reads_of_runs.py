@@ -79,7 +79,7 @@ class RunReads:
         said: list[str] = []
         if noticed.undeclared:
             said.append(_say_read(definition.name, self._short(noticed.undeclared)))
-        kept = set(undeclared(known, depends_on)) - set(noticed.undeclared)
+        kept = set(undeclared(known, depends_on, self._folder)) - set(noticed.undeclared)
         readers = dict.fromkeys(name for path, name in known.items() if path in kept)
         if kept:
             paths = self._short(path for path in known if path in kept)
@@ -92,7 +92,7 @@ class RunReads:
         Args:
             given: The flow's arguments.
         """
-        paths = self._short(undeclared(self._unknown, [*given, *self._declared]))
+        paths = self._short(undeclared(self._unknown, [*given, *self._declared], self._folder))
         return (_say_of_flow(paths),) if paths else ()
 
     def _kept_by(

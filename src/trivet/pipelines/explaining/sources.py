@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from trivet.core.fingerprints.settings import SETTINGS, settings_in
+
 PartKind = Literal["function", "class", "constant", "module", "code"]
 ReadText = Callable[[str], str | None]
 """Returns the text of a project's file by its relative path, None when there is none."""
@@ -72,6 +74,8 @@ class Sources:
             module = label.removesuffix(WHOLE)
             text = self.module(module)
             return None if text is None else Cut("module", text, module)
+        if label.endswith(SETTINGS):
+            return self._settings(label.removesuffix(SETTINGS))
         names = label.split(".")
         for count in range(len(names) - 1, 0, -1):
             module = ".".join(names[:count])
@@ -85,6 +89,15 @@ class Sources:
         imported = dict(_imported(tree, cut.module)) if tree else {}
         for name in cut.names:
             yield imported.get(name, f"{cut.module}.{name}")
+
+    def _settings(self, module: str) -> Cut | None:
+        text, tree = self.module(module), self._tree(module)
+        if text is None or tree is None:
+            return None
+        lines, found = text.splitlines(), list(settings_in(tree))
+        pieces = dict.fromkeys(_lines_of(one.statements[-1], lines) for one in found)
+        read = dict.fromkeys(name for one in found for name in _names_in(one.statements[-1]))
+        return Cut("module", "\n".join(pieces), module, tuple(read))
 
     def _cut(self, module: str, names: Sequence[str]) -> Cut | None:
         text, tree = self.module(module), self._tree(module)

@@ -8,6 +8,7 @@ functions must compile to the same, and module constants of plain types be equal
 import inspect
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import FunctionType
 
 from trivet.core.errors import Invalid
@@ -21,18 +22,30 @@ from trivet.pipelines.materialising.values import Values
 _PLAIN = (type(None), bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
 
 
-def fingerprint_of(definition: Definition, values: Values) -> Fingerprint:
-    """Compute the fingerprint of a step's reachable code."""
-    return watched_code(definition, values)[0]
+def fingerprint_of(definition: Definition, values: Values, folder: Path) -> Fingerprint:
+    """Compute the fingerprint of a step's reachable code, as `watched_code` does."""
+    return watched_code(definition, values, folder)[0]
 
 
-def watched_code(definition: Definition, values: Values) -> tuple[Fingerprint, Stillness]:
-    """Compute the fingerprint of a step's reachable code; return also whether it lasts."""
+def watched_code(
+    definition: Definition, values: Values, folder: Path
+) -> tuple[Fingerprint, Stillness]:
+    """Compute the fingerprint of a step's reachable code; return also whether it lasts.
+
+    Args:
+        definition: The step.
+        values: How constants are digested.
+        folder: The project's, from where relative paths in `depends=` count.
+
+    Raises:
+        NotFound: A path in `depends=` points at nothing.
+    """
     return watched_fingerprint(
         definition.function,
         depends=definition.depends,
         version=definition.version,
         digester=values.digest_constant,
+        folder=folder,
     )
 
 

@@ -125,7 +125,7 @@ def _other_code(definition: Definition, call: Call, parts: Parts) -> dict[str, s
     for name in call.modules:
         with contextlib.suppress(Exception):  # then the codes differ, and that is said
             importlib.import_module(name)
-    own = own_code(fingerprint_of(definition, parts.values))
+    own = own_code(fingerprint_of(definition, parts.values, Path(call.place)))
     if digest_of_parts(own) != call.code:
         return own
     _checked.add((call.function, call.code))

@@ -91,8 +91,11 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sources
             "work.compute reads the environment's variables; pass them as arguments (line 3)",
         ),
         (
-            "import pathlib\npathlib.PurePath.extra = 1\ndef compute(x):\n    return x\n",
-            "work replaces PurePath.extra in a library (line 2)",
+            (
+                "import pathlib\nPure = pathlib.PurePath\nPure.extra = 1\n"
+                "def compute(x):\n    return x\n"
+            ),
+            "work replaces PurePath.extra in a library (line 3)",
         ),
         (
             "def compute(x):\n    return type(x).__subclasses__()\n",
@@ -183,7 +186,9 @@ def test_what_no_statement_makes_and_what_its_attributes_do_not_show_is_named(
     text = (
         "import struct\nimport numpy\nCODE = None\n"
         "def choose(form):\n    global CODE\n    CODE = struct.Struct(form)\n"
-        "choose('<i')\nEACH = {'one': numpy.frompyfunc(lambda x: x, 1, 1)}\n"
+        "choose('<i')\nEACH = {}\n"
+        "def fill():\n    EACH['one'] = numpy.frompyfunc(lambda x: x, 1, 1)\n"
+        "fill()\n"
         "def compute(x):\n    return CODE.size, EACH\n"
     )
     assert sources.limits(text) == [

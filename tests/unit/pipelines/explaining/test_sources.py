@@ -38,6 +38,7 @@ TABLE = {"a": BASE,
          "b": [SHARE]}
 first, second = 1, 2
 TABLE["c"] = 3
+re.purge()
 """
 
 
@@ -58,7 +59,8 @@ def sources(files: Mapping[str, str], name: str = "then") -> Sources:
         ("lib.work.second", "constant", "first, second", "= 1, 2"),
         ("lib.work.SHARE", "constant", "from lib.inner import (", ")"),
         ("lib.work.fast", "constant", "import fast", "fast = None"),
-        ("lib.work (whole)", "module", "\nimport re", '"c"] = 3\n'),
+        ("lib.work (whole)", "module", "\nimport re", "re.purge()\n"),
+        ("lib.work (settings)", "module", "re.purge()", "re.purge()"),
     ],
 )
 @pytest.mark.parametrize("file", ["lib/work.py", "lib/work/__init__.py", "src/lib/work.py"])
