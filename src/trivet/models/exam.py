@@ -15,8 +15,9 @@ import polars as pl
 
 from trivet.core.errors import Invalid
 from trivet.core.gates import Evidence
+from trivet.models.answers import check_answers
 from trivet.models.encoding import Encoder, Frame, as_frame
-from trivet.models.evaluation import Evaluation, check_answers, evaluate
+from trivet.models.evaluation import Evaluation, evaluate
 from trivet.models.facts import Signature
 from trivet.models.holdout import Holdout, Times, hold_out, row_times
 from trivet.models.latency import Latency, measure_latency
@@ -200,11 +201,16 @@ def against(exam: Exam, label: str, champion: Package, *, alpha: float, look: in
         found = Incumbent(label, None, error.message)
     else:
         raw = champion.session().run(matrix)
-        _, answers = check_answers(exam.holdout.labels, raw, signature.task)
-        silent = int(np.isnan(answers).any(axis=1).sum())
-        problem = f"it has no answer for {silent} of {len(answers)} rows" if silent else ""
-        found = Incumbent(label, None if silent else answers, problem)
+        found = _incumbent(exam, label, raw)
     return replace(exam, champion=found, alpha=alpha, look=look)
+
+
+def _incumbent(exam: Exam, label: str, raw: Values) -> Incumbent:
+    try:
+        _, answers = check_answers(exam.holdout.labels, raw, exam.signature.task)
+    except Invalid as error:
+        return Incumbent(label, None, f"of its answers, {error.message}")
+    return Incumbent(label, answers, "")
 
 
 def exam_of(evidence: Evidence) -> Exam:

@@ -62,8 +62,9 @@ def baseline(exam: Exam) -> Finding:
     return _compared(
         exam,
         found,
-        ok=found.passes(1 - level),
-        summary=f"{exam.metric.name} gains {written(found)} over {what}",
+        ok=None if found.problem else found.passes(1 - level),
+        summary=f"{exam.metric.name} gains {written(found)} over {what}"
+        f"{found.problem and f'; {found.problem}'}",
         alpha=1 - level,
     )
 
@@ -180,7 +181,9 @@ def _compare(exam: Exam, other: np.ndarray, margin: float, level: float) -> Comp
     )
 
 
-def _compared(exam: Exam, found: Comparison, *, ok: bool, summary: str, alpha: float) -> Finding:
+def _compared(
+    exam: Exam, found: Comparison, *, ok: bool | None, summary: str, alpha: float
+) -> Finding:
     return Finding(
         check="",
         ok=ok,

@@ -12,9 +12,9 @@ import polars as pl
 
 from trivet.core.errors import Invalid
 from trivet.core.ports import Flavour
+from trivet.models.answers import check_answers
 from trivet.models.candidate import Candidate, flavour_for
 from trivet.models.encoding import Encoder
-from trivet.models.evaluation import check_answers
 from trivet.models.facts import Signature
 from trivet.models.metrics import Values
 from trivet.models.proof.cost import BATCH_ROWS, answer_times, fitted
@@ -157,16 +157,13 @@ def _checked(name: str, answers: object, test: pl.DataFrame, asked: Asked) -> Va
             given = given[:, 1:]
         _, checked = check_answers(np.zeros(test.height), given, task)
     except (TypeError, ValueError) as error:  # Invalid is a ValueError, too
+        fallback = (
+            "Answer with the positive class's probability for binary, all classes' for multiclass, "
+            "the number for regression."
+        )
         raise Invalid(
             f"the answers of algorithm {name!r} to {test.height} rows do not fit {task}: {error}",
-            code="wrong-shape",
-            hint="Answer with the positive class's probability for binary, all classes' for "
-            "multiclass, the number for regression.",
+            code=error.code if isinstance(error, Invalid) else "wrong-shape",
+            hint=(error.hint if isinstance(error, Invalid) else None) or fallback,
         ) from error
-    if not np.isfinite(checked).all():
-        raise Invalid(
-            f"algorithm {name!r} gave answers that are no finite numbers",
-            code="no-answer",
-            hint="Let it answer every row: fill what is missing before it is asked.",
-        )
     return checked
