@@ -17,6 +17,12 @@ _ROUNDING: Final = 1e-3
 """How far probabilities of single precision may leave [0, 1], and their sum leave 1."""
 _LARGEST: Final = 1e150
 """What is larger has no square."""
+_FEWEST_KINDS: Final = 20
+"""Kinds of rows below which they may all occur an even number of times by chance."""
+_FEWEST_VALUES: Final = 100
+"""Different answers from which on equal rows are hardly chance."""
+_MOST_COPIES: Final = 0.1
+"""Share of copies that is worth a word."""
 
 
 def check_answers(
@@ -119,6 +125,24 @@ def _probabilities(answers: Values) -> Values:
     return np.clip(answers, 0.0, 1.0)
 
 
-def _at(values: npt.NDArray[Any], stray: npt.NDArray[np.bool_]) -> str:
+def _at(values: npt.NDArray[Any], stray: npt.ArrayLike) -> str:
     row = int(np.argmax(stray))
     return f"row {row} has {np.array2string(values[row], precision=6, threshold=6)}"
+
+
+def repeated_rows(labels: Values, champion: Values, candidate: Values) -> tuple[int, int]:
+    """Count copies: rows that agree with another in label and both models' answers.
+
+    Returns:
+        How many rows repeat an earlier one, where answers are so many that this is no chance (0
+        where they are few); and how often each row occurs, when the whole table is repeated (1
+        when it is not).
+    """
+    rows = np.column_stack([labels, champion, candidate])
+    _, counts = np.unique(rows, axis=0, return_counts=True)
+    if counts.size < _FEWEST_KINDS:
+        return 0, 1
+    copies = int(labels.size - counts.size)
+    finest = min(len(np.unique(champion, axis=0)), len(np.unique(candidate, axis=0)))
+    is_fine = finest >= _FEWEST_VALUES and copies >= _MOST_COPIES * labels.size
+    return copies if is_fine else 0, int(np.gcd.reduce(counts))

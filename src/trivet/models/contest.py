@@ -37,7 +37,8 @@ def decide_contest(
         check="champion",
         ok=None if found.problem else found.passes(look.alpha),
         summary=f"{metric} gains {written(found)} over {champion}; shown {claim} it at level "
-        f"{look.alpha:.2g} (look {look.number})? p = {found.p_value:.2g}; {reach}",
+        f"{look.alpha:.2g} (look {look.number})? p = {found.p_value:.2g}; {reach}"
+        f"{found.warning and f'; {found.warning}'}",
         value=found.difference,
         low=found.low,
         high=found.high,

@@ -5,6 +5,7 @@ compared on the same rows, never by their separate intervals. Numeric: imports N
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trivet.core.errors import Invalid
-from trivet.models.answers import check_answers
+from trivet.models.answers import check_answers, repeated_rows
 from trivet.models.facts import Measured, Task
 from trivet.models.metrics import DRAWS, METRICS, Groups, Metric, Rows, Values, correct
 from trivet.statistics.bootstrap import bootstrap_draws
@@ -143,7 +144,8 @@ def compare(
 
     Shares of right answers are compared by McNemar's exact test (rows that stand alone), areas by
     DeLong's covariance, mean losses by a paired t, functions of means by the delta method. All but
-    the first are corrected for skew, rare events and unlike groups; see `statistics.gain`.
+    the first are corrected for skew, rare events and unlike groups; see `statistics.gain`. Without
+    groups, a table that is repeated decides nothing, and copies of rows are warned of.
 
     Args:
         metric: By what they are compared.
@@ -157,6 +159,33 @@ def compare(
     Raises:
         Invalid: The metric is undefined on these rows.
     """
+    found = _compared(metric, labels, champion, candidate, groups, margin, level)
+    if groups is not None:
+        return found
+    copies, times = repeated_rows(labels, champion, candidate)
+    if times > 1:
+        return found.undecided(
+            f"each row occurs {times} times, or a multiple of it, with the same label and answers: "
+            "name the rows that belong together as groups"
+        )
+    if copies:
+        warning = (
+            f"{copies} of {labels.size} rows repeat another's label and answers: if they are "
+            "copies, name those that belong together as groups"
+        )
+        return replace(found, warning=warning)
+    return found
+
+
+def _compared(  # as `compare`
+    metric: Metric,
+    labels: Values,
+    champion: Values,
+    candidate: Values,
+    groups: Groups,
+    margin: float,
+    level: float,
+) -> Comparison:
     if metric.right is not None and groups is None:
         return compare_correct(
             metric.right(labels, champion),

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from trivet.core.errors import Invalid
@@ -205,7 +206,7 @@ def against(exam: Exam, label: str, champion: Package, *, alpha: float, look: in
     return replace(exam, champion=found, alpha=alpha, look=look)
 
 
-def _incumbent(exam: Exam, label: str, raw: Values) -> Incumbent:
+def _incumbent(exam: Exam, label: str, raw: npt.ArrayLike) -> Incumbent:
     try:
         _, answers = check_answers(exam.holdout.labels, raw, exam.signature.task)
     except Invalid as error:

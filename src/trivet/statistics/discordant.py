@@ -17,8 +17,8 @@ from trivet.statistics.special import (
 )
 
 POWER: Final = 0.8
-_MOST_EXACT: Final = 300
-"""Rows on which one model alone is right, up to which power is added up exactly."""
+_MOST_ADDED: Final = 300
+"""Rows on which one model alone is right, up to which power is added up."""
 _HALVINGS: Final = 12
 
 
@@ -105,19 +105,27 @@ def _power(n: int, differing: float, gain: float, alpha: float) -> float:
     """Chance that the exact test passes, when the models differ on such a share of rows."""
     share = min(1.0, 0.5 * (1 + gain / differing))
     mean = n * min(1.0, differing)
-    if mean > _MOST_EXACT:
+    if mean > _MOST_ADDED:
         # The test is held back by about one row: a continuity correction on both sides.
         reach = -normal_quantile(alpha) * math.sqrt(mean) + 1 - n * gain
         spread = math.sqrt(max(mean - n * gain * gain, 1e-300))
         return normal_cdf(-reach / spread)
     least = _needed(alpha)
-    half = 5 * math.sqrt(mean * max(1 - differing, 0.0)) + 1
+    half = 4 * math.sqrt(mean * max(1 - differing, 0.0)) + 1
     total = 0.0
     for count in range(max(1, math.floor(mean - half)), min(n, math.ceil(mean + half)) + 1):
         wins = least(count)
         if wins <= count:
-            total += _mass(count, n, differing) * binomial_tails(wins, count, share)[1]
+            total += _mass(count, n, differing) * _chance_of(wins, count, share)
     return total
+
+
+def _chance_of(wins: int, count: int, share: float) -> float:
+    """P(so many wins or more), normal with continuity: for power, where two digits do."""
+    deviation = math.sqrt(count * share * (1 - share))
+    if deviation == 0:
+        return 1.0
+    return normal_cdf((count * share - wins + 0.5) / deviation)
 
 
 def _mass(k: int, n: int, p: float) -> float:

@@ -25,7 +25,7 @@ from trivet.statistics.variation import design_df, leverage, welch_df
 POWER: Final = 0.8
 FEWEST_EVENTS: Final = 10
 """Rows of the rarer class below which areas are not compared."""
-FEWEST_GROUPS: Final = 5
+FEWEST_GROUPS: Final = 4
 """Groups of equal size, or as good as so many, below which nothing is decided by groups."""
 _FEWEST_DF: Final = 12.0
 _ROUNDING: Final = 1e-10
@@ -111,10 +111,8 @@ class Gain:
 
     def detectable(self, alpha: float) -> float:
         """Distance above the null that is found at one-sided level `alpha` with 80 % power."""
-        if self.problem:
+        if self.problem or self._error == 0:
             return math.inf
-        if self._error == 0:
-            return 0.0
         reach = self._critical(alpha, 1.0) + student_quantile(POWER, self._law_df)
         return reach * self._error + self.unseen
 
@@ -151,8 +149,8 @@ def gain_of_mean(
     read = finite_values("gains", gains, least=2)
     codes, count = cluster_codes(clusters, read.size)
     mean = float(read.mean())
-    sums = np.bincount(codes, weights=read - mean, minlength=count) / read.size
-    shares = np.bincount(codes, minlength=count) / read.size
+    sums: Values = np.bincount(codes, weights=read - mean, minlength=count) / read.size
+    shares: Values = np.bincount(codes, minlength=count) / read.size
     size = float(read.std()) if unseen is None else unseen
     problem = "" if clusters is None else _few_groups(shares)
     parts = _Parts(mean, sums, leverage(shares), design_df(shares), problem)
@@ -174,17 +172,18 @@ def gain_of_auc(
     old, old_influence = auc_influence(labels, champion)
     new, new_influence = auc_influence(labels, candidate)
     influence, positive = new_influence - old_influence, truth == 1
-    sizes = np.where(positive, positive.sum(), (~positive).sum())
-    rare = positive if 2 * positive.sum() <= truth.size else ~positive
-    problem = _few_events(int(rare.sum()))
+    ones = int(positive.sum())
+    sizes: Values = np.where(positive, float(ones), float(positive.size - ones))
+    rare = positive if 2 * ones <= truth.size else ~positive
+    problem = _few_events(min(ones, truth.size - ones))
     if clusters is None:
         scale = sizes / np.maximum(sizes - 1, 1)
         df = welch_df([influence[positive], influence[~positive]])
         return _gain(_Parts(new - old, influence, scale, df, problem))
     codes, count = cluster_codes(clusters, truth.size)
-    sums = np.bincount(codes, weights=influence, minlength=count)
-    shares = np.bincount(codes, weights=0.5 / sizes, minlength=count)
-    held = np.bincount(codes[rare], minlength=count) / rare.sum()
+    sums: Values = np.bincount(codes, weights=influence, minlength=count).astype(np.float64)
+    shares: Values = np.bincount(codes, weights=0.5 / sizes, minlength=count).astype(np.float64)
+    held: Values = np.bincount(codes[rare], minlength=count) / float(rare.sum())
     problem = problem or _few_groups(shares) or _few_groups(held)
     return _gain(_Parts(new - old, sums, leverage(shares), design_df(shares), problem))
 

@@ -9,7 +9,7 @@ half of 1 - level.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ class Comparison:
         error: Standard error of the gain.
         most: The largest gain that is possible: a perfect candidate's.
         problem: Why these rows decide nothing; empty when they do.
+        warning: What makes the decision doubtful; empty when nothing does.
     """
 
     difference: float
@@ -57,6 +58,12 @@ class Comparison:
     error: float = math.nan
     most: float = math.inf
     problem: str = ""
+    warning: str = ""
+
+    def undecided(self, problem: str) -> "Comparison":
+        """Return the same figures, from which nothing follows."""
+        low, high = min(self.low, -self.margin, 0.0), max(self.high, 0.0)
+        return replace(self, problem=problem, p_value=1.0, low=low, high=high)
 
     @property
     def detectable(self) -> float:
@@ -76,6 +83,8 @@ class Comparison:
     def detectable_text(self, alpha: float) -> str:
         """Write what `detectable_at` says as a clause."""
         found = self.detectable_at(alpha)
+        if self.error == 0:
+            return "both answer alike, which says nothing of gains that would be found"
         if math.isinf(found):
             return "these rows are too few to find any gain that is possible"
         return f"a gain of {found:.2g}{' above the margin' if self.margin else ''} would be found"
@@ -105,13 +114,10 @@ class _Asked:
 
 def _compared(gain: Gain, asked: _Asked) -> Comparison:
     tail = (1 - asked.level) / 2
-    low, high = gain.low(tail), gain.high(tail)
-    if gain.problem:  # nothing is refuted: the interval must not say otherwise
-        low, high = min(low, -asked.margin, 0.0), max(high, 0.0)
-    return Comparison(
+    found = Comparison(
         difference=gain.estimate,
-        low=low,
-        high=high,
+        low=gain.low(tail),
+        high=gain.high(tail),
         p_value=gain.tail(-asked.margin),
         margin=asked.margin,
         level=asked.level,
@@ -121,8 +127,8 @@ def _compared(gain: Gain, asked: _Asked) -> Comparison:
         reach=gain.detectable,
         error=gain.error,
         most=asked.most,
-        problem=gain.problem,
     )
+    return found.undecided(gain.problem) if gain.problem else found
 
 
 def compare_auc(  # each keyword changes what is claimed

@@ -85,8 +85,8 @@ def spread_of_mean(values: npt.ArrayLike, clusters: npt.ArrayLike | None = None)
     read = finite_values("values", values, least=2)
     mean = float(read.mean())
     codes, count = cluster_codes(clusters, read.size)
-    sums = np.bincount(codes, weights=read - mean, minlength=count) / read.size
-    shares = np.bincount(codes, minlength=count) / read.size
+    sums: Values = np.bincount(codes, weights=read - mean, minlength=count) / read.size
+    shares: Values = np.bincount(codes, minlength=count) / read.size
     error = math.sqrt(float((leverage(shares) * np.square(sums)).sum()))
     return Spread(mean, error, design_df(shares), count)
 
@@ -97,7 +97,8 @@ def spread_of_auc(
     """Area under the ROC curve and its DeLong standard error; with clusters Obuchowski's (1997)."""
     area, influence = auc_influence(labels, scores)
     positive = finite_values("labels", labels) == 1
-    sizes = np.where(positive, positive.sum(), (~positive).sum())
+    ones = int(positive.sum())
+    sizes: Values = np.where(positive, float(ones), float(positive.size - ones))
     if sizes.min() < 2:
         raise Invalid(
             "labels needs at least 2 rows of each class to say how sure the area is",
@@ -109,7 +110,7 @@ def spread_of_auc(
         df = welch_df([influence[positive], influence[~positive]])
         return Spread(area, error, df, positive.size)
     codes, count = cluster_codes(clusters, positive.size)
-    sums = np.bincount(codes, weights=influence, minlength=count)
-    shares = np.bincount(codes, weights=0.5 / sizes, minlength=count)
+    sums: Values = np.bincount(codes, weights=influence, minlength=count).astype(np.float64)
+    shares: Values = np.bincount(codes, weights=0.5 / sizes, minlength=count).astype(np.float64)
     error = math.sqrt(float((leverage(shares) * np.square(sums)).sum()))
     return Spread(area, error, design_df(shares), count)

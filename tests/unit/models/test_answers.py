@@ -61,3 +61,29 @@ def test_rows_that_sum_to_a_little_more_than_one_gain_nothing_by_it() -> None:
     found = compare(METRICS["log-loss"], labels, honest, swollen)
     assert abs(found.difference) < 1e-12
     assert not found.passes(0.4)
+
+
+def binary(rows: int, seed: int, digits: int = 9) -> tuple[Any, Any, Any]:
+    random = np.random.default_rng(seed)
+    score = random.normal(size=rows)
+    labels = (random.random(rows) < 1 / (1 + np.exp(-score))).astype(float)
+    old, new = (1 / (1 + np.exp(-score - random.normal(size=rows))) for _ in range(2))
+    return labels, old.round(digits)[:, None], new.round(digits)[:, None]
+
+
+@pytest.mark.parametrize("digits", [1, 9])
+def test_a_table_that_is_repeated_decides_nothing_without_groups(digits: int) -> None:
+    columns = [np.repeat(part, 5, axis=0) for part in binary(300, 1, digits)]
+    found = compare(METRICS["auc"], *columns)
+    assert "each row occurs 5 times" in found.problem
+    assert not found.passes(0.9)
+    grouped = compare(METRICS["auc"], *columns, groups=np.repeat(np.arange(300), 5))
+    assert not grouped.problem
+
+
+def test_some_copies_are_warned_of_and_rounded_answers_are_not() -> None:
+    columns = [np.concatenate([part, part[:200]]) for part in binary(800, 2)]
+    assert "200 of 1000 rows repeat" in compare(METRICS["auc"], *columns).warning
+    rounded = compare(METRICS["auc"], *binary(1000, 3, 1))
+    assert not rounded.problem
+    assert not rounded.warning

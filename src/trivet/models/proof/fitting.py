@@ -3,7 +3,8 @@
 Numeric: imports NumPy and Polars.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
@@ -54,10 +55,13 @@ def fit_step(
     """
 
     def make(training: pl.DataFrame, test: pl.DataFrame, is_served: bool) -> dict[str, Any]:  # noqa: FBT001  # a step's argument
-        model, seconds, peak = fitted(lambda: fit(training))
+        with _named(name, "was fitted"):
+            model, seconds, peak = fitted(lambda: fit(training))
         rows = test.drop(asked.signature.target)
         way = _answering(name, model, asked)
-        answers = _checked(name, way.answer_frame(rows), test, asked)
+        with _named(name, "answered"):
+            given = way.answer_frame(rows)
+        answers = _checked(name, given, test, asked)
         serving = None
         if is_served:
             some = rows.head(BATCH_ROWS)
@@ -83,6 +87,20 @@ def fit_step(
         )
 
     return step
+
+
+@contextmanager
+def _named(name: str, what: str) -> Generator[None, None, None]:
+    """Name the algorithm in whatever it raises."""
+    try:
+        yield
+    except Exception as error:
+        raise Invalid(
+            f"algorithm {name!r} raised a {type(error).__name__} when it {what}: {error}",
+            code="algorithm-failed",
+            hint=getattr(error, "hint", None)
+            or "Call it with the training rows by itself to see where it fails.",
+        ) from error
 
 
 class _Way(msgspec.Struct, frozen=True):
