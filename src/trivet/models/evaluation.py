@@ -223,9 +223,11 @@ def _unseen_cost(metric: Metric, champion: Values, candidate: Values) -> float |
     """Return what a row whose outcome was not drawn typically costs the candidate.
 
     The answers say what every row would have cost with every other label. Of those that cost the
-    candidate more, the root mean square, weighed by how likely both models hold them to be. None
-    where labels are no classes, or too many.
+    candidate more, the root mean square, weighed by how likely both models hold them to be. An
+    absolute error costs at most what the answers differ. None where neither is known.
     """
+    if metric.name == "mean-absolute-error":
+        return float(np.sqrt(np.square(champion - candidate).mean()))
     classes = max(2, champion.shape[1])
     if metric.losses is None or "regression" in metric.tasks or classes > _MOST_CLASSES:
         return None
