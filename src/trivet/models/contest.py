@@ -4,6 +4,7 @@ The one place where a comparison becomes a yes or a no, for packages (`checks.qu
 and for plain answers (`holdout_gate.HoldoutGate`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -33,13 +34,13 @@ def decide_contest(
         look: Which look at these rows this is, and the one-sided level it is worth.
     """
     claim = "better than" if rules.margin == 0 else f"at most {rules.margin:g} worse than"
-    detectable = found.detectable_at(look.alpha)
+    reach = found.problem or found.detectable_text(look.alpha)
     return Finding(
         check="champion",
-        ok=found.passes(look.alpha),
+        ok=None if found.problem else found.passes(look.alpha),
         summary=f"{metric} gains {written(found)} over {champion}; shown {claim} it at level "
-        f"{look.alpha:.2g} (look {look.number})? p = {found.p_value:.2g}; a gain of "
-        f"{detectable:.2g} above the margin would be found",
+        f"{look.alpha:.2g} (look {look.number})? p = {found.p_value:.2g}; {reach}"
+        f"{found.warning and f'; {found.warning}'}",
         value=found.difference,
         low=found.low,
         high=found.high,
@@ -53,12 +54,13 @@ def figures_of(found: Comparison, alpha: float, look: int) -> dict[str, object]:
     """Return what stands behind a comparison, for a finding's evidence.
 
     `detectable` is the smallest gain above the margin that this very look finds in four of five
-    cases.
+    cases; None where it finds none that is possible.
     """
+    detectable = found.detectable_at(alpha)
     return {
         "p_value": found.p_value,
         "alpha": alpha,
-        "detectable": found.detectable_at(alpha),
+        "detectable": detectable if math.isfinite(detectable) else None,
         "method": found.method,
         "groups": found.clusters,
         "look": look,

@@ -5,6 +5,7 @@ compared on the same rows, never by their separate intervals. Numeric: imports N
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trivet.core.errors import Invalid
+from trivet.models.answers import check_answers, repeated_rows
 from trivet.models.facts import Measured, Task
 from trivet.models.metrics import DRAWS, METRICS, Groups, Metric, Rows, Values, correct
 from trivet.statistics.bootstrap import bootstrap_draws
@@ -21,11 +23,13 @@ from trivet.statistics.paired import (
     Comparison,
     compare_auc,
     compare_correct,
+    compare_influences,
     compare_losses,
-    compare_metric,
 )
 
 LEVEL: Final = 0.95
+_MOST_CLASSES: Final = 50
+"""Classes up to which it is worked out what every row would have cost with every other label."""
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +77,8 @@ def evaluate(
         level: Coverage of the intervals.
 
     Raises:
-        Invalid: Shapes differ, or there are fewer than two groups.
+        Invalid: Shapes differ, a label or an answer is none (see `answers.check_answers`), or there
+            are fewer than two groups.
     """
     truth, answers = check_answers(labels, predictions, task)
     parts = tuple(
@@ -137,9 +142,10 @@ def compare(
 ) -> Comparison:
     """Compare two models on the same rows; a positive difference means the candidate is better.
 
-    Each metric has the most powerful test that is valid for it: shares of right answers McNemar's
-    exact test (rows that stand alone), areas DeLong's, mean losses Student's paired t, anything
-    else the paired bootstrap.
+    Shares of right answers are compared by McNemar's exact test (rows that stand alone), areas by
+    DeLong's covariance, mean losses by a paired t, functions of means by the delta method. All but
+    the first are corrected for skew, rare events and unlike groups; see `statistics.gain`. Without
+    groups, a table that is repeated decides nothing, and copies of rows are warned of.
 
     Args:
         metric: By what they are compared.
@@ -153,6 +159,33 @@ def compare(
     Raises:
         Invalid: The metric is undefined on these rows.
     """
+    found = _compared(metric, labels, champion, candidate, groups, margin, level)
+    if groups is not None:
+        return found
+    copies, times = repeated_rows(labels, champion, candidate)
+    if times > 1:
+        return found.undecided(
+            f"each row occurs {times} times, or a multiple of it, with the same label and answers: "
+            "name the rows that belong together as groups"
+        )
+    if copies:
+        warning = (
+            f"{copies} of {labels.size} rows repeat another's label and answers: if they are "
+            "copies, name those that belong together as groups"
+        )
+        return replace(found, warning=warning)
+    return found
+
+
+def _compared(  # as `compare`
+    metric: Metric,
+    labels: Values,
+    champion: Values,
+    candidate: Values,
+    groups: Groups,
+    margin: float,
+    level: float,
+) -> Comparison:
     if metric.right is not None and groups is None:
         return compare_correct(
             metric.right(labels, champion),
@@ -168,24 +201,46 @@ def compare(
             clusters=groups,
             margin=margin,
             level=level,
+            unseen=_unseen_cost(metric, champion, candidate),
         )
-    if metric.statistic is None:
+    if metric.influence is None:
         return compare_auc(
             labels, champion[:, 0], candidate[:, 0], clusters=groups, margin=margin, level=level
         )
-    statistic = metric.statistic
-
-    def both(rows: Rows) -> tuple[float, float]:
-        return statistic(labels[rows], champion[rows]), statistic(labels[rows], candidate[rows])
-
-    return compare_metric(
-        both,
-        labels.size,
+    old, new = metric.influence(labels, champion), metric.influence(labels, candidate)
+    return compare_influences(
+        old,
+        new,
         higher_is_better=metric.higher_is_better,
         clusters=groups,
         margin=margin,
         level=level,
+        most=1 - old[0] if metric.higher_is_better else old[0],
     )
+
+
+def _unseen_cost(metric: Metric, champion: Values, candidate: Values) -> float | None:
+    """Return what a row whose outcome was not drawn typically costs the candidate.
+
+    The answers say what every row would have cost with every other label. Of those that cost the
+    candidate more, the root mean square, weighed by how likely both models hold them to be. An
+    absolute error costs at most what the answers differ. None where neither is known.
+    """
+    if metric.name == "mean-absolute-error":
+        return float(np.sqrt(np.square(champion - candidate).mean()))
+    classes = max(2, champion.shape[1])
+    if metric.losses is None or "regression" in metric.tasks or classes > _MOST_CLASSES:
+        return None
+    chances = (champion + candidate) / 2
+    chances = np.hstack([1 - chances, chances]) if chances.shape[1] == 1 else chances
+    total = weight = 0.0
+    for label in range(classes):
+        labels = np.full(len(champion), float(label))
+        cost = metric.losses(labels, candidate) - metric.losses(labels, champion)
+        chance = np.where(cost > 0, chances[:, label], 0.0)
+        total += float((chance * np.square(cost)).sum())
+        weight += float(chance.sum())
+    return float(np.sqrt(total / weight)) if weight > 0 else 0.0
 
 
 def calibration_interval(
@@ -218,32 +273,6 @@ def calibration_interval(
         max(estimate, 2 * plain - float(low)),
         level,
     )
-
-
-def check_answers(
-    labels: npt.ArrayLike, predictions: npt.ArrayLike, task: Task
-) -> tuple[Values, Values]:
-    """Read labels (n,) and predictions (n, m) as float64, n >= 1.
-
-    Raises:
-        Invalid: Their shapes do not fit each other or the task.
-    """
-    truth = np.asarray(labels, dtype=np.float64)
-    answers = np.asarray(predictions, dtype=np.float64)
-    answers = answers[:, None] if answers.ndim == 1 else answers
-    width = answers.shape[1] if answers.ndim == 2 else 0
-    is_fit = width > 2 if task == "multiclass" else width == 1
-    if truth.ndim != 1 or truth.size == 0 or len(answers) != truth.size or not is_fit:
-        raise Invalid(
-            f"labels of shape {truth.shape} and predictions of shape {answers.shape} do not fit "
-            f"together for {task}",
-            code="wrong-shape",
-            hint="Pass one label and one row of predictions per row, n >= 1.",
-        )
-    if task != "regression":
-        # float32 probabilities may leave [0, 1] by a rounding error.
-        answers = np.clip(answers, 0.0, 1.0)
-    return truth, answers
 
 
 def _parts(values: npt.NDArray[Any]) -> list[tuple[str, npt.NDArray[np.bool_]]]:

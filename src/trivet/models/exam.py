@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from trivet.core.errors import Invalid
 from trivet.core.gates import Evidence
 from trivet.core.ids import sha256_hex
+from trivet.models.answers import check_answers
 from trivet.models.encoding import Encoder, Frame, as_frame
-from trivet.models.evaluation import Evaluation, check_answers, evaluate
+from trivet.models.evaluation import Evaluation, evaluate
 from trivet.models.facts import Signature
 from trivet.models.holdout import Holdout, Times, hold_out, row_times
 from trivet.models.latency import Latency, measure_latency
@@ -209,11 +211,16 @@ def against(exam: Exam, label: str, champion: Package) -> Exam:
     else:
         identity = sha256_hex(champion.digest.encode(), matrix.tobytes())
         raw = champion.session().run(matrix)
-        _, answers = check_answers(exam.holdout.labels, raw, signature.task)
-        silent = int(np.isnan(answers).any(axis=1).sum())
-        problem = f"it has no answer for {silent} of {len(answers)} rows" if silent else ""
-        found = Incumbent(label, identity, None if silent else answers, problem)
+        found = _incumbent(exam, label, identity, raw)
     return replace(exam, champion=found)
+
+
+def _incumbent(exam: Exam, label: str, identity: str, raw: npt.ArrayLike) -> Incumbent:
+    try:
+        _, answers = check_answers(exam.holdout.labels, raw, exam.signature.task)
+    except Invalid as error:
+        return Incumbent(label, identity, None, f"of its answers, {error.message}")
+    return Incumbent(label, identity, answers)
 
 
 def exam_of(evidence: Evidence) -> Exam:

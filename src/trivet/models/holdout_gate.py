@@ -17,8 +17,9 @@ from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import HeadMove, draft
 from trivet.core.gates import Verdict
 from trivet.core.ids import check_name, sha256_hex
+from trivet.models.answers import check_answers
 from trivet.models.contest import decide_contest, withheld
-from trivet.models.evaluation import check_answers, compare
+from trivet.models.evaluation import compare
 from trivet.models.facts import GateVerdict, Task
 from trivet.models.looks import Look, next_look
 from trivet.models.metrics import Groups, default_metric, metric_named

@@ -38,8 +38,8 @@ class Metric:
         losses: For metrics that are means over rows: the loss per row, lower is better. None for
             the others.
         right: For shares of right answers: 1.0 or 0.0 per row. None for the others.
-        statistic: For metrics that are neither a mean nor an area: the figure from labels and
-            predictions.
+        influence: For metrics that are neither a mean nor an area: the figure from labels and
+            predictions, and by how much each row moves it, (n,), of mean 0.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Metric:
     interval: Callable[[Values, Values, Groups, float], Interval]
     higher_is_better: bool = False
     losses: Callable[[Values, Values], Values] | None = None
-    statistic: Callable[[Values, Values], float] | None = None
+    influence: Callable[[Values, Values], tuple[float, Values]] | None = None
     right: Callable[[Values, Values], Values] | None = None
 
 
@@ -95,6 +95,8 @@ def _log(labels: Values, predictions: Values) -> Values:
     if predictions.shape[1] == 1:
         return log_losses(labels, predictions[:, 0], floor=_LEAST_CHANCE)
     right = predictions[np.arange(labels.size), labels.astype(np.intp)]
+    # Rows may sum to a rounding error more than 1, which would be a gain on every row.
+    right = right / predictions.sum(axis=1)
     return -np.log(np.maximum(right, _LEAST_CHANCE))
 
 
@@ -110,6 +112,21 @@ def _explained(labels: Values, predictions: Values) -> float:
     if np.ptp(labels) == 0:
         return float("nan")
     return r2(labels, predictions[:, 0])
+
+
+def _root_mean_square_moved(labels: Values, predictions: Values) -> tuple[float, Values]:
+    squares = np.square(labels - predictions[:, 0])
+    mean = float(squares.mean())
+    # Answers without any error do not move: their figure is 0 whatever rows are drawn.
+    moves = (squares - mean) / (2 * np.sqrt(mean)) if mean > 0 else np.zeros(labels.size)
+    return float(np.sqrt(mean)), moves
+
+
+def _explained_moved(labels: Values, predictions: Values) -> tuple[float, Values]:
+    figure = r2(labels, predictions[:, 0])
+    spread = np.square(labels - labels.mean())
+    squares = np.square(labels - predictions[:, 0])
+    return figure, -(squares - (1 - figure) * spread) / spread.mean()
 
 
 def _auc(labels: Values, predictions: Values, groups: Groups, level: float) -> Interval:
@@ -161,9 +178,15 @@ METRICS: Final[dict[str, Metric]] = {
             "root-mean-squared-error",
             _NUMBERS,
             _resampled(_root_mean_square),
-            statistic=_root_mean_square,
+            influence=_root_mean_square_moved,
         ),
-        Metric("r2", _NUMBERS, _resampled(_explained), higher_is_better=True, statistic=_explained),
+        Metric(
+            "r2",
+            _NUMBERS,
+            _resampled(_explained),
+            higher_is_better=True,
+            influence=_explained_moved,
+        ),
     )
 }
 """Every metric by its name."""

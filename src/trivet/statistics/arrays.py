@@ -1,5 +1,7 @@
 """The doors through which numbers enter: every other module takes what these functions return."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -114,6 +116,12 @@ def cluster_codes(clusters: npt.ArrayLike | None, rows: int) -> tuple[Codes, int
             f"clusters has shape {labels.shape}; expected ({rows},)",
             hint="Pass one cluster label per row.",
         )
+    if _has_gaps(labels):
+        raise Invalid(
+            "clusters has rows without a label; expected one for every row",
+            code="no-cluster",
+            hint="Give each row that stands alone a label of its own.",
+        )
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     if first.size < 2:
         raise Invalid(
@@ -124,6 +132,18 @@ def cluster_codes(clusters: npt.ArrayLike | None, rows: int) -> tuple[Codes, int
     rank = np.empty(first.size, dtype=np.intp)
     rank[np.argsort(first)] = np.arange(first.size)
     return rank[inverse], int(first.size)
+
+
+def _has_gaps(labels: npt.NDArray[Any]) -> bool:
+    if labels.dtype.kind == "O":
+        return any(label is None or _is_nan(label) for label in labels.tolist())
+    if labels.dtype.kind in "Mm":
+        return bool(np.isnat(labels).any())
+    return labels.dtype.kind == "f" and bool(np.isnan(labels).any())
+
+
+def _is_nan(label: object) -> bool:
+    return isinstance(label, float) and np.isnan(label)
 
 
 def check_count(name: str, value: float, *, least: float = 0) -> None:

@@ -2,23 +2,24 @@
 
 Every comparison is oriented the same way, whatever the metric: a positive difference means
 that the candidate is better. Two separate intervals must never be compared instead: the
-models err on the same rows, and pairing removes that shared noise.
+models err on the same rows, and pairing removes that shared noise. An interval's end and the
+p-value come from one law: the interval lies above -margin exactly where the p-value is at most
+half of 1 - level.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from trivet.core.errors import Invalid
-from trivet.statistics.arrays import Codes, binary_labels, check_share, same_rows
-from trivet.statistics.bootstrap import bootstrap_draws
-from trivet.statistics.special import binomial_tails, normal_cdf, normal_quantile, turning_point
-from trivet.statistics.variation import Spread, spread_of_auc_gain, spread_of_mean
-
-POWER = 0.8
+from trivet.statistics.arrays import Values, binary_labels, check_share, same_rows
+from trivet.statistics.discordant import Discordant
+from trivet.statistics.gain import POWER, Gain, gain_of_auc, gain_of_mean
+from trivet.statistics.metrics import auc
+from trivet.statistics.special import normal_quantile
 
 
 @dataclass(frozen=True)
@@ -30,68 +31,104 @@ class Comparison:
         low: Lower end of the two-sided interval of the gain.
         high: Upper end.
         p_value: One-sided, of "the gain is -margin or less". Small: superior (margin 0) or
-            non-inferior (margin above 0).
-        detectable: Smallest gain above -margin that this holdout finds with 80 % power at
-            one-sided level 1 - `level`. A "no" says little about gains smaller than this.
+            non-inferior (margin above 0). 1 where nothing can be decided.
         margin: The loss of quality that would still be accepted, >= 0.
         level: Coverage of the interval.
         n: Rows.
         clusters: Independent units behind the variance: rows, or clusters when given.
         method: Name of the procedure.
+        reach: Takes a one-sided level; returns the smallest gain above -margin that it finds with
+            80 % power, or infinity.
         error: Standard error of the gain.
+        most: The largest gain that is possible: a perfect candidate's.
+        problem: Why these rows decide nothing; empty when they do.
+        warning: What makes the decision doubtful; empty when nothing does.
     """
 
     difference: float
     low: float
     high: float
     p_value: float
-    detectable: float
     margin: float
     level: float
     n: int
     clusters: int
     method: str
+    reach: Callable[[float], float] = field(repr=False, compare=False)
     error: float = math.nan
+    most: float = math.inf
+    problem: str = ""
+    warning: str = ""
+
+    def undecided(self, problem: str) -> "Comparison":
+        """Return the same figures, from which nothing follows."""
+        low, high = min(self.low, -self.margin, 0.0), max(self.high, 0.0)
+        return replace(self, problem=problem, p_value=1.0, low=low, high=high)
+
+    @property
+    def detectable(self) -> float:
+        """As `detectable_at` the one-sided level 1 - `level`."""
+        return self.detectable_at(1 - self.level)
 
     def detectable_at(self, alpha: float) -> float:
         """Smallest gain above -margin found with 80 % power at one-sided level `alpha`.
 
-        By the normal approximation; what a look is worth is what its verdict could have seen.
+        What a look is worth is what its verdict could have seen. Infinite where that is more than
+        a perfect candidate gains, or where nothing can be decided.
         """
         check_share("alpha", alpha)
-        return (normal_quantile(POWER) - normal_quantile(alpha)) * self.error
+        found = math.inf if self.problem else self.reach(alpha)
+        return found if found <= self.most + self.margin else math.inf
+
+    def detectable_text(self, alpha: float) -> str:
+        """Write what `detectable_at` says as a clause."""
+        found = self.detectable_at(alpha)
+        if self.error == 0:
+            return "both answer alike, which says nothing of gains that would be found"
+        if math.isinf(found):
+            return "these rows are too few to find any gain that is possible"
+        return f"a gain of {found:.2g}{' above the margin' if self.margin else ''} would be found"
 
     def passes(self, alpha: float) -> bool:
         """Whether the candidate is shown better than -margin at one-sided level `alpha`."""
-        return self.p_value <= alpha
+        return not self.problem and self.p_value <= alpha
 
 
 def _check(margin: float, level: float) -> None:
     check_share("level", level)
     if not (math.isfinite(margin) and margin >= 0):
         raise Invalid(
-            "margin must be 0 or more",
+            f"margin is {margin!r}; it must be 0 or more",
             hint="Pass the loss of quality you would accept, in the metric's unit.",
         )
 
 
-def _compare_spread(
-    spread: Spread, *, rows: int, margin: float, level: float, method: str
-) -> Comparison:
-    reach = spread.quantile((1 + level) / 2) * spread.error
-    return Comparison(
-        difference=spread.estimate,
-        low=spread.estimate - reach,
-        high=spread.estimate + reach,
-        p_value=spread.tail(-margin),
-        detectable=(spread.quantile(level) + spread.quantile(POWER)) * spread.error,
-        margin=margin,
-        level=level,
-        n=rows,
-        clusters=spread.units,
-        method=method,
-        error=spread.error,
+@dataclass(frozen=True)
+class _Asked:
+    rows: int
+    margin: float
+    level: float
+    method: str
+    most: float = math.inf
+
+
+def _compared(gain: Gain, asked: _Asked) -> Comparison:
+    tail = (1 - asked.level) / 2
+    found = Comparison(
+        difference=gain.estimate,
+        low=gain.low(tail),
+        high=gain.high(tail),
+        p_value=gain.tail(-asked.margin),
+        margin=asked.margin,
+        level=asked.level,
+        n=asked.rows,
+        clusters=gain.units,
+        method=asked.method,
+        reach=gain.detectable,
+        error=gain.error,
+        most=asked.most,
     )
+    return found.undecided(gain.problem) if gain.problem else found
 
 
 def compare_auc(  # each keyword changes what is claimed
@@ -103,10 +140,10 @@ def compare_auc(  # each keyword changes what is claimed
     margin: float = 0.0,
     level: float = 0.95,
 ) -> Comparison:
-    """Compare areas under the ROC curve by DeLong's covariance (1988).
+    """Compare areas under the ROC curve by DeLong's covariance (1988) and a t law.
 
     Args:
-        labels: 0 or 1 per row, at least 2 of each.
+        labels: 0 or 1 per row; with fewer than `gain.FEWEST_EVENTS` of either nothing passes.
         champion_scores: The incumbent's scores; higher means more likely 1.
         candidate_scores: The challenger's scores on the same rows, on any scale.
         clusters: One label per row (day, customer): variance between clusters (Obuchowski 1997).
@@ -114,21 +151,25 @@ def compare_auc(  # each keyword changes what is claimed
         level: Coverage of the interval.
     """
     _check(margin, level)
-    spread = spread_of_auc_gain(labels, champion_scores, candidate_scores, clusters)
+    gain = gain_of_auc(labels, champion_scores, candidate_scores, clusters)
     method = "DeLong" if clusters is None else "DeLong, clustered"
-    rows = int(np.size(np.asarray(labels)))
-    return _compare_spread(spread, rows=rows, margin=margin, level=level, method=method)
+    rows, most = int(np.size(np.asarray(labels))), 1 - auc(labels, champion_scores)
+    return _compared(gain, _Asked(rows, margin, level, method, most))
 
 
-def compare_losses(
+def compare_losses(  # each keyword changes what is claimed
     champion_losses: npt.ArrayLike,
     candidate_losses: npt.ArrayLike,
     *,
     clusters: npt.ArrayLike | None = None,
     margin: float = 0.0,
     level: float = 0.95,
+    unseen: float | None = None,
 ) -> Comparison:
-    """Compare mean losses row by row by Student's paired t; lower loss is better.
+    """Compare mean losses row by row by a paired t that stands skew; lower loss is better.
+
+    What is added to Student's t is told in `statistics.gain`. No test of a mean can know of losses
+    that did not occur: where they have no bound, the level is approximate.
 
     Args:
         champion_losses: One loss per row (squared error, log loss, cost).
@@ -136,28 +177,48 @@ def compare_losses(
         clusters: One label per row (day, customer): variance between clusters.
         margin: Accepted rise of the mean loss, >= 0.
         level: Coverage of the interval.
+        unseen: What a row that was not drawn can cost the candidate more than the champion, >= 0;
+            None: the standard deviation of what the rows show.
     """
     _check(margin, level)
     old, new = same_rows(champion_losses=champion_losses, candidate_losses=candidate_losses)
-    spread = spread_of_mean(old - new, clusters)
+    gain = gain_of_mean(old - new, clusters, unseen=unseen)
     method = "paired t" if clusters is None else "paired t, clustered"
-    return _compare_spread(spread, rows=old.size, margin=margin, level=level, method=method)
+    most = float(old.mean()) if min(old.min(), new.min()) >= 0 else math.inf
+    return _compared(gain, _Asked(old.size, margin, level, method, most))
 
 
-def _score_against(gain: float, won: int, lost: int, n: int) -> float:
-    """Tango's (1998) score statistic of "the true gain is `gain`"; falls as `gain` rises.
+Influence = tuple[float, Values]
+"""A figure, and by how much each row moves it: (n,), of mean 0, in the figure's unit."""
 
-    The nuisance parameter, the chance of a row that only the champion gets right, is replaced
-    by its maximum-likelihood value under that hypothesis, a root of a quadratic.
+
+def compare_influences(
+    champion: Influence,
+    candidate: Influence,
+    *,
+    higher_is_better: bool,
+    clusters: npt.ArrayLike | None = None,
+    margin: float = 0.0,
+    level: float = 0.95,
+    most: float = math.inf,
+) -> Comparison:
+    """Compare figures that are smooth functions of means (the delta method), with the same law.
+
+    Args:
+        champion: The incumbent's figure, and each row's influence on it.
+        candidate: The challenger's, on the same rows.
+        higher_is_better: Whether more of the figure is better.
+        clusters: One label per row (day, customer): variance between clusters.
+        margin: Accepted loss, in the figure's unit, >= 0.
+        level: Coverage of the interval.
+        most: The largest gain that is possible.
     """
-    b = (2 * n + lost - won) * gain - lost - won
-    c = -lost * gain * (1 - gain)
-    rest = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
-    variance = (2 * rest + gain * (1 - gain)) / n
-    observed = (won - lost) / n - gain
-    if variance <= 0:
-        return 0.0 if observed == 0 else math.copysign(math.inf, observed)
-    return observed / math.sqrt(variance)
+    _check(margin, level)
+    sign = 1.0 if higher_is_better else -1.0
+    moves = sign * (candidate[1] - champion[1])
+    gain = gain_of_mean(sign * (candidate[0] - champion[0]) + moves, clusters)
+    method = "delta method" if clusters is None else "delta method, clustered"
+    return _compared(gain, _Asked(moves.size, margin, level, method, most))
 
 
 def compare_correct(
@@ -186,88 +247,30 @@ def compare_correct(
     old, new = same_rows(champion_correct=champion_correct, candidate_correct=candidate_correct)
     binary_labels("champion_correct", old)
     binary_labels("candidate_correct", new)
-    n, won, lost = old.size, int((new > old).sum()), int((old > new).sum())
-    if margin > 0:
-        p_value, method = 1 - normal_cdf(_score_against(-margin, won, lost, n)), "Tango score"
-    elif won + lost == 0:
-        p_value, method = (1.0, "McNemar exact") if exact else (0.5, "McNemar mid-p")
-    else:
-        at_most, at_least = binomial_tails(won, won + lost, 0.5)
-        p_value, method = at_least, "McNemar exact"
-        if not exact:
-            p_value, method = at_least - 0.5 * (at_most + at_least - 1), "McNemar mid-p"
-    z = normal_quantile((1 + level) / 2)
-    low = turning_point(lambda gain: _score_against(gain, won, lost, n) > z, -1.0, 1.0)
-    high = turning_point(lambda gain: _score_against(gain, won, lost, n) > -z, -1.0, 1.0)
-    difference = (won - lost) / n
-    # One row more than observed, so that full agreement does not promise infinite sharpness.
-    error = math.sqrt(won + lost + 1) / n
+    seen = Discordant(won=int((new > old).sum()), lost=int((old > new).sum()), n=old.size)
+    most = 1 - float(old.mean())
+    is_exact = exact and margin == 0
+    low, high = seen.interval(level, exact=is_exact)
+    p_value = seen.non_inferior(margin) if margin > 0 else seen.p_value(exact=exact)
+
+    def reach(alpha: float) -> float:
+        if is_exact:
+            return seen.detectable(alpha, most)
+        return (normal_quantile(POWER) - normal_quantile(alpha)) * seen.error
+
     return Comparison(
-        difference=difference,
-        low=min(low, difference),
-        high=max(high, difference),
+        difference=(seen.won - seen.lost) / seen.n,
+        low=low,
+        high=high,
         p_value=min(1.0, max(0.0, p_value)),
-        detectable=(normal_quantile(level) + normal_quantile(POWER)) * error,
         margin=margin,
         level=level,
-        n=n,
-        clusters=n,
-        method=method,
-        error=error,
-    )
-
-
-def compare_metric(  # noqa: PLR0913  # the bootstrap's choices and the claim's, all named
-    statistic: Callable[[Codes], tuple[float, float]],
-    rows: int,
-    *,
-    higher_is_better: bool,
-    clusters: npt.ArrayLike | None = None,
-    block: int = 1,
-    margin: float = 0.0,
-    level: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
-) -> Comparison:
-    """Compare any metric by a paired bootstrap: both models on the same resampled rows.
-
-    Args:
-        statistic: Takes row numbers (with repeats); returns the champion's and the candidate's
-            metric on them. NaN where undefined.
-        rows: How many rows there are.
-        higher_is_better: Whether more of the metric is better.
-        clusters: One label per row; clusters are resampled whole.
-        block: Neighbouring clusters drawn together, >= 1.
-        margin: Accepted loss, in the metric's unit, >= 0.
-        level: Coverage of the percentile interval.
-        draws: Resamples, >= 100; the p-value cannot be smaller than 1 / (draws + 1).
-        seed: Makes the answer repeatable.
-    """
-    _check(margin, level)
-    sign = 1.0 if higher_is_better else -1.0
-
-    def gain(chosen: Codes) -> float:
-        champion, candidate = statistic(chosen)
-        return sign * (candidate - champion)
-
-    difference = gain(np.arange(rows))
-    values = bootstrap_draws(gain, rows, clusters=clusters, block=block, draws=draws, seed=seed)
-    low, high = (float(q) for q in np.quantile(values, [(1 - level) / 2, (1 + level) / 2]))
-    units = rows if clusters is None else int(np.unique(np.asarray(clusters)).size)
-    reach = normal_quantile(level) + normal_quantile(POWER)
-    error = float(values.std(ddof=1))
-    return Comparison(
-        difference=difference,
-        low=min(low, difference),
-        high=max(high, difference),
-        p_value=float((1 + (values <= -margin).sum()) / (1 + values.size)),
-        detectable=reach * error,
-        margin=margin,
-        level=level,
-        n=rows,
-        clusters=units,
-        method="paired bootstrap",
-        error=error,
+        n=seen.n,
+        clusters=seen.n,
+        method="Tango score" if margin > 0 else f"McNemar {'exact' if exact else 'mid-p'}",
+        reach=reach,
+        error=seen.error,
+        most=most,
     )
 
 

@@ -70,9 +70,10 @@ def baseline(exam: Exam) -> Finding:
     return _compared(
         exam,
         found,
-        ok=found.passes(alpha),
+        ok=None if found.problem else found.passes(alpha),
         summary=f"{exam.metric.name} gains {written(found)} over {what}; shown better at level "
-        f"{alpha:.2g} (look {exam.look})? p = {found.p_value:.2g}",
+        f"{alpha:.2g} (look {exam.look})? p = {found.p_value:.2g}"
+        f"{found.problem and f'; {found.problem}'}",
         alpha=alpha,
     )
 
@@ -183,7 +184,7 @@ def _at_this_look(exam: Exam, found: Measured) -> Measured:
     if level == found.confidence:
         return found
     labels, groups = exam.holdout.labels, exam.holdout.groups
-    if exam.metric.statistic is None:
+    if exam.metric.influence is None:
         wide = exam.metric.interval(labels, exam.answers, groups, level)
         low, high = wide.low, wide.high
     else:
@@ -210,7 +211,9 @@ def _compare(exam: Exam, other: np.ndarray, margin: float, level: float) -> Comp
     )
 
 
-def _compared(exam: Exam, found: Comparison, *, ok: bool, summary: str, alpha: float) -> Finding:
+def _compared(
+    exam: Exam, found: Comparison, *, ok: bool | None, summary: str, alpha: float
+) -> Finding:
     return Finding(
         check="",
         ok=ok,

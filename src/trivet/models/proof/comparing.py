@@ -3,6 +3,7 @@
 Numeric: imports NumPy and Polars.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,13 +20,19 @@ from trivet.models.evaluation import measure
 from trivet.models.exam import constant_answers
 from trivet.models.facts import Measured, Task
 from trivet.models.metrics import Groups, Metric, Values, default_metric, metric_named
+from trivet.models.proof.asking import (
+    CONSTANT,
+    check_algorithms,
+    check_columns,
+    check_options,
+    rows_in_training,
+)
 from trivet.models.proof.fitting import Asked, Fit, Fitted, fit_step
 from trivet.models.proof.limits import limits_of
 from trivet.models.proof.result import CurvePoint, Gain, Proof, Standing
 from trivet.models.signatures import fit_signature
-from trivet.statistics.paired import Comparison, holm
+from trivet.statistics.paired import Comparison
 
-CONSTANT: Final = "a constant answer"
 SHARES: Final = (0.1, 0.25, 0.5, 1.0)
 _FEWEST: Final = 50
 """Training rows below which no point of a learning curve is drawn."""
@@ -67,8 +74,8 @@ def compare(  # noqa: PLR0913  # each names one thing about the comparison
     """Fit several algorithms on the same rows, and compare each with a baseline on others.
 
     Inside a run each fit is a step: what was fitted is not fitted again. The test rows are looked
-    at once per algorithm, and the error rate is held over all of them (Holm); the one to go live
-    is judged once more, by the gate, on rows that had no part in the choice.
+    at once per algorithm, and the error rate is held over all of them (Bonferroni); the one to go
+    live is judged once more, by the gate, on rows that had no part in the choice.
 
     Args:
         algorithms: Functions of the training rows by name; see `fitting.Fit`.
@@ -87,9 +94,11 @@ def compare(  # noqa: PLR0913  # each names one thing about the comparison
     Raises:
         Invalid: There is no algorithm, the baseline is none of them, or answers do not fit.
     """
+    check_algorithms(algorithms, baseline)
+    check_options(task=task, level=level, shares=shares, seed=seed)
+    check_columns(as_frame(training), as_frame(test), target, group)
     rows, asked = _read(training, test, target, metric, task, group, level)
     asked = msgspec.structs.replace(asked, flavours=tuple(flavours))
-    _check(algorithms, baseline, shares)
     sizes = _sizes(rows.training.height, shares)
     order = np.random.default_rng(seed).permutation(rows.training.height)
     fits = {
@@ -118,7 +127,11 @@ def compare(  # noqa: PLR0913  # each names one thing about the comparison
         baseline=named,
         standings=tuple(standings),
         limits=limits_of(
-            standings, rows.test.height, rows.metric.name, is_grouped=group is not None
+            standings,
+            rows.test.height,
+            rows.metric.name,
+            is_grouped=group is not None,
+            repeated=rows_in_training(rows.training, rows.test),
         ),
     )
 
@@ -134,12 +147,6 @@ def _read(
 ) -> tuple[_Rows, Asked]:
     signature = fit_signature(training, target, task, unknown="missing", allow_missing=True)
     known, held = as_frame(training).drop_nulls(target), as_frame(test).drop_nulls(target)
-    if group is not None and (group not in held.columns or held.get_column(group).null_count()):
-        raise Invalid(
-            f"the test rows have no column {group!r} that is filled in every row",
-            code="absent-field",
-            hint=f"They have: {', '.join(held.columns[:30])}.",
-        )
     groups: Any = None if group is None else held.get_column(group).cast(pl.String).to_numpy()
     rows = _Rows(
         training=known,
@@ -152,25 +159,6 @@ def _read(
         level=level,
     )
     return rows, Asked(signature=signature)
-
-
-def _check(algorithms: Mapping[str, Fit], baseline: str | None, shares: Sequence[float]) -> None:
-    if not algorithms or (baseline is not None and set(algorithms) == {baseline}):
-        raise Invalid(
-            "there is no algorithm to compare",
-            code="no-algorithm",
-            hint='Pass functions by name: {"linear": fit_linear, "trees": fit_trees}.',
-        )
-    if baseline is not None and baseline not in algorithms:
-        raise Invalid(
-            f"the baseline {baseline!r} is none of the algorithms",
-            code="no-baseline",
-            hint=f"They are: {', '.join(algorithms)}; None compares with a constant answer.",
-        )
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise Invalid(
-            f"shares is {tuple(shares)}; expected numbers above 0, up to 1", code="bad-share"
-        )
 
 
 def _sizes(rows: int, shares: Sequence[float]) -> list[int]:
@@ -217,19 +205,24 @@ def _gains(rows: _Rows, base: Values, answers: Mapping[str, Values]) -> dict[str
         )
         for name, mine in answers.items()
     }
-    # Doubled, as the intervals have two sides: the two shall not contradict each other.
-    adjusted = holm([min(1.0, 2 * item.p_value) for item in found.values()])
+    # Doubled, as the intervals have two sides, and times their number, as the intervals are: so
+    # that an interval lies beyond 0 exactly where the p-value is small.
     return {
         name: Gain(
             value=item.difference,
             low=item.low,
             high=item.high,
-            p_value=p_value,
-            detectable=item.detectable_at((1 - together) / 2),
+            p_value=min(1.0, 2 * item.p_value * len(found)),
+            detectable=_or_none(item.detectable_at((1 - together) / 2)),
             method=item.method,
+            problem=item.problem or ("" if item.error else "both answer alike"),
         )
-        for (name, item), p_value in zip(found.items(), adjusted, strict=True)
+        for name, item in found.items()
     }
+
+
+def _or_none(size: float) -> float | None:
+    return size if math.isfinite(size) else None
 
 
 def _standing(
@@ -242,7 +235,7 @@ def _standing(
         figure=_figure(metrics, rows),
         metrics=metrics,
         gain=gain,
-        is_better=gain is not None and gain.p_value <= 1 - rows.level,
+        is_better=gain is not None and not gain.problem and gain.low > 0,
         curve=tuple(_point(size, item, rows) for size, item in made),
         training=whole.training,
         serving=whole.serving,

@@ -3,7 +3,8 @@
 Numeric: imports NumPy and Polars.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
@@ -12,9 +13,9 @@ import polars as pl
 
 from trivet.core.errors import Invalid
 from trivet.core.ports import Flavour
+from trivet.models.answers import check_answers
 from trivet.models.candidate import Candidate, flavour_for
 from trivet.models.encoding import Encoder
-from trivet.models.evaluation import check_answers
 from trivet.models.facts import Signature
 from trivet.models.metrics import Values
 from trivet.models.proof.cost import BATCH_ROWS, answer_times, fitted
@@ -54,10 +55,13 @@ def fit_step(
     """
 
     def make(training: pl.DataFrame, test: pl.DataFrame, is_served: bool) -> dict[str, Any]:  # noqa: FBT001  # a step's argument
-        model, seconds, peak = fitted(lambda: fit(training))
+        with _named(name, "was fitted"):
+            model, seconds, peak = fitted(lambda: fit(training))
         rows = test.drop(asked.signature.target)
         way = _answering(name, model, asked)
-        answers = _checked(name, way.answer_frame(rows), test, asked)
+        with _named(name, "answered"):
+            given = way.answer_frame(rows)
+        answers = _checked(name, given, test, asked)
         serving = None
         if is_served:
             some = rows.head(BATCH_ROWS)
@@ -83,6 +87,20 @@ def fit_step(
         )
 
     return step
+
+
+@contextmanager
+def _named(name: str, what: str) -> Generator[None, None, None]:
+    """Name the algorithm in whatever it raises."""
+    try:
+        yield
+    except Exception as error:
+        raise Invalid(
+            f"algorithm {name!r} raised a {type(error).__name__} when it {what}: {error}",
+            code="algorithm-failed",
+            hint=getattr(error, "hint", None)
+            or "Call it with the training rows by itself to see where it fails.",
+        ) from error
 
 
 class _Way(msgspec.Struct, frozen=True):
@@ -157,16 +175,13 @@ def _checked(name: str, answers: object, test: pl.DataFrame, asked: Asked) -> Va
             given = given[:, 1:]
         _, checked = check_answers(np.zeros(test.height), given, task)
     except (TypeError, ValueError) as error:  # Invalid is a ValueError, too
+        fallback = (
+            "Answer with the positive class's probability for binary, all classes' for multiclass, "
+            "the number for regression."
+        )
         raise Invalid(
             f"the answers of algorithm {name!r} to {test.height} rows do not fit {task}: {error}",
-            code="wrong-shape",
-            hint="Answer with the positive class's probability for binary, all classes' for "
-            "multiclass, the number for regression.",
+            code=error.code if isinstance(error, Invalid) else "wrong-shape",
+            hint=(error.hint if isinstance(error, Invalid) else None) or fallback,
         ) from error
-    if not np.isfinite(checked).all():
-        raise Invalid(
-            f"algorithm {name!r} gave answers that are no finite numbers",
-            code="no-answer",
-            hint="Let it answer every row: fill what is missing before it is asked.",
-        )
     return checked

@@ -100,7 +100,7 @@ def _standings(proof: Proof) -> Markup:
     )
     caption = (
         f"Gains are paired, row by row, over {proof.baseline}. Their intervals hold for all "
-        "algorithms together; p is two-sided and adjusted for their number (Holm)."
+        "algorithms together, as does p, which is two-sided (Bonferroni)."
     )
     return scrolling(_table(caption, heads, rows), label="Table of algorithms")
 
@@ -205,6 +205,8 @@ def _gain_text(item: Standing) -> str:
 def _decision(item: Standing) -> str:
     if item.gain is None:
         return ""
+    if item.gain.problem:
+        return "cannot be decided"
     return "yes" if item.is_better else "not shown"
 
 

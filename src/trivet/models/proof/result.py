@@ -14,10 +14,13 @@ class Gain(msgspec.Struct, frozen=True, kw_only=True):
     """The intervals of all algorithms hold together, at the proof's level (Bonferroni)."""
     high: float
     p_value: float
-    """Of "no better", doubled for two sides, adjusted for the number of algorithms (Holm)."""
-    detectable: float
-    """Smallest gain that these rows show in four of five cases, with so many algorithms."""
+    """Of "no better", doubled for two sides, times the number of algorithms (Bonferroni)."""
+    detectable: float | None
+    """Smallest gain that these rows show in four of five cases, with so many algorithms; None
+    where no gain that is possible is shown so often."""
     method: str
+    problem: str = ""
+    """Why these rows decide nothing; empty when they do."""
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,11 +115,14 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
             )
             return f"Shown to beat {self.baseline} in {self.metric}: {shown}."
         gains = [item.gain for item in self.standings if item.gain is not None]
-        finest = min((gain.detectable for gain in gains), default=float("nan"))
-        return (
-            f"Nothing beats {self.baseline} in {self.metric} on these {self.test_rows} rows; a "
-            f"gain of {finest:.2g} would have been found in four of five cases."
-        )
+        said = f"Nothing beats {self.baseline} in {self.metric} on these {self.test_rows} rows; "
+        problem = next((gain.problem for gain in gains if gain.problem), "")
+        found = [gain.detectable for gain in gains if gain.detectable is not None]
+        if problem and not found:
+            return f"{said}they decide nothing: {problem}."
+        if not found:
+            return f"{said}they are too few to find any gain that is possible."
+        return f"{said}a gain of {min(found):.2g} would have been found in four of five cases."
 
 
 register(records(Proof, "proof-of-concept"))

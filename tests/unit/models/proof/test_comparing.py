@@ -260,3 +260,82 @@ def test_another_positive_class_is_another_question() -> None:
 class _Constant:
     def predict(self, matrix: Any) -> Any:
         return np.full(len(matrix), 0.5)
+
+
+def test_a_decision_and_its_interval_never_contradict_each_other() -> None:
+    def noisy(weight: float) -> fitting.Fit:
+        return lambda rows: (
+            lambda asked: (
+                1
+                / (
+                    1
+                    + np.exp(-weight * asked["x"].to_numpy() - np.sin(1e4 * asked["z"].to_numpy()))
+                )
+            )
+        )
+
+    algorithms = {f"weight {at}": noisy(at / 20) for at in range(6)}
+    proof = run(algorithms, shares=(1.0,))
+    gains = [item.gain for item in proof.standings if item.gain is not None]
+    assert len(gains) == 6
+    for item in proof.standings:
+        if item.gain is not None:
+            assert item.is_better == (item.gain.low > 0) == (item.gain.p_value < 0.05)
+
+
+def test_two_events_show_nobody_better() -> None:
+    few = TEST.drop("kind", "hours").with_columns(late=pl.int_range(pl.len()) < 2)
+    proof = compare(
+        {"sign": logistic},
+        training=TRAINING.drop("kind", "hours"),
+        test=few,
+        target="late",
+        shares=(1.0,),
+    )
+    assert proof.better == ()
+    assert "decide nothing" in proof.conclusion
+    assert any("2 rows" in text for text in proof.limits)
+    assert "cannot be decided" in render_proof(proof)
+
+
+def test_test_rows_that_stand_in_training_are_told() -> None:
+    drop = ["kind", "hours"]
+    seen = pl.concat([TEST.drop(drop)[:500], TRAINING.drop(drop)[:200]])
+    proof = compare(
+        {"sign": logistic}, training=TRAINING.drop(drop), test=seen, target="late", shares=(1.0,)
+    )
+    assert "200 of 700 test rows stand in the training rows" in proof.limits[0]
+    apart = run({"sign": logistic}, shares=(1.0,))
+    assert not any("stand in the training" in text for text in apart.limits)
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "options", "word"),
+    [
+        ([logistic], {}, "algorithms"),
+        ({"sign": None}, {}, "sign"),
+        ({1: logistic}, {}, "name of an algorithm"),
+        ({"": logistic}, {}, "name of an algorithm"),
+        ({CONSTANT: logistic}, {}, "baseline's name"),
+        ({"sign": logistic}, {"task": "binry"}, "binry"),
+        ({"sign": logistic}, {"level": "95"}, "level"),
+        ({"sign": logistic}, {"level": 2.0}, "level"),
+        ({"sign": logistic}, {"shares": 0.5}, "shares"),
+        ({"sign": logistic}, {"shares": ("a",)}, "shares"),
+        ({"sign": logistic}, {"seed": -1}, "seed"),
+        ({"sign": logistic}, {"target": 3}, "target"),
+        ({"sign": logistic}, {"group": 3}, "group"),
+        ({"sign": logistic}, {"test": TEST.drop("late")}, "test rows have no column 'late'"),
+        ({"sign": logistic}, {"test": TEST[:0]}, "no test row"),
+        ({"sign": lambda rows: 1 / 0}, {}, "'sign' raised a ZeroDivisionError when it was fitted"),
+        ({"sign": lambda rows: lambda asked: 1 / 0}, {}, "'sign' raised .* when it answered"),
+        ({"sign": lambda rows: lambda asked: 20 * asked["x"]}, {}, "leaves 0 to 1"),
+    ],
+)
+def test_what_cannot_be_compared_is_named_with_a_remedy(
+    algorithms: Any, options: dict[str, Any], word: str
+) -> None:
+    given = {"training": TRAINING, "test": TEST, "target": "late", "shares": (1.0,)} | options
+    with pytest.raises(Invalid, match=word) as caught:
+        compare(algorithms, **given)
+    assert caught.value.hint
