@@ -44,6 +44,7 @@ class Attended:
         self.output, self.end = born.output, born.end
         os.set_blocking(self.output, False)
         self.channel.settimeout(_SEND_S)
+        self.inbox = frames.Inbox()
         self.readable = selectors.PollSelector()
         for source in (self.channel, self.output, self.end):
             self.readable.register(source, selectors.EVENT_READ)
@@ -68,15 +69,15 @@ class Attended:
             Unavailable: As `Ticket.result`.
             Invalid: As `Ticket.result`.
         """
+        self.calls += 1
+        body = msgspec.msgpack.encode(assignment)
         try:
             with contextlib.suppress(OSError):  # it is dead: the pipe for its end says how
-                frames.send(self.channel, frames.WORK, msgspec.msgpack.encode(assignment))
-            result = _Call(self, needs, on_line, on_word).attend()
+                frames.send(self.channel, frames.WORK, self.calls, body)
+            return _Call(self, needs, on_line, on_word).attend()
         except BaseException:
             self.close()
             raise
-        self.calls += 1
-        return result
 
     def kill(self) -> None:
         """Kill it with all that it started; a call under way fails."""
@@ -109,7 +110,6 @@ class _Call:
         self._needs = needs
         self._on_word = on_word
         self._lines = _Lines(on_line)
-        self._inbox = frames.Inbox()
         self._answer: tuple[bytes, bytes] | None = None
         self._exit_code: int | None = None
         self._has_ended = False
@@ -160,7 +160,9 @@ class _Call:
         if not data:
             self._worker.readable.unregister(self._worker.channel)
             self._ends_by = time.monotonic() + _END_S
-        for tag, payload in self._inbox.take(data):
+        for tag, call, payload in self._worker.inbox.take(data):
+            if call != self._worker.calls:
+                continue  # something that an earlier call left behind
             if tag != frames.WORD:
                 self._answer = tag, payload
             elif self._on_word is not None:

@@ -7,10 +7,13 @@ the run computed the step's key from: what it has loaded is compared before a st
 import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import os
+import sys
+import traceback
+from collections.abc import Callable, Generator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Never, cast
 
 import msgspec
 
@@ -76,7 +79,7 @@ def _make(call: Call, parts: Parts, packer: Packer, tell: Callable[[bytes], None
     depends_on = (*arguments.values(), *definition.depends)
     memory = MemoryUse()
     inside = Context(run=call.run, flow=call.flow, step=call.step, caller=_Inside(tell))
-    with entered(inside), watch_reads(Path(call.place)) as reads:
+    with entered(inside), watch_reads(Path(call.place)) as reads, _forks_end_here():
         value = _call(definition.function, arguments)
     place = f"what step {call.step!r} returned"
     return Answer(
@@ -132,6 +135,35 @@ def _other_code(definition: Definition, call: Call, parts: Parts) -> dict[str, s
         return own
     _checked.add((call.function, call.code))
     return None
+
+
+@contextlib.contextmanager
+def _forks_end_here() -> Generator[None]:
+    """End, on leaving, whatever was forked inside: no other process answers for this one.
+
+    Nor does one write to the stores that it has open.
+    """
+    own = os.getpid()
+    try:
+        yield
+    except BaseException as error:
+        if os.getpid() != own:
+            _end_fork(error)
+        raise
+    if os.getpid() != own:
+        _end_fork(None)
+
+
+def _end_fork(error: BaseException | None) -> Never:
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        code = error.code or 0
+    elif error is not None:
+        traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError, AttributeError):
+            stream.flush()
+    os._exit(code & 0xFF)
 
 
 def _call(function: Callable[..., object], arguments: dict[str, object]) -> object:

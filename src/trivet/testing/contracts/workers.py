@@ -91,6 +91,24 @@ def where(_body: bytes, _tell: Tell) -> bytes:
     return str(Path.cwd()).encode()
 
 
+def fork(body: bytes, tell: Tell) -> bytes:
+    """Fork; the child does as the body says after a while, and then comes back, too."""
+    if os.fork():
+        return b"parent"
+    if body == b"tell":
+        tell(b"from the child")
+    time.sleep(0.3)
+    if body == b"raise":
+        raise LookupError("in the child")
+    return b"child"
+
+
+def nap(body: bytes, _tell: Tell) -> bytes:
+    """Return the body after a second."""
+    time.sleep(1.0)
+    return body
+
+
 # ---------------------------------------------------------------------------------- the suite
 
 
@@ -292,6 +310,17 @@ class WorkersContract:
         with pytest.raises(TrivetError):
             busy.result()
         wait_until(lambda: not any(map(_is_alive, pids)))
+
+    @pytest.mark.parametrize("way", [b"return", b"raise", b"tell"])
+    def test_a_fork_of_the_worker_never_answers_for_it(self, workers: Workers, way: bytes) -> None:
+        self._needs_processes()
+        words: list[bytes] = []
+        for number in range(2):
+            forking = workers.submit(self.work(fork, way), on_word=words.append)
+            assert forking.result() == b"parent"
+            body = b"%d" % number
+            assert workers.submit(self.work(nap, body), on_word=words.append).result() == body
+        assert words == []
 
     def _needs_processes(self) -> None:
         if not self.are_processes:

@@ -598,3 +598,40 @@ def test_an_environment_that_is_not_there_is_refused_before_anything_runs(projec
     project.write(PID.replace('where="pool"', 'where="pool", env="needs.txt"'))
     with pytest.raises(TrivetError, match=r"needs\.txt"):
         project.run()
+
+
+FORKS = """
+@step(where="pool")
+def forks(way: str) -> int:
+    if os.fork() == 0:
+        if way == "raise":
+            raise LookupError("in the child")
+        if way == "exit":
+            sys.exit(3)
+        time.sleep(0.3)
+        return 666
+    code = 0
+    if way != "return":
+        code = os.waitstatus_to_exitcode(os.wait()[1])
+    return code
+
+@step(where="pool")
+def slow(n: int) -> int:
+    time.sleep(1.0)
+    return n * 10
+
+@flow
+def main(way: str):
+    return {"code": forks(way), "slow": slow(8)}
+"""
+
+
+@pytest.mark.parametrize(("way", "code"), [("return", 0), ("raise", 1), ("exit", 3)])
+def test_a_process_that_a_step_forks_answers_for_no_step(
+    project: Pooled, capsys: pytest.CaptureFixture[str], way: str, code: int
+) -> None:
+    project.write("import sys" + FORKS)
+    run = project.run(way=way)
+    assert project.ws.pipelines.value(run.id, "code") == code
+    assert project.ws.pipelines.value(run.id, "slow") == 80
+    assert ("LookupError: in the child" in capsys.readouterr().out) == (way == "raise")
