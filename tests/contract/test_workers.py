@@ -249,3 +249,33 @@ def test_ctrl_c_reaches_the_caller_alone_who_ends_the_rest(
     assert caller.communicate(timeout=30)[0] == "closed\n"
     assert caller.returncode == 0
     wait_until(lambda: not any(map(is_alive, pids)))
+
+
+def test_what_a_module_sets_when_it_is_imported_is_no_trace_of_work(
+    pool: ProcessPool, folder: Path
+) -> None:
+    (folder / "quiet.py").write_text(
+        "import os, signal, threading, time\n"
+        "os.environ['QUIET_THREADS'] = '1'\n"
+        "os.environ.pop('HOME', None)\n"
+        "signal.signal(signal.SIGUSR2, signal.SIG_IGN)\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    )
+    (folder / "lazy.py").write_text(
+        "import os\n"
+        "def entry(body, tell):\n"
+        "    if body: os.environ['STEP'] = 'yes'\n"
+        "    import quiet\n"
+        "    assert quiet.__spec__.loader.get_source('quiet').startswith('import os')\n"
+        "    said = [os.environ.get(name) for name in ('QUIET_THREADS', 'HOME', 'STEP')]\n"
+        "    return f'{os.getpid()} {said}'.encode()\n"
+    )
+    first, second = (pool.submit(work(folder, "lazy:entry")).result() for _ in range(2))
+    assert first == second
+    assert first.decode().endswith("['1', None, None]")
+    third = pool.submit(work(folder, "lazy:entry", b"set")).result()
+    fourth, fifth = (
+        pool.submit(work(folder, "lazy:entry", body)).result() for body in (b"set", b"")
+    )
+    assert third.split()[0] == first.split()[0] != fourth.split()[0] != fifth.split()[0]
+    assert fifth.decode().endswith("['1', None, None]")

@@ -17,7 +17,8 @@ from trivet.adapters.process.worker import Assignment
 from trivet.core.errors import Invalid, TrivetError, Unavailable
 from trivet.core.work import Needs
 
-_CHUNK_BYTES = 1 << 16
+_PIPE_BYTES = 64 << 10
+"""What a pipe can hold."""
 _LINE_BYTES = 64 << 10
 _TAIL_BYTES = 8 << 10
 _LOOK_S = 0.05
@@ -39,6 +40,8 @@ class Attended:
     def __init__(self, nursery: Nursery) -> None:
         self.nursery = nursery
         self.calls = 0
+        self.is_leaving = False
+        """Whether it takes no more work."""
         born = nursery.fork()
         self.pid, self.channel = born.pid, born.channel
         self.output, self.end = born.output, born.end
@@ -74,10 +77,13 @@ class Attended:
         try:
             with contextlib.suppress(OSError):  # it is dead: the pipe for its end says how
                 frames.send(self.channel, frames.WORK, self.calls, body)
-            return _Call(self, needs, on_line, on_word).attend()
+            result = _Call(self, needs, on_line, on_word).attend()
         except BaseException:
             self.close()
             raise
+        if self.is_leaving:
+            self.close()
+        return result
 
     def kill(self) -> None:
         """Kill it with all that it started; a call under way fails."""
@@ -96,7 +102,7 @@ class Attended:
     def read_output(self) -> bytes:
         """Return what was printed; empty when there is nothing, or the pipe is closed."""
         with contextlib.suppress(BlockingIOError):
-            return os.read(self.output, _CHUNK_BYTES)
+            return os.read(self.output, _PIPE_BYTES)
         return b""
 
 
@@ -163,7 +169,9 @@ class _Call:
         for tag, call, payload in self._worker.inbox.take(data):
             if call != self._worker.calls:
                 continue  # something that an earlier call left behind
-            if tag != frames.WORD:
+            if tag == frames.LEAVES:
+                self._worker.is_leaving = True
+            elif tag != frames.WORD:
                 self._answer = tag, payload
             elif self._on_word is not None:
                 self._on_word(payload)
@@ -199,8 +207,11 @@ class _Call:
         return error
 
     def _read_last_lines(self) -> None:
-        while data := self._worker.read_output():
+        """Read what was printed by now: a pipe's content at most, as a stranger may print on."""
+        left = _PIPE_BYTES
+        while left > 0 and (data := self._worker.read_output()):
             self._lines.take(data)
+            left -= len(data)
         self._lines.finish()
 
     def _result(self, tag: bytes, payload: bytes) -> bytes:

@@ -20,6 +20,8 @@ RESULT: Final = b"r"
 """From a worker: what the entry returned."""
 FAILED: Final = b"f"
 """From a worker: why the entry could not be called, or what it raised, as text."""
+LEAVES: Final = b"l"
+"""From a worker, before its answer: the work changed this process, which takes no more of it."""
 STALE: Final = b"s"
 """From a worker: it has loaded modules that were edited since, and did not begin."""
 

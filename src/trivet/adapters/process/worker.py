@@ -15,7 +15,9 @@ from collections.abc import Callable
 import msgspec
 
 from trivet.adapters.process import frames
+from trivet.adapters.process.descendants import adopt_orphans
 from trivet.adapters.process.sources import OwnSources
+from trivet.adapters.process.surroundings import Surroundings
 from trivet.core.errors import Conflict, Unsupported
 
 _LOOK_S = 1.0
@@ -42,9 +44,12 @@ def serve(channel: socket.socket, output: int, parent: int, sources: OwnSources)
     """
     _redirect(output)
     _end_with(parent)
+    adopt_orphans()
     _seed()
     gc.enable()
     own = os.getpid()
+    around = Surroundings()
+    sources.around = around.accepting
     os.register_at_fork(after_in_child=channel.close)  # no fork speaks for this process
     decoder = msgspec.msgpack.Decoder(Assignment)
     with contextlib.suppress(ConnectionError):
@@ -52,10 +57,13 @@ def serve(channel: socket.socket, output: int, parent: int, sources: OwnSources)
             if sources.were_edited():
                 frames.send(channel, frames.STALE, frame.call)
                 return
-            tag, payload = _answer(decoder.decode(frame.payload), _Voice(channel, frame.call).tell)
+            assignment = decoder.decode(frame.payload)
+            tag, payload = _answer(assignment, around, _Voice(channel, frame.call).tell)
             _flush()
             if os.getpid() != own:  # a fork of the work's that came back
                 os._exit(tag != frames.RESULT)
+            if not around.restore():
+                frames.send(channel, frames.LEAVES, frame.call)
             frames.send(channel, tag, frame.call, payload)
 
 
@@ -79,10 +87,13 @@ class _Voice:
             frames.send(self._channel, frames.WORD, self._call, word)
 
 
-def _answer(assignment: Assignment, tell: Callable[[bytes], None]) -> tuple[bytes, bytes]:
+def _answer(
+    assignment: Assignment, around: Surroundings, tell: Callable[[bytes], None]
+) -> tuple[bytes, bytes]:
     try:
         os.chdir(assignment.folder)
         os.environ.update(assignment.variables)
+        around.begin()
         return frames.RESULT, _entry(assignment.entry)(assignment.body, tell)
     except Conflict as error:
         if error.code == "stale-worker":
