@@ -149,6 +149,47 @@ def test_the_death_of_the_nursery_costs_no_more_than_the_work_under_way(
     assert int(pool.submit(work(folder, "orphan:parent")).result()) != nursery
 
 
+def test_what_a_worker_started_ends_when_the_nursery_is_killed(
+    pool: ProcessPool, folder: Path
+) -> None:
+    (folder / "waiting.py").write_text(WAITING)
+    words: list[bytes] = []
+    busy = pool.submit(work(folder, "waiting:entry"), on_word=words.append)
+    wait_until(lambda: bool(words))
+    worker, nursery, child = map(int, words[0].split())
+    os.kill(nursery, signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        busy.result()
+    wait_until(lambda: not is_alive(worker) and not is_alive(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts them")
+def test_what_left_its_workers_group_ends_with_the_worker(pool: ProcessPool, folder: Path) -> None:
+    detached = WAITING.replace('600)"])', '600)"], start_new_session=True)')
+    (folder / "waiting.py").write_text(detached)
+    words: list[bytes] = []
+    busy = pool.submit(work(folder, "waiting:entry"), on_word=words.append)
+    wait_until(lambda: bool(words))
+    worker, _, child = map(int, words[0].split())
+    os.kill(worker, signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        busy.result()
+    wait_until(lambda: not is_alive(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts them")
+def test_what_left_its_workers_group_ends_when_the_workers_are_closed(
+    pool: ProcessPool, folder: Path
+) -> None:
+    detached = WAITING.replace('600)"])', '600)"], start_new_session=True)')
+    (folder / "waiting.py").write_text(detached)
+    words: list[bytes] = []
+    pool.submit(work(folder, "waiting:entry"), on_word=words.append)
+    wait_until(lambda: bool(words))
+    pool.close()
+    wait_until(lambda: not any(map(is_alive, map(int, words[0].split()))))
+
+
 def test_a_listener_that_fails_ends_its_work_and_the_error_comes_out(
     pool: ProcessPool, folder: Path
 ) -> None:

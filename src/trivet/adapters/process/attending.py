@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from trivet.adapters.process import frames
+from trivet.adapters.process.descendants import kill_group
 from trivet.adapters.process.memory import resident_mib
 from trivet.adapters.process.nurseries import Nursery
 from trivet.adapters.process.nursery import NUMBER
@@ -153,6 +154,8 @@ class _Call:
                 data = os.read(worker.end, NUMBER.size)
                 self._exit_code = NUMBER.unpack(data)[0] if data else None
                 self._has_ended = True
+                if not data:  # the nursery is gone, which would have ended what the worker started
+                    kill_group(worker.pid)
             elif key.fileobj == worker.output:
                 self._read_output()
             else:
@@ -281,13 +284,20 @@ def _took_too_much(taken_mib: float, limit_mib: int) -> Unavailable:
     )
 
 
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return f"signal {number}"
+
+
 def _died(exit_code: int | None) -> Unavailable:
     reason, hint = "its process is gone", "See the output for its last words."
     if exit_code is not None and exit_code >= 0:
         reason = f"its process ended with exit code {exit_code}"
         hint = "Something in the work ends the process: look for os._exit."
     elif exit_code is not None:
-        name = signal.Signals(-exit_code).name
+        name = _name_of(-exit_code)
         reason = f"its process was killed by {name}"
         if name == "SIGKILL":
             hint = (
@@ -295,7 +305,7 @@ def _died(exit_code: int | None) -> Unavailable:
                 "at a time, or say memory_mib so that less runs beside it."
             )
         else:
-            hint = "Native code crashed; the output says where."
+            hint = "Native code crashed, or somebody sent the signal; see the output."
     return Unavailable(
         f"the worker died in the middle of its work: {reason}",
         code="worker-died",

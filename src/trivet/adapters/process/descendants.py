@@ -40,6 +40,13 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
+def kill_group(pid: int) -> None:
+    """Kill a process and all of the group that it leads."""
+    for kill in (os.killpg, os.kill):  # it may not have its group yet
+        with contextlib.suppress(OSError):
+            kill(pid, signal.SIGKILL)
+
+
 def end_children() -> bool:
     """Kill every descendant of this process; say whether there was one.
 

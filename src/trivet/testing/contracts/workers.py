@@ -68,6 +68,8 @@ def die(body: bytes, _tell: Tell) -> bytes:
     match body:
         case b"kill":
             os.kill(os.getpid(), 9)
+        case b"unnamed signal":
+            os.kill(os.getpid(), signal.SIGRTMIN + 6)
         case b"crash":
             ctypes.string_at(0)
         case _:
@@ -299,7 +301,11 @@ class WorkersContract:
             assert lines == ["one", "two", "to the error stream", "a child", "no end of line"]
 
     @pytest.mark.parametrize(
-        ("way", "words"), [(b"kill", "SIGKILL"), (b"crash", "SIGSEGV"), (b"exit", "exit code 3")]
+        ("way", "words"),
+        [
+            *((b"kill", "SIGKILL"), (b"crash", "SIGSEGV"), (b"exit", "exit code 3")),
+            *([(b"unnamed signal", "by signal [0-9]+")] if sys.platform == "linux" else ()),
+        ],
     )
     def test_a_worker_that_dies_fails_its_own_work_alone(
         self, workers: Workers, tmp_path: Path, way: bytes, words: str
