@@ -21,11 +21,6 @@ from trivet.pipelines.materialising.values import Values
 _PLAIN = (type(None), bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
 
 
-def fingerprint_of(definition: Definition, values: Values) -> Fingerprint:
-    """Compute the fingerprint of a step's reachable code."""
-    return watched_code(definition, values)[0]
-
-
 def watched_code(definition: Definition, values: Values) -> tuple[Fingerprint, Stillness]:
     """Compute the fingerprint of a step's reachable code; return also whether it lasts."""
     return watched_fingerprint(

@@ -635,3 +635,80 @@ def test_a_process_that_a_step_forks_answers_for_no_step(
     assert project.ws.pipelines.value(run.id, "code") == code
     assert project.ws.pipelines.value(run.id, "slow") == 80
     assert ("LookupError: in the child" in capsys.readouterr().out) == (way == "raise")
+
+
+CHANGES = """
+SEEN = [1]
+LIMITS = {"low": 1}
+
+@step(where="pool")
+def reader(n: int) -> int:
+    return sum(SEEN) + LIMITS["low"]
+
+@step(where="pool")
+def appends(n: int) -> int:
+    SEEN.append(100)
+    return n
+
+@step(where="pool")
+def rebinds(n: int) -> int:
+    global LIMITS
+    LIMITS = {"low": 50}
+    return n
+
+@step(where="pool")
+def only_looks(n: int) -> int:
+    return os.getpid()
+
+@flow
+def main():
+    before = only_looks(0), only_looks(1)
+    values = [reader(1)]
+    appends(1)
+    values.append(reader(2))
+    rebinds(1)
+    values.append(reader(3))
+    after = only_looks(2), only_looks(3)
+    return {"values": values, "before": list(before), "after": list(after)}
+"""
+
+
+def test_what_a_step_changes_in_a_module_never_reaches_another_step(project: Pooled) -> None:
+    project.write(CHANGES)
+    run = project.run()
+    assert project.ws.pipelines.value(run.id, "values") == [2, 2, 2]
+    for when in ("before", "after"):
+        first, second = project.ws.pipelines.value(run.id, when)
+        assert first == second  # steps that change nothing keep their worker
+
+
+def test_a_step_that_changes_its_own_module_finds_it_untouched_each_time(project: Pooled) -> None:
+    project.write("""
+COUNT = [0]
+
+@step(where="pool")
+def count(n: int) -> int:
+    COUNT[0] += 1
+    return COUNT[0]
+
+@flow
+def main():
+    return {"counts": [count(n) for n in range(3)]}
+""")
+    assert project.ws.pipelines.value(project.run().id, "counts") == [1, 1, 1]
+
+
+def test_an_error_of_a_step_may_have_any_code(project: Pooled) -> None:
+    project.write("""
+from trivet.core.errors import Conflict
+
+@step(where="pool")
+def refuses(n: int) -> int:
+    raise Conflict("the tea is stale", code="stale-worker")
+
+@flow
+def main():
+    refuses(1)
+""")
+    with pytest.raises(Exception, match="the tea is stale"):
+        project.run()
