@@ -3,7 +3,6 @@
 import contextlib
 import os
 import selectors
-import signal
 import time
 from collections.abc import Callable
 
@@ -11,11 +10,12 @@ import msgspec
 
 from trivet.adapters.process import frames
 from trivet.adapters.process.descendants import kill_group
+from trivet.adapters.process.endings import died, took_too_long, took_too_much
 from trivet.adapters.process.memory import resident_mib
 from trivet.adapters.process.nurseries import Nursery
 from trivet.adapters.process.nursery import NUMBER
 from trivet.adapters.process.worker import Assignment
-from trivet.core.errors import Invalid, TrivetError, Unavailable
+from trivet.core.errors import Invalid, TrivetError
 from trivet.core.work import Needs
 
 _PIPE_BYTES = 64 << 10
@@ -131,13 +131,13 @@ class _Call:
             self._read(self._pause(late))
             now = time.monotonic()
             if now >= late and self._answer is None:
-                raise self._fail(_took_too_long(limit_s or 0.0))
+                raise self._fail(took_too_long(limit_s or 0.0))
             if now >= self._ends_by:
                 self._worker.kill()
             self._check_memory()
         self._read_rest()
         if self._answer is None:
-            raise self._fail(_died(self._exit_code))
+            raise self._fail(died(self._exit_code))
         return self._result(*self._answer)
 
     def _pause(self, late: float) -> float | None:
@@ -201,7 +201,7 @@ class _Call:
         taken = resident_mib(self._worker.pid)
         if taken > limit:
             self._worker.kill()
-            raise self._fail(_took_too_much(taken, limit))
+            raise self._fail(took_too_much(taken, limit))
 
     def _fail(self, error: TrivetError) -> TrivetError:
         self._worker.kill()
@@ -264,51 +264,3 @@ class _Lines:
     def _tell(self, line: bytes | bytearray) -> None:
         if self._on_line is not None:
             self._on_line(line.decode("utf-8", "replace").rstrip("\r"))
-
-
-def _took_too_long(limit_s: float) -> Unavailable:
-    return Unavailable(
-        f"the work took longer than its {limit_s} seconds; its worker was ended",
-        code="work-timeout",
-        hint="Raise the time limit, or give the work less to do.",
-    )
-
-
-def _took_too_much(taken_mib: float, limit_mib: int) -> Unavailable:
-    return Unavailable(
-        f"the work took {taken_mib:.0f} MiB of memory, its limit is {limit_mib}; its worker was "
-        "ended",
-        code="worker-memory",
-        hint="Raise memory_mib, or give the work less at a time.",
-        detail={"memory_mib": round(taken_mib), "limit_mib": limit_mib},
-    )
-
-
-def _name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # most real-time signals have none
-        return f"signal {number}"
-
-
-def _died(exit_code: int | None) -> Unavailable:
-    reason, hint = "its process is gone", "See the output for its last words."
-    if exit_code is not None and exit_code >= 0:
-        reason = f"its process ended with exit code {exit_code}"
-        hint = "Something in the work ends the process: look for os._exit."
-    elif exit_code is not None:
-        name = _name_of(-exit_code)
-        reason = f"its process was killed by {name}"
-        if name == "SIGKILL":
-            hint = (
-                "Somebody killed it: often the system, for want of memory. Then give the work less "
-                "at a time, or say memory_mib so that less runs beside it."
-            )
-        else:
-            hint = "Native code crashed, or somebody sent the signal; see the output."
-    return Unavailable(
-        f"the worker died in the middle of its work: {reason}",
-        code="worker-died",
-        hint=hint,
-        detail={"exit_code": exit_code},
-    )

@@ -18,7 +18,6 @@ import msgspec
 
 from trivet.adapters.process.descendants import end_children
 
-_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _handler_of = cast(
     "Callable[[int], object]", importlib.import_module("_signal").getsignal
 )  # the public one makes a member of an enumeration of each number: twenty times as slow
@@ -106,7 +105,8 @@ def _with_changes(seen: _Look, before: _Look, after: _Look) -> _Look:
 
 def _stop_timers() -> bool:
     """Stop the timers of this process; say whether one ran."""
-    before = [signal.setitimer(timer, 0) for timer in _TIMERS]
+    timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+    before = [signal.setitimer(timer, 0) for timer in timers]
     return any(map(any, before))
 
 

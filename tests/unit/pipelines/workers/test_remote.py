@@ -698,6 +698,26 @@ def main():
     assert project.ws.pipelines.value(project.run().id, "counts") == [1, 1, 1]
 
 
+def test_what_a_step_keeps_in_a_cache_stays_with_its_worker(project: Pooled) -> None:
+    project.write("""
+from functools import cache
+
+@cache
+def model():
+    return object()
+
+@step(where="pool")
+def use(n: int) -> list:
+    return [os.getpid(), id(model())]
+
+@flow
+def main():
+    return {"used": [use(n) for n in range(3)]}
+""")
+    first, second, third = project.ws.pipelines.value(project.run().id, "used")
+    assert first == second == third
+
+
 def test_an_error_of_a_step_may_have_any_code(project: Pooled) -> None:
     project.write("""
 from trivet.core.errors import Conflict
