@@ -274,7 +274,7 @@ def test_a_making_that_is_stopped_ends_at_once_and_leaves_nothing(
     for maker in makers:
         maker.join(10)
     assert [error.code for error in errors] == ["cancelled"] * 2
-    assert not any(map(is_alive, map(int, slow_uv.read_text().split())))
+    wait_until(lambda: not any(map(is_alive, map(int, slow_uv.read_text().split()))))
     assert [place for place in (tmp_path / "made").glob("*") if place.is_dir()] == []
 
 
@@ -289,7 +289,7 @@ def test_closing_the_workers_ends_a_making(tmp_path: Path, wheels: Path, slow_uv
     with pytest.raises(TrivetError) as refused:
         ticket.result()
     assert refused.value.code == "cancelled"
-    assert not any(map(is_alive, map(int, slow_uv.read_text().split())))
+    wait_until(lambda: not any(map(is_alive, map(int, slow_uv.read_text().split()))))
 
 
 def test_a_missing_uv_is_said_with_what_to_do(
