@@ -149,6 +149,47 @@ def test_the_death_of_the_nursery_costs_no_more_than_the_work_under_way(
     assert int(pool.submit(work(folder, "orphan:parent")).result()) != nursery
 
 
+def test_what_a_worker_started_ends_when_the_nursery_is_killed(
+    pool: ProcessPool, folder: Path
+) -> None:
+    (folder / "waiting.py").write_text(WAITING)
+    words: list[bytes] = []
+    busy = pool.submit(work(folder, "waiting:entry"), on_word=words.append)
+    wait_until(lambda: bool(words))
+    worker, nursery, child = map(int, words[0].split())
+    os.kill(nursery, signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        busy.result()
+    wait_until(lambda: not is_alive(worker) and not is_alive(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts them")
+def test_what_left_its_workers_group_ends_with_the_worker(pool: ProcessPool, folder: Path) -> None:
+    detached = WAITING.replace('600)"])', '600)"], start_new_session=True)')
+    (folder / "waiting.py").write_text(detached)
+    words: list[bytes] = []
+    busy = pool.submit(work(folder, "waiting:entry"), on_word=words.append)
+    wait_until(lambda: bool(words))
+    worker, _, child = map(int, words[0].split())
+    os.kill(worker, signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        busy.result()
+    wait_until(lambda: not is_alive(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts them")
+def test_what_left_its_workers_group_ends_when_the_workers_are_closed(
+    pool: ProcessPool, folder: Path
+) -> None:
+    detached = WAITING.replace('600)"])', '600)"], start_new_session=True)')
+    (folder / "waiting.py").write_text(detached)
+    words: list[bytes] = []
+    pool.submit(work(folder, "waiting:entry"), on_word=words.append)
+    wait_until(lambda: bool(words))
+    pool.close()
+    wait_until(lambda: not any(map(is_alive, map(int, words[0].split()))))
+
+
 def test_a_listener_that_fails_ends_its_work_and_the_error_comes_out(
     pool: ProcessPool, folder: Path
 ) -> None:
@@ -249,3 +290,33 @@ def test_ctrl_c_reaches_the_caller_alone_who_ends_the_rest(
     assert caller.communicate(timeout=30)[0] == "closed\n"
     assert caller.returncode == 0
     wait_until(lambda: not any(map(is_alive, pids)))
+
+
+def test_what_a_module_sets_when_it_is_imported_is_no_trace_of_work(
+    pool: ProcessPool, folder: Path
+) -> None:
+    (folder / "quiet.py").write_text(
+        "import os, signal, threading, time\n"
+        "os.environ['QUIET_THREADS'] = '1'\n"
+        "os.environ.pop('HOME', None)\n"
+        "signal.signal(signal.SIGUSR2, signal.SIG_IGN)\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    )
+    (folder / "lazy.py").write_text(
+        "import os\n"
+        "def entry(body, tell):\n"
+        "    if body: os.environ['STEP'] = 'yes'\n"
+        "    import quiet\n"
+        "    assert quiet.__spec__.loader.get_source('quiet').startswith('import os')\n"
+        "    said = [os.environ.get(name) for name in ('QUIET_THREADS', 'HOME', 'STEP')]\n"
+        "    return f'{os.getpid()} {said}'.encode()\n"
+    )
+    first, second = (pool.submit(work(folder, "lazy:entry")).result() for _ in range(2))
+    assert first == second
+    assert first.decode().endswith("['1', None, None]")
+    third = pool.submit(work(folder, "lazy:entry", b"set")).result()
+    fourth, fifth = (
+        pool.submit(work(folder, "lazy:entry", body)).result() for body in (b"set", b"")
+    )
+    assert third.split()[0] == first.split()[0] != fourth.split()[0] != fifth.split()[0]
+    assert fifth.decode().endswith("['1', None, None]")

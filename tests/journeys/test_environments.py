@@ -1,18 +1,23 @@
 """Steps in environments of their own: other packages than the flow's, made once, never half."""
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
+import threading
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trivet.adapters.process.environments import Environments
+from trivet.adapters.process.pool import ProcessPool
 from trivet.core.errors import Invalid, TrivetError
+from trivet.core.work import Needs, Work
 from trivet.pipelines.facts import StepDone
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
@@ -131,7 +136,7 @@ def test_a_change_of_the_file_is_the_reason_that_the_plan_names(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("--no-index\nno-such-teapot==1.0\n", "uv cannot make"),
+        ("--no-index\nno-such-tea==1\n", "txt: No solution found.* no-such-tea was not found"),
         ("-r other.txt\n", "line 1 of needs.txt points outside"),
         ("teapot\n-e .\n", "line 2"),
     ],
@@ -144,7 +149,7 @@ def test_a_file_that_makes_no_environment_is_refused_and_nothing_is_left(
         project.pipelines.run("pipeline:main")
     assert refused.value.code == "bad-environment"
     made = project.folder / ".trivet" / "environments"
-    assert [place for place in made.glob("[!.]*") if place.is_dir()] == []
+    assert [place for place in made.glob("*") if place.is_dir()] == []
 
 
 MAKE = """
@@ -185,6 +190,107 @@ def test_makers_at_the_same_time_and_one_that_was_killed_leave_one_whole_environ
     )
     assert done.stdout == "1.0\n"
     assert len([place for place in folder.glob("[!.]*") if place.is_dir()]) == 1
+
+
+SLOW_UV = f"""#!{sys.executable}
+import os, pathlib, subprocess, sys, time
+if "venv" in sys.argv:
+    sys.exit()
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+pathlib.Path("pids.new").write_text(f"{{os.getpid()}} {{child.pid}}")
+pathlib.Path("pids.new").rename("pids")
+time.sleep(600)
+"""
+
+WAIT = (
+    """
+import sys
+from importlib import util
+find = util.find_spec
+util.find_spec = lambda name, package=None: None if name == "uv" else find(name, package)
+"""
+    + MAKE
+)
+
+
+def is_alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    if state.exists():
+        return state.read_text().split(") ")[1][0] != "Z"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not Path("/proc/self").exists()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def slow_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a `uv` on the path that never ends; return the file with its processes' numbers."""
+    (tmp_path / "uv").write_text(SLOW_UV)
+    (tmp_path / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "uv" else find(name)
+    )
+    return tmp_path / "pids"
+
+
+def test_uv_ends_when_its_maker_is_killed(tmp_path: Path, wheels: Path, slow_uv: Path) -> None:
+    need(tmp_path, wheels, "1.0")
+    maker = [sys.executable, "-c", WAIT, str(tmp_path / "made"), str(tmp_path / "needs.txt")]
+    with subprocess.Popen(maker, env=os.environ | {"PYTHONPATH": str(SOURCE)}) as process:
+        wait_until(slow_uv.exists)
+        process.kill()
+    wait_until(lambda: not any(map(is_alive, map(int, slow_uv.read_text().split()))))
+
+
+def test_a_making_that_is_stopped_ends_at_once_and_leaves_nothing(
+    tmp_path: Path, wheels: Path, slow_uv: Path
+) -> None:
+    need(tmp_path, wheels, "1.0")
+    digest = hashlib.sha256((tmp_path / "needs.txt").read_bytes()).hexdigest()
+    stop, errors = threading.Event(), list[TrivetError]()
+
+    def make() -> None:
+        try:
+            made = Environments(tmp_path / "made")
+            made.interpreter(tmp_path / "needs.txt", digest, stop=stop)
+        except TrivetError as error:
+            errors.append(error)
+
+    makers = [threading.Thread(target=make) for _ in range(2)]  # one waits for the other
+    for maker in makers:
+        maker.start()
+    wait_until(slow_uv.exists)
+    stop.set()
+    for maker in makers:
+        maker.join(10)
+    assert [error.code for error in errors] == ["cancelled"] * 2
+    wait_until(lambda: not any(map(is_alive, map(int, slow_uv.read_text().split()))))
+    assert [place for place in (tmp_path / "made").glob("*") if place.is_dir()] == []
+
+
+def test_closing_the_workers_ends_a_making(tmp_path: Path, wheels: Path, slow_uv: Path) -> None:
+    need(tmp_path, wheels, "1.0")
+    digest = hashlib.sha256((tmp_path / "needs.txt").read_bytes()).hexdigest()
+    pool = ProcessPool(tmp_path / "made", cpus=2)
+    needs = Needs(environment=str(tmp_path / "needs.txt"), environment_digest=digest)
+    ticket = pool.submit(Work(entry="any:thing", body=b"", folder=str(tmp_path), needs=needs))
+    wait_until(slow_uv.exists)
+    pool.close()
+    with pytest.raises(TrivetError) as refused:
+        ticket.result()
+    assert refused.value.code == "cancelled"
+    wait_until(lambda: not any(map(is_alive, map(int, slow_uv.read_text().split()))))
 
 
 def test_a_missing_uv_is_said_with_what_to_do(

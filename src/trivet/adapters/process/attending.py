@@ -3,21 +3,23 @@
 import contextlib
 import os
 import selectors
-import signal
 import time
 from collections.abc import Callable
 
 import msgspec
 
 from trivet.adapters.process import frames
+from trivet.adapters.process.descendants import kill_group
+from trivet.adapters.process.endings import died, took_too_long, took_too_much
 from trivet.adapters.process.memory import resident_mib
 from trivet.adapters.process.nurseries import Nursery
 from trivet.adapters.process.nursery import NUMBER
 from trivet.adapters.process.worker import Assignment
-from trivet.core.errors import Invalid, TrivetError, Unavailable
+from trivet.core.errors import Invalid, TrivetError
 from trivet.core.work import Needs
 
-_CHUNK_BYTES = 1 << 16
+_PIPE_BYTES = 64 << 10
+"""What a pipe can hold."""
 _LINE_BYTES = 64 << 10
 _TAIL_BYTES = 8 << 10
 _LOOK_S = 0.05
@@ -39,11 +41,14 @@ class Attended:
     def __init__(self, nursery: Nursery) -> None:
         self.nursery = nursery
         self.calls = 0
+        self.is_leaving = False
+        """Whether it takes no more work."""
         born = nursery.fork()
         self.pid, self.channel = born.pid, born.channel
         self.output, self.end = born.output, born.end
         os.set_blocking(self.output, False)
         self.channel.settimeout(_SEND_S)
+        self.inbox = frames.Inbox()
         self.readable = selectors.PollSelector()
         for source in (self.channel, self.output, self.end):
             self.readable.register(source, selectors.EVENT_READ)
@@ -68,14 +73,17 @@ class Attended:
             Unavailable: As `Ticket.result`.
             Invalid: As `Ticket.result`.
         """
+        self.calls += 1
+        body = msgspec.msgpack.encode(assignment)
         try:
             with contextlib.suppress(OSError):  # it is dead: the pipe for its end says how
-                frames.send(self.channel, frames.WORK, msgspec.msgpack.encode(assignment))
+                frames.send(self.channel, frames.WORK, self.calls, body)
             result = _Call(self, needs, on_line, on_word).attend()
         except BaseException:
             self.close()
             raise
-        self.calls += 1
+        if self.is_leaving:
+            self.close()
         return result
 
     def kill(self) -> None:
@@ -95,7 +103,7 @@ class Attended:
     def read_output(self) -> bytes:
         """Return what was printed; empty when there is nothing, or the pipe is closed."""
         with contextlib.suppress(BlockingIOError):
-            return os.read(self.output, _CHUNK_BYTES)
+            return os.read(self.output, _PIPE_BYTES)
         return b""
 
 
@@ -109,7 +117,6 @@ class _Call:
         self._needs = needs
         self._on_word = on_word
         self._lines = _Lines(on_line)
-        self._inbox = frames.Inbox()
         self._answer: tuple[bytes, bytes] | None = None
         self._exit_code: int | None = None
         self._has_ended = False
@@ -124,13 +131,13 @@ class _Call:
             self._read(self._pause(late))
             now = time.monotonic()
             if now >= late and self._answer is None:
-                raise self._fail(_took_too_long(limit_s or 0.0))
+                raise self._fail(took_too_long(limit_s or 0.0))
             if now >= self._ends_by:
                 self._worker.kill()
             self._check_memory()
         self._read_rest()
         if self._answer is None:
-            raise self._fail(_died(self._exit_code))
+            raise self._fail(died(self._exit_code))
         return self._result(*self._answer)
 
     def _pause(self, late: float) -> float | None:
@@ -147,6 +154,8 @@ class _Call:
                 data = os.read(worker.end, NUMBER.size)
                 self._exit_code = NUMBER.unpack(data)[0] if data else None
                 self._has_ended = True
+                if not data:  # the nursery is gone, which would have ended what the worker started
+                    kill_group(worker.pid)
             elif key.fileobj == worker.output:
                 self._read_output()
             else:
@@ -160,8 +169,12 @@ class _Call:
         if not data:
             self._worker.readable.unregister(self._worker.channel)
             self._ends_by = time.monotonic() + _END_S
-        for tag, payload in self._inbox.take(data):
-            if tag != frames.WORD:
+        for tag, call, payload in self._worker.inbox.take(data):
+            if call != self._worker.calls:
+                continue  # something that an earlier call left behind
+            if tag == frames.LEAVES:
+                self._worker.is_leaving = True
+            elif tag != frames.WORD:
                 self._answer = tag, payload
             elif self._on_word is not None:
                 self._on_word(payload)
@@ -188,7 +201,7 @@ class _Call:
         taken = resident_mib(self._worker.pid)
         if taken > limit:
             self._worker.kill()
-            raise self._fail(_took_too_much(taken, limit))
+            raise self._fail(took_too_much(taken, limit))
 
     def _fail(self, error: TrivetError) -> TrivetError:
         self._worker.kill()
@@ -197,8 +210,11 @@ class _Call:
         return error
 
     def _read_last_lines(self) -> None:
-        while data := self._worker.read_output():
+        """Read what was printed by now: a pipe's content at most, as a stranger may print on."""
+        left = _PIPE_BYTES
+        while left > 0 and (data := self._worker.read_output()):
             self._lines.take(data)
+            left -= len(data)
         self._lines.finish()
 
     def _result(self, tag: bytes, payload: bytes) -> bytes:
@@ -248,44 +264,3 @@ class _Lines:
     def _tell(self, line: bytes | bytearray) -> None:
         if self._on_line is not None:
             self._on_line(line.decode("utf-8", "replace").rstrip("\r"))
-
-
-def _took_too_long(limit_s: float) -> Unavailable:
-    return Unavailable(
-        f"the work took longer than its {limit_s} seconds; its worker was ended",
-        code="work-timeout",
-        hint="Raise the time limit, or give the work less to do.",
-    )
-
-
-def _took_too_much(taken_mib: float, limit_mib: int) -> Unavailable:
-    return Unavailable(
-        f"the work took {taken_mib:.0f} MiB of memory, its limit is {limit_mib}; its worker was "
-        "ended",
-        code="worker-memory",
-        hint="Raise memory_mib, or give the work less at a time.",
-        detail={"memory_mib": round(taken_mib), "limit_mib": limit_mib},
-    )
-
-
-def _died(exit_code: int | None) -> Unavailable:
-    reason, hint = "its process is gone", "See the output for its last words."
-    if exit_code is not None and exit_code >= 0:
-        reason = f"its process ended with exit code {exit_code}"
-        hint = "Something in the work ends the process: look for os._exit."
-    elif exit_code is not None:
-        name = signal.Signals(-exit_code).name
-        reason = f"its process was killed by {name}"
-        if name == "SIGKILL":
-            hint = (
-                "Somebody killed it: often the system, for want of memory. Then give the work less "
-                "at a time, or say memory_mib so that less runs beside it."
-            )
-        else:
-            hint = "Native code crashed; the output says where."
-    return Unavailable(
-        f"the worker died in the middle of its work: {reason}",
-        code="worker-died",
-        hint=hint,
-        detail={"exit_code": exit_code},
-    )

@@ -1,28 +1,30 @@
 """Environments of steps: one per content of a file of requirements, made once by `uv`.
 
 An environment is made under a name of its own and then renamed, so that a name never stands for
-half of one; makers of the same one wait for each other. It holds what the file asks for, and
-borrows Trivet with the four libraries it stands on: links to the caller's own, looked at after
-everything that the file installs. So a worker speaks the caller's formats exactly, and no index
-is asked for anything but what the file names.
+half of one; makers of the same one wait for each other. `uv` ends with its maker, whatever ends
+that one; each try has a folder of its own, in which nothing of an earlier one still writes. An
+environment holds what the file asks for, and borrows Trivet with the four libraries it stands on:
+links to the caller's own, looked at after everything that the file installs. So a worker speaks
+the caller's formats exactly, and no index is asked for anything but what the file names.
 """
 
 import importlib.util
 import os
 import re
+import secrets
 import shutil
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
+from trivet.adapters.process.runner import ProcessRunner
 from trivet.core import disk
 from trivet.core.errors import Invalid, NotFound, Unavailable
+from trivet.core.work import Job
 
 _LENT = ("apsw", "blake3", "msgspec", "numpy")
 _LENT_FOLDER = "lent"
@@ -30,6 +32,9 @@ _SOURCE = Path(__file__).resolve().parents[2]
 """Trivet's own package."""
 _OUTSIDE = re.compile(r"^\s*(-r|-c|-e|--requirement|--constraint|--editable)\b")
 _PAUSE_S = 0.1
+_ERRORS = ("error:", "×")
+_REASON_LINES = 6
+_SHOWN_LINES = 40
 
 OnLine = Callable[[str], None]
 
@@ -45,7 +50,14 @@ class Environments:
         self._folder = folder
         self._lock = threading.Lock()
 
-    def interpreter(self, requirements: Path, digest: str, on_line: OnLine | None = None) -> str:
+    def interpreter(
+        self,
+        requirements: Path,
+        digest: str,
+        on_line: OnLine | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> str:
         """Return the interpreter of an environment; make the environment when it is new.
 
         Args:
@@ -53,42 +65,48 @@ class Environments:
                 `pylock.toml`.
             digest: SHA-256 of the file.
             on_line: Receives what `uv` says.
+            stop: Ends the making when it is set.
 
         Raises:
             NotFound: There is no such file, or no `uv` (code `no-uv`).
             Invalid: The file is not what the digest says, points at further files, or cannot be
                 fulfilled (code `bad-environment`).
-            Unavailable: The disk is full, or the index does not answer.
+            Unavailable: The index does not answer, or the making was stopped (code `cancelled`).
         """
         name = _name(digest)
+        stop = stop or threading.Event()
         place = self._folder / name
         if not (place / "bin" / "python").exists():
-            with self._lock, self._only_maker(name):
+            with self._lock, self._only_maker(name, stop):
                 if not place.exists():
-                    self._make(place, _checked(requirements, digest), on_line)
+                    self._make(place, _checked(requirements, digest), _Uv(on_line, stop))
         return str(place / "bin" / "python")
 
-    def _make(self, place: Path, requirements: Path, on_line: OnLine | None) -> None:
-        uv = _uv()
-        staged = place.with_name(f".{place.name}.making")
-        shutil.rmtree(staged, ignore_errors=True)  # what a maker that was killed left behind
+    def _make(self, place: Path, requirements: Path, uv: "_Uv") -> None:
+        for left in self._folder.glob(f".{place.name}.*.making"):
+            shutil.rmtree(left, ignore_errors=True)  # of a maker that was killed
+        staged = place.with_name(f".{place.name}.{secrets.token_hex(4)}.making")
         python = str(staged / "bin" / "python")
         venv = ("venv", "--quiet", "--relocatable", "--no-project", "--python", sys.executable)
-        _run([*uv, *venv, str(staged)], requirements, on_line)
         install = ("pip", "install", "--python", python, "--link-mode", "copy", "-r")
-        _run([*uv, *install, str(requirements)], requirements, on_line)
-        _lend(staged)
-        os.sync()  # hundreds of files by another program; one rename makes them the environment
-        staged.replace(place)
+        try:
+            uv.run(*venv, str(staged), requirements=requirements)
+            uv.run(*install, str(requirements), requirements=requirements)
+            _lend(staged)
+            os.sync()  # hundreds of files by another program; one rename makes them the environment
+            staged.replace(place)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
         disk.sync_folder(place.parent)
 
     @contextmanager
-    def _only_maker(self, name: str) -> Generator[None]:
+    def _only_maker(self, name: str, stop: threading.Event) -> Generator[None]:
         disk.make_folder(self._folder)
         fd = os.open(self._folder / f".{name}.lock", os.O_RDWR | os.O_CREAT, disk.FILE_MODE)
         try:
             while not disk.try_lock(fd):
-                time.sleep(_PAUSE_S)
+                if stop.wait(_PAUSE_S):
+                    raise _stopped()
             yield
         finally:
             os.close(fd)
@@ -141,34 +159,68 @@ def _uv() -> list[str]:
     return [found]
 
 
-def _run(arguments: list[str], requirements: Path, on_line: OnLine | None) -> None:
-    environment = {k: v for k, v in os.environ.items() if k not in {"VIRTUAL_ENV", "PYTHONPATH"}}
-    with subprocess.Popen(
-        arguments,
-        cwd=requirements.parent,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        said: list[str] = []
-        for line in process.stdout or ():
-            said.append(line.rstrip())
-            if on_line is not None:
-                on_line(said[-1])
-    if process.returncode:
-        output = "\n".join(said[-40:])
-        is_away = "Failed to fetch" in output or "error sending request" in output
-        kind = Unavailable if is_away else Invalid
-        raise kind(
-            f"uv cannot make the environment of {requirements.name}: "
-            f"{next((line for line in said if line.strip()), 'it said nothing')}",
-            code="bad-environment",
-            hint="See the output; try `uv pip install -r` with the file.",
-            detail={"output": output},
+_KEEPER = """
+import os, signal, subprocess, sys
+for name in ("PYTHONPATH", "VIRTUAL_ENV"):  # of this environment, not of the one to be made
+    os.environ.pop(name, None)
+child = subprocess.Popen(sys.argv[2:])
+while True:
+    try:
+        sys.exit(child.wait(0.2))
+    except subprocess.TimeoutExpired:
+        if os.getppid() != int(sys.argv[1]):
+            os.killpg(0, signal.SIGKILL)
+"""
+"""Runs a command in the same process group, and ends the group when the caller is gone."""
+
+
+class _Uv:
+    """Runs `uv`, in a process group that ends with the making of the environment."""
+
+    def __init__(self, on_line: OnLine | None, stop: threading.Event) -> None:
+        self._command = (sys.executable, "-I", "-S", "-c", _KEEPER, str(os.getpid()), *_uv())
+        self._on_line = on_line
+        self._stop = stop
+
+    def run(self, *arguments: str, requirements: Path) -> None:
+        job = Job(
+            arguments=(*self._command, *arguments),
+            folder=str(requirements.parent),
+            environment=dict(os.environ),
         )
+        outcome = ProcessRunner(grace_s=0.0).run(job, self._on_line, stop=self._stop)
+        if self._stop.is_set():
+            raise _stopped()
+        if outcome.exit_code:
+            raise _refused(requirements, outcome.output.splitlines())
+
+
+def _refused(requirements: Path, said: list[str]) -> Invalid | Unavailable:
+    output = "\n".join(said[-_SHOWN_LINES:])
+    is_away = "Failed to fetch" in output or "error sending request" in output
+    kind = Unavailable if is_away else Invalid
+    return kind(
+        f"uv cannot make the environment of {requirements.name}: {_reason(said)}",
+        code="bad-environment",
+        hint="See the output; try `uv pip install -r` with the file.",
+        detail={"output": output},
+    )
+
+
+def _reason(said: list[str]) -> str:
+    """Return what `uv` says of an error, without the lines that only say what it did before."""
+    lines = [line.strip() for line in said if line.strip()]
+    first = next((n for n, line in enumerate(lines) if line.startswith(_ERRORS)), len(lines) - 1)
+    told = [line.lstrip("×╰─▶├│╭ ") for line in lines[max(first, 0) :]][:_REASON_LINES]
+    return " ".join(told).removeprefix("error: ") or "it said nothing"
+
+
+def _stopped() -> Unavailable:
+    return Unavailable(
+        "the making of an environment was stopped",
+        code="cancelled",
+        hint="Run again to have it made.",
+    )
 
 
 def _lend(environment: Path) -> None:

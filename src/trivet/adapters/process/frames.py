@@ -1,11 +1,15 @@
-"""Frames on a socket: a tag of one byte, a length, and so many bytes."""
+"""Frames on a socket: a tag of one byte, the number of the call, a length, and so many bytes.
+
+What a worker sends carries the number of the call that it belongs to: what is left over from an
+earlier call is nobody's answer.
+"""
 
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
-_HEADER = struct.Struct(">cQ")
+_HEADER = struct.Struct(">cQQ")
 _CHUNK_BYTES = 1 << 20
 
 WORK: Final = b"w"
@@ -13,29 +17,40 @@ WORK: Final = b"w"
 WORD: Final = b"t"
 """From a worker: something the entry tells."""
 RESULT: Final = b"r"
+"""From a worker: what the entry returned."""
 FAILED: Final = b"f"
 """From a worker: why the entry could not be called, or what it raised, as text."""
+LEAVES: Final = b"l"
+"""From a worker, before its answer: the work changed this process, which takes no more of it."""
 STALE: Final = b"s"
 """From a worker: it has loaded modules that were edited since, and did not begin."""
 
 
-def send(channel: socket.socket, tag: bytes, payload: bytes) -> None:
+class Frame(NamedTuple):
+    """What was sent."""
+
+    tag: bytes
+    call: int
+    payload: bytes
+
+
+def send(channel: socket.socket, tag: bytes, call: int, payload: bytes = b"") -> None:
     """Send one frame.
 
     Raises:
         OSError: The other side is gone.
     """
-    channel.sendall(_HEADER.pack(tag, len(payload)) + payload)
+    channel.sendall(_HEADER.pack(tag, call, len(payload)) + payload)
 
 
-def receive(channel: socket.socket) -> tuple[bytes, bytes] | None:
+def receive(channel: socket.socket) -> Frame | None:
     """Wait for one frame; None when the other side is gone."""
     header = _exactly(channel, _HEADER.size)
     if header is None:
         return None
-    tag, size = _HEADER.unpack(header)
+    tag, call, size = _HEADER.unpack(header)
     payload = _exactly(channel, size)
-    return None if payload is None else (tag, payload)
+    return None if payload is None else Frame(tag, call, payload)
 
 
 def _exactly(channel: socket.socket, size: int) -> bytes | None:
@@ -57,14 +72,14 @@ class Inbox:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def take(self, more: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def take(self, more: bytes) -> Iterator[Frame]:
         """Add bytes; yield the frames that are complete with them."""
         self._data += more
         while len(self._data) >= _HEADER.size:
-            tag, size = _HEADER.unpack_from(self._data)
+            tag, call, size = _HEADER.unpack_from(self._data)
             end = _HEADER.size + size
             if len(self._data) < end:
                 return
             payload = bytes(self._data[_HEADER.size : end])
             del self._data[:end]
-            yield tag, payload
+            yield Frame(tag, call, payload)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trivet.adapters.process.descendants import family
+
 _PROC = Path("/proc")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
@@ -15,7 +17,7 @@ def resident_mib(group: int) -> float:
     On Linux pages of files (libraries, mapped tables) are not counted: the kernel can drop them.
     """
     if sys.platform == "linux":
-        return sum(_private_bytes(pid) for pid in _members(group)) / 2**20
+        return sum(_private_bytes(pid) for pid in family(group)) / 2**20
     listed = subprocess.run(
         ["ps", "-o", "rss=", "-g", str(group)], capture_output=True, text=True, check=False
     )
@@ -25,21 +27,6 @@ def resident_mib(group: int) -> float:
 def machine_mib() -> int:
     """Return the memory of this machine in MiB."""
     return os.sysconf("SC_PHYS_PAGES") * _PAGE // 2**20
-
-
-def _members(group: int) -> list[int]:
-    """Find the processes of a group: its leader, and the leader's descendants."""
-    found: list[int] = []
-    waiting = [group]
-    while waiting:
-        pid = waiting.pop()
-        found.append(pid)
-        try:
-            tasks = list((_PROC / str(pid) / "task").iterdir())
-            waiting += [int(n) for task in tasks for n in (task / "children").read_text().split()]
-        except OSError:
-            continue  # it ended meanwhile, or this kernel does not list children
-    return found
 
 
 def _private_bytes(pid: int) -> int:

@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Iterable
 from types import FrameType
 
+from trivet.adapters.process.descendants import adopt_orphans, children_of, end_children, kill_group
 from trivet.adapters.process.sources import OwnSources
 from trivet.adapters.process.worker import serve
 
@@ -60,6 +61,7 @@ class _Nursery:
         self._sources = sources
         self._parent = parent
         self._ends: dict[int, int] = {}  # worker's number -> where its end is reported
+        self._helpers: set[int] = set()  # what libraries started as they were loaded
         self._bell, bell = os.pipe()
         os.set_blocking(bell, False)
         signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
@@ -69,6 +71,8 @@ class _Nursery:
         """Serve; on return everything has ended."""
         gc.collect()
         gc.freeze()  # pages that the collector does not write to stay shared
+        adopt_orphans()  # what has left its worker's group comes here when the worker ends
+        self._helpers = set(children_of(os.getpid()))
         self._control.send(b"!")  # everything is loaded
         while os.getppid() == self._parent:
             ready, _, _ = select.select([self._control, self._bell], [], [], _LOOK_S)
@@ -78,7 +82,8 @@ class _Nursery:
             if self._control in ready and not self._obey():
                 break
         for pid in self._ends:
-            _kill(pid)
+            kill_group(pid)
+        end_children()
 
     def _obey(self) -> bool:
         try:
@@ -91,7 +96,7 @@ class _Nursery:
         if tag == FORK:
             self._fork(*fds)
         elif pid in self._ends:  # a number that was given back may be a stranger's by now
-            _kill(pid)
+            kill_group(pid)
         return True
 
     def _fork(self, channel: int, output: int, end: int) -> None:
@@ -137,12 +142,18 @@ class _Nursery:
                 return
             pid = found.si_pid
             if pid in self._ends:
-                _kill(pid)  # what it left behind, while its number is still its own
+                kill_group(pid)  # what it left behind, while its number is still its own
             _, status = os.waitpid(pid, 0)
             end = self._ends.pop(pid, None)
+            self._kill_strays()
             if end is not None:
                 _report(end, os.waitstatus_to_exitcode(status))
                 os.close(end)
+
+    def _kill_strays(self) -> None:
+        for pid in children_of(os.getpid()):
+            if pid not in self._ends and pid not in self._helpers:
+                kill_group(pid)
 
 
 def _wake(number: int, frame: FrameType | None) -> None:
@@ -153,12 +164,6 @@ def _wake(number: int, frame: FrameType | None) -> None:
 def _report(end: int, number: int) -> None:
     with contextlib.suppress(OSError):  # nobody listens any more
         os.write(end, NUMBER.pack(number))
-
-
-def _kill(pid: int) -> None:
-    for kill in (os.killpg, os.kill):  # it may not have its group yet
-        with contextlib.suppress(OSError):
-            kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

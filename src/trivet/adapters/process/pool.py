@@ -132,7 +132,7 @@ class ProcessPool:
         self._end(place)
 
     def _end(self, place: "_Place") -> None:
-        place.is_cancelled = True
+        place.cancelled.set()
         place.settle(error=_cancelled())
         with self._changed:  # held, so that the worker is not given other work meanwhile
             if place.attended is not None:
@@ -176,7 +176,7 @@ class ProcessPool:
         try:
             result = self._do(worker, place)
         except BaseException as error:  # noqa: BLE001  # the ticket's holder is told
-            place.settle(error=_cancelled() if place.is_cancelled else error)
+            place.settle(error=_cancelled() if place.cancelled.is_set() else error)
         else:
             place.settle(result=result)
         with self._changed:
@@ -212,7 +212,7 @@ class ProcessPool:
             worker.stop()
             worker.attended = self._new(place)
         place.attended = worker.attended
-        if place.is_cancelled:
+        if place.cancelled.is_set():
             worker.stop()
             raise _cancelled()
         return worker.attended
@@ -221,7 +221,7 @@ class ProcessPool:
         try:
             return Attended(self._nursery(place))
         except Unavailable:
-            if place.is_cancelled:
+            if place.cancelled.is_set():
                 raise
             return Attended(self._nursery(place))  # a nursery that was killed is replaced
 
@@ -230,7 +230,10 @@ class ProcessPool:
         interpreter = sys.executable
         if needs.environment:
             interpreter = self._environments.interpreter(
-                Path(needs.environment), needs.environment_digest, place.on_line
+                Path(needs.environment),
+                needs.environment_digest,
+                place.on_line,
+                stop=place.cancelled,
             )
         breed = Breed(interpreter, place.work.paths)
         with self._starting:
@@ -254,7 +257,7 @@ class _Place:
         self.holders = 1
         self.gpus: tuple[str, ...] = ()
         self.attended: Attended | None = None
-        self.is_cancelled = False
+        self.cancelled = threading.Event()
         self.done = threading.Event()
         self.result = b""
         self.error: BaseException | None = None

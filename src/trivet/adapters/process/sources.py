@@ -8,7 +8,9 @@ compiled from its source, and a worker that has loaded a file which was edited s
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 
@@ -25,6 +27,8 @@ class OwnSources:
         self._seen: dict[str, tuple[int, int] | None] = {}
         self.is_doubtful = False
         """Whether a file was written about when it was read: nobody can say which came first."""
+        self.around: Callable[[], AbstractContextManager[None]] | None = None
+        """What is entered while a module is loaded, with all that it loads in turn."""
 
     def install(self) -> None:
         """Take the place of the finder that looks into the folders of `sys.path`."""
@@ -36,6 +40,14 @@ class OwnSources:
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find a module as Python does; one of the user's own is read from its source."""
+        spec = self._found(name, path, target)
+        if spec is not None and spec.loader is not None and self.around is not None:
+            spec.loader = _Loading(spec.loader, self)
+        return spec
+
+    def _found(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or type(spec.loader) is not SourceFileLoader or spec.origin is None:
             return spec
@@ -61,6 +73,31 @@ class _FromSource(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
+
+
+class _Loading(Loader):
+    """Stands before a module's loader until the module is run."""
+
+    def __init__(self, loader: Loader, sources: OwnSources) -> None:
+        self._loader = loader
+        self._sources = sources
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        around, self._sources.around = self._sources.around, None
+        try:
+            with around() if around is not None else nullcontext():
+                self._loader.exec_module(module)
+        finally:
+            self._sources.around = around
 
 
 def _state(file: str) -> tuple[int, int] | None:

@@ -15,8 +15,10 @@ from collections.abc import Callable
 import msgspec
 
 from trivet.adapters.process import frames
+from trivet.adapters.process.descendants import adopt_orphans
 from trivet.adapters.process.sources import OwnSources
-from trivet.core.errors import Conflict
+from trivet.adapters.process.surroundings import Surroundings
+from trivet.core.errors import Conflict, Unsupported
 
 _LOOK_S = 1.0
 _OOM_SCORE = "700"  # of 1,000: the kernel ends a worker before the process that asked
@@ -42,29 +44,56 @@ def serve(channel: socket.socket, output: int, parent: int, sources: OwnSources)
     """
     _redirect(output)
     _end_with(parent)
+    adopt_orphans()
     _seed()
     gc.enable()
+    own = os.getpid()
+    around = Surroundings()
+    sources.around = around.accepting
+    os.register_at_fork(after_in_child=channel.close)  # no fork speaks for this process
     decoder = msgspec.msgpack.Decoder(Assignment)
     with contextlib.suppress(ConnectionError):
         while (frame := frames.receive(channel)) is not None:
             if sources.were_edited():
-                frames.send(channel, frames.STALE, b"")
+                frames.send(channel, frames.STALE, frame.call)
                 return
-            tag, payload = _answer(decoder.decode(frame[1]), channel)
+            assignment = decoder.decode(frame.payload)
+            tag, payload = _answer(assignment, around, _Voice(channel, frame.call).tell)
             _flush()
-            frames.send(channel, tag, payload)
+            if os.getpid() != own:  # a fork of the work's that came back
+                os._exit(tag != frames.RESULT)
+            if not around.restore():
+                frames.send(channel, frames.LEAVES, frame.call)
+            frames.send(channel, tag, frame.call, payload)
 
 
-def _answer(assignment: Assignment, channel: socket.socket) -> tuple[bytes, bytes]:
-    lock = threading.Lock()
+class _Voice:
+    """Tells the caller what an entry says during one call."""
 
-    def tell(word: bytes) -> None:
-        with lock:  # the user's step may tell from several threads
-            frames.send(channel, frames.WORD, word)
+    def __init__(self, channel: socket.socket, call: int) -> None:
+        self._channel = channel
+        self._call = call
+        self._own = os.getpid()
+        self._lock = threading.Lock()
 
+    def tell(self, word: bytes) -> None:
+        if os.getpid() != self._own:
+            raise Unsupported(
+                "a process that was forked from a worker cannot tell the run anything",
+                code="forked",
+                hint="Return the figures to the step, and log them there.",
+            )
+        with self._lock:  # the user's step may tell from several threads
+            frames.send(self._channel, frames.WORD, self._call, word)
+
+
+def _answer(
+    assignment: Assignment, around: Surroundings, tell: Callable[[bytes], None]
+) -> tuple[bytes, bytes]:
     try:
         os.chdir(assignment.folder)
         os.environ.update(assignment.variables)
+        around.begin()
         return frames.RESULT, _entry(assignment.entry)(assignment.body, tell)
     except Conflict as error:
         if error.code == "stale-worker":

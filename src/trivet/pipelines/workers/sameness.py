@@ -22,11 +22,6 @@ from trivet.pipelines.materialising.values import Values
 _PLAIN = (type(None), bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
 
 
-def fingerprint_of(definition: Definition, values: Values, folder: Path) -> Fingerprint:
-    """Compute the fingerprint of a step's reachable code, as `watched_code` does."""
-    return watched_code(definition, values, folder)[0]
-
-
 def watched_code(
     definition: Definition, values: Values, folder: Path
 ) -> tuple[Fingerprint, Stillness]:

@@ -7,14 +7,18 @@ the run computed the step's key from: what it has loaded is compared before a st
 import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import os
+import sys
+import traceback
+from collections.abc import Callable, Generator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, Never, cast
 
 import msgspec
 
 from trivet.core.errors import Conflict, Invalid
+from trivet.core.fingerprints.stillness import Stillness
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, definition_of, entered
 from trivet.pipelines.explaining.changes import changed_arguments, warnings_about_changes
@@ -31,10 +35,11 @@ from trivet.pipelines.workers.exchange import (
     Point,
     find,
 )
-from trivet.pipelines.workers.sameness import digest_of_parts, fingerprint_of, loaded_code, own_code
+from trivet.pipelines.workers.sameness import digest_of_parts, loaded_code, own_code, watched_code
 
 _decoder = msgspec.msgpack.Decoder(Call)
-_checked: set[tuple[str, str]] = set()
+_checked: dict[tuple[str, str], "_Checked"] = {}
+"""The code of functions that were called, by name and by what the run knows of it."""
 _worked: list[bool] = []
 """Whether this process has run a step, which may have left something behind in a module."""
 
@@ -53,30 +58,27 @@ def answer(body: bytes, tell: Callable[[bytes], None]) -> bytes:
     parts = _open(call.opener, call.place)
     packer = Packer(parts.values, parts.blobs, lambda: parts.data)
     try:
-        made = _make(call, parts, packer, tell)
-    except Conflict as error:
-        if error.code == "stale-worker":
-            raise
-        made = Answer(failure=describe(error, packer))
+        definition = _definition(call.function)
+        other = _other_code(definition, call, parts)
+        made = _make(definition, call, parts, tell) if other is None else Answer(other_code=other)
     except BaseException as error:  # noqa: BLE001  # a user's step: the run raises it again
         made = Answer(failure=describe(error, packer))
+    if made.other_code is not None and _worked:  # no step can say so: it is raised out here
+        raise Conflict("a step before this one changed a module", code="stale-worker")
     return msgspec.msgpack.encode(made)
 
 
-def _make(call: Call, parts: Parts, packer: Packer, tell: Callable[[bytes], None]) -> Answer:
-    definition = _definition(call.function)
-    other = _other_code(definition, call, parts)
-    if other is not None and _worked:
-        raise Conflict("a step before this one changed a module", code="stale-worker")
-    if other is not None:
-        return Answer(other_code=other)
+def _make(
+    definition: Definition, call: Call, parts: Parts, tell: Callable[[bytes], None]
+) -> Answer:
     _worked.append(True)
+    packer = Packer(parts.values, parts.blobs, lambda: parts.data)
     reader = reader_of(definition)
     arguments = {name: packer.unpack(packed, reader) for name, packed in call.arguments.items()}
     depends_on = (*arguments.values(), *definition.depends)
     memory = MemoryUse()
     inside = Context(run=call.run, flow=call.flow, step=call.step, caller=_Inside(tell))
-    with entered(inside), watch_reads(Path(call.place)) as reads:
+    with entered(inside), watch_reads(Path(call.place)) as reads, _forks_end_here():
         value = _call(definition.function, arguments)
     place = f"what step {call.step!r} returned"
     return Answer(
@@ -97,6 +99,15 @@ def _warnings_about_changes(
     return warnings_about_changes(changed, definition)
 
 
+class _Checked(NamedTuple):
+    """Code that was found to be the run's."""
+
+    digest: str
+    """Of the parts that are the user's own."""
+    stillness: Stillness
+    """Says whether a step has changed since what the digest covers."""
+
+
 @cache
 def _open(opener: str, place: str) -> Parts:
     return cast("Opener", find(opener))(place)
@@ -115,21 +126,56 @@ def _definition(name: str) -> Definition:
 
 
 def _other_code(definition: Definition, call: Call, parts: Parts) -> dict[str, str] | None:
-    """Return the parts of this process's code when it is not the run's."""
-    if not call.code:
-        loaded = loaded_code(call.loaded, parts.values)
-        is_same = loaded == {name: call.loaded[name] for name in loaded}
-        return None if is_same else loaded
-    if (call.function, call.code) in _checked:
+    """Return the parts of this process's code when it is not, or no longer, the run's."""
+    key = (call.function, call.code or digest_of_parts(call.loaded))
+    known = _checked.get(key)
+    if known is not None and known.stillness.lasts():
         return None
     for name in call.modules:
         with contextlib.suppress(Exception):  # then the codes differ, and that is said
             importlib.import_module(name)
-    own = own_code(fingerprint_of(definition, parts.values, Path(call.place)))
-    if digest_of_parts(own) != call.code:
-        return own
-    _checked.add((call.function, call.code))
+    code, stillness = watched_code(definition, parts.values, Path(call.place))
+    own = own_code(code)
+    digest = digest_of_parts(own)
+    if call.code:
+        is_same, theirs = digest == call.code, own
+    else:
+        theirs = loaded_code(call.loaded, parts.values)
+        is_same = theirs == {name: call.loaded[name] for name in theirs}
+        is_same = is_same and (known is None or digest == known.digest)
+    if not is_same:
+        return theirs
+    _checked[key] = _Checked(digest, stillness)
     return None
+
+
+@contextlib.contextmanager
+def _forks_end_here() -> Generator[None]:
+    """End, on leaving, whatever was forked inside: no other process answers for this one.
+
+    Nor does one write to the stores that it has open.
+    """
+    own = os.getpid()
+    try:
+        yield
+    except BaseException as error:
+        if os.getpid() != own:
+            _end_fork(error)
+        raise
+    if os.getpid() != own:
+        _end_fork(None)
+
+
+def _end_fork(error: BaseException | None) -> Never:
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        code = error.code or 0
+    elif error is not None:
+        traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError, AttributeError):
+            stream.flush()
+    os._exit(code & 0xFF)
 
 
 def _call(function: Callable[..., object], arguments: dict[str, object]) -> object:

@@ -1,7 +1,9 @@
 """What every `Workers` does. Subclass `WorkersContract` and say how workers are opened."""
 
 import ctypes
+import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -66,6 +68,8 @@ def die(body: bytes, _tell: Tell) -> bytes:
     match body:
         case b"kill":
             os.kill(os.getpid(), 9)
+        case b"unnamed signal":
+            os.kill(os.getpid(), signal.SIGRTMIN + 6)
         case b"crash":
             ctypes.string_at(0)
         case _:
@@ -89,6 +93,64 @@ def who(_body: bytes, _tell: Tell) -> bytes:
 def where(_body: bytes, _tell: Tell) -> bytes:
     """Return the working folder."""
     return str(Path.cwd()).encode()
+
+
+def fork(body: bytes, tell: Tell) -> bytes:
+    """Fork; the child does as the body says after a while, and then comes back, too."""
+    if os.fork():
+        return b"parent"
+    if body == b"tell":
+        tell(b"from the child")
+    time.sleep(0.3)
+    if body == b"raise":
+        raise LookupError("in the child")
+    return b"child"
+
+
+def leave(body: bytes, _tell: Tell) -> bytes:
+    """Leave something behind in the process that would reach the next work; return its number."""
+    match body:
+        case b"closed stream":
+            sys.stdout.close()
+        case b"other stream":
+            sys.stdout = io.StringIO()
+        case b"other descriptor":
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        case b"timer":
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+        case b"handler":
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        case b"mask":
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        case b"variable":
+            os.environ["LEFT_BEHIND"] = "yes"
+        case b"folder":
+            os.chdir("/")
+        case b"thread":
+            threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+        case _:
+            pass
+    return who(b"", _tell)
+
+
+def leave_child(body: bytes, _tell: Tell) -> bytes:
+    """Leave a process behind that prints for ever; return its number."""
+    match body:
+        case b"child":
+            child = subprocess.Popen(["yes"], start_new_session=False)
+        case b"daemon":
+            child = subprocess.Popen(["yes"], start_new_session=True)
+        case _:
+            said = subprocess.check_output(["sh", "-c", "yes >&2 & echo $!"])
+            return said.strip()
+    time.sleep(0.2)
+    return str(child.pid).encode()
+
+
+def nap(body: bytes, _tell: Tell) -> bytes:
+    """Return the body after a second."""
+    time.sleep(1.0)
+    return body
 
 
 # ---------------------------------------------------------------------------------- the suite
@@ -239,7 +301,11 @@ class WorkersContract:
             assert lines == ["one", "two", "to the error stream", "a child", "no end of line"]
 
     @pytest.mark.parametrize(
-        ("way", "words"), [(b"kill", "SIGKILL"), (b"crash", "SIGSEGV"), (b"exit", "exit code 3")]
+        ("way", "words"),
+        [
+            *((b"kill", "SIGKILL"), (b"crash", "SIGSEGV"), (b"exit", "exit code 3")),
+            *([(b"unnamed signal", "by signal [0-9]+")] if sys.platform == "linux" else ()),
+        ],
     )
     def test_a_worker_that_dies_fails_its_own_work_alone(
         self, workers: Workers, tmp_path: Path, way: bytes, words: str
@@ -292,6 +358,46 @@ class WorkersContract:
         with pytest.raises(TrivetError):
             busy.result()
         wait_until(lambda: not any(map(_is_alive, pids)))
+
+    @pytest.mark.parametrize("way", [b"return", b"raise", b"tell"])
+    def test_a_fork_of_the_worker_never_answers_for_it(self, workers: Workers, way: bytes) -> None:
+        self._needs_processes()
+        words: list[bytes] = []
+        for number in range(2):
+            forking = workers.submit(self.work(fork, way), on_word=words.append)
+            assert forking.result() == b"parent"
+            body = b"%d" % number
+            assert workers.submit(self.work(nap, body), on_word=words.append).result() == body
+        assert words == []
+
+    @pytest.mark.parametrize(
+        "what",
+        [
+            *(b"closed stream", b"other stream", b"other descriptor", b"timer", b"handler"),
+            *(b"mask", b"variable", b"folder", b"thread"),
+        ],
+    )
+    def test_what_work_leaves_behind_in_its_process_does_not_reach_the_next(
+        self, workers: Workers, what: bytes
+    ) -> None:
+        self._needs_processes()
+        warm = workers.submit(self.work(leave, b"nothing")).result()
+        assert workers.submit(self.work(leave, what)).result() == warm
+        lines: list[str] = []
+        assert workers.submit(self.work(nap, b"well")).result() == b"well"
+        workers.submit(self.work(speak, b"one"), on_line=lines.append).result()
+        assert lines == ["one", "to the error stream", "a child", "no end of line"]
+        assert workers.submit(self.work(leave, b"nothing")).result() != warm
+
+    @pytest.mark.parametrize("what", [b"child", b"daemon", b"orphan"])
+    def test_processes_that_work_leaves_behind_end_with_it(
+        self, workers: Workers, what: bytes
+    ) -> None:
+        self._needs_processes()
+        work = self.work(leave_child, what, Needs(timeout_s=20.0))
+        left = int(workers.submit(work, on_line=lambda _: None).result())
+        wait_until(lambda: not _is_alive(left))
+        assert workers.submit(self.work(turn, b"ab")).result() == b"ba"
 
     def _needs_processes(self) -> None:
         if not self.are_processes:
