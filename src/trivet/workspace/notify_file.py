@@ -30,7 +30,7 @@ class _Settings(
     flows: tuple[str, ...] = ()
     """Only runs of these flows; all when empty."""
     timeout_s: Seconds = 10.0
-    """How long to wait for an answer."""
+    """How long one attempt may take in all."""
 
 
 class WebhookSettings(_Settings, frozen=True, kw_only=True, tag="webhook"):

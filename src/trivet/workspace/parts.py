@@ -127,7 +127,7 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
 def _send_messages(workspace: Workspace, tick_s: float, tell: Tell) -> None:
     told: dict[str, str] = {}
     while True:
-        now = _trouble_of(lambda: deliver_messages(workspace, patience_s=60.0, on_trouble=tell))
+        now = _trouble_of(lambda: deliver_messages(workspace, patience_s=None, on_trouble=tell))
         told = _tell_changes(told, {"messages": now}, tell)
         time.sleep(tick_s)
 
