@@ -13,6 +13,7 @@ import pytest
 from trivet.core.errors import Invalid
 from trivet.workspace import parts
 from trivet.workspace.backfilling import check_flow, rehearse
+from trivet.workspace.doctor import examine
 from trivet.workspace.workspace import Workspace
 
 PIPELINE = """
@@ -108,9 +109,10 @@ def test_days_are_filled_here_and_what_failed_is_mended_and_tried_again(
         run.finished.metrics.get("total") for run in workspace.tracking.runs() if run.finished
     }
     assert totals - {None} == {2.0, 4.0, 6.0, 8.0, 10.0}
-    # What asked is a parent of each run.
-    spec = workspace.backfills.status(answer["spec"]["name"])
-    assert workspace.tracking.runs()[0].started.asked_by == spec.id
+    # What asked is a parent of each run; what is tried again is the same request.
+    assert {run.started.asked_by for run in workspace.tracking.runs()} == {answer["id"]}
+    assert len({run.started.request for run in workspace.tracking.runs()}) == 5
+    assert not [item for item in examine(project) if item.about == "runs"]
 
 
 @pytest.mark.journey
