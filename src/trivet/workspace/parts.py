@@ -17,6 +17,7 @@ from trivet.core.ports import Task
 from trivet.core.work import Job
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy, loopback_policy
+from trivet.pipelines.logs.masking import without_secrets
 from trivet.pipelines.requests import PAST, QUEUE
 from trivet.pipelines.tenure import LEASE_S, new_owner
 from trivet.workspace import wiring
@@ -231,7 +232,7 @@ def _move_after(task: Task, move: TaskMove, job: Job, lost: threading.Event) -> 
     state = "done" if outcome.exit_code in _DONE else "failed"
     if outcome.exit_code < 0 or outcome.exit_code in _RETRIED:
         state = "ready"  # killed, or it may go better later
-    result = {"exit_code": outcome.exit_code, "output": outcome.output[-4096:]}
+    result = {"exit_code": outcome.exit_code, "output": without_secrets(outcome.output)[-4096:]}
     return _ended(task, move, state, result)
 
 
