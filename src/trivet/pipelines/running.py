@@ -236,7 +236,8 @@ class RunUnderWay:
             caller=self,
         )
         try:
-            with entered(inside), self._limits.within(definition.limits):
+            slots = self._limits.within(definition.limits, lambda text: self._warn(name, (text,)))
+            with entered(inside), slots:
                 made = self._made(
                     ask, args, kwargs, lambda error: self._tell("retried", name, began, error)
                 )
