@@ -93,6 +93,7 @@ def test_days_are_filled_here_and_what_failed_is_mended_and_tried_again(
 ) -> None:
     first = backfill(*OVER, "--at-once", "2", "--set", "n=2")
     assert first.returncode == 1
+    assert "pipeline:train n=2 day=2026-01-01 begins" in first.stderr
     answer = json.loads(first.stdout)
     assert states(answer) == {
         **dict.fromkeys(("01", "02", "04", "05"), "done"),
@@ -132,7 +133,7 @@ def test_a_back_fill_that_was_ended_goes_on_where_it_was(
     first = subprocess.Popen(command, cwd=project, env=environment, stdout=quiet, stderr=quiet)
     wait_until(lambda: len(days(project)) >= 2)
     first.send_signal(how)
-    first.wait(PATIENCE_S)
+    assert first.wait(PATIENCE_S) == {signal.SIGKILL: -9, signal.SIGINT: 130}[how]
     done_before = [i for i in workspace.backfills.all()[0].partitions if i.state == "done"]
     assert 1 <= len(done_before) < 5
     # A killed runner's lease runs out by itself; here nobody waits half a minute for that.

@@ -239,6 +239,7 @@ def test_a_program_gets_the_message_and_one_that_fails_is_tried_again(folder: Pa
         ('[notifiers.x]\nkind="webhook"\nurl="https://a"\nretries=3\n', "retries"),
         ('[notifiers.x]\nkind="smtp"\nhost="h"\nsender="a@b"\nto=[]\n', "to"),
         ('[notifiers.x]\nkind="smtp"\nhost="h"\nsender="a@b"\nto=["c@d"]\nuser="u"\n', "password"),
+        ('[notifiers.x]\nkind="webhook"\nurl="https://ada:pw@a/b"\n', "user or password"),
         ("[notifiers.x\n", "notify.toml"),
         ('[notifiers."Not a name"]\nkind="command"\ncommand=["true"]\n', "name"),
     ],

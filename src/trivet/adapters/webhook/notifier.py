@@ -76,6 +76,13 @@ class WebhookNotifier:
                 code="bad-url",
                 hint="Write it as https://host/path.",
             )
+        if "@" in urlsplit(url).netloc:
+            raise Invalid(
+                "the address of a web hook has a user or password in it, which is not sent",
+                code="bad-url",
+                hint="Put what proves you into the path or the query, as the service gives it to "
+                "you, and keep the address in a variable: url_env.",
+            )
         self._url = url
         self._body = body
         self._secret = secret.encode()
