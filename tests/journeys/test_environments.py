@@ -73,6 +73,7 @@ def wheels(tmp_path: Path) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "pipeline", raising=False)
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "trivet.toml").write_text('project = "tea"\ngate = ""\n')

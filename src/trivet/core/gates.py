@@ -5,7 +5,7 @@ checks and all of them meet here.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -136,12 +136,21 @@ def _ask(item: Check, evidence: Evidence) -> Finding:
             severity=item.severity,
             summary=f"{item.name} could not be asked: {type(error).__name__}: {error}",
         )
-    if isinstance(answer, bool):
-        words = "holds" if answer else "does not hold"
+    said = cast("object", answer)  # of a user's function: anything
+    if type(said).__name__ in {"bool", "bool_"}:  # NumPy's are none of Python's
+        words = "holds" if said else "does not hold"
         return Finding(
             check=item.name,
-            ok=answer,
+            ok=bool(said),
             severity=item.severity,
             summary=f"{item.title or item.name} {words}",
         )
-    return msgspec.structs.replace(answer, check=item.name, severity=item.severity)
+    if not isinstance(said, Finding):
+        return Finding(
+            check=item.name,
+            ok=None,
+            severity=item.severity,
+            summary=f"{item.name} answered with a {type(said).__name__}; expected yes or no, or a "
+            "Finding",
+        )
+    return msgspec.structs.replace(said, check=item.name, severity=item.severity)

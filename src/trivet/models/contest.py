@@ -14,7 +14,9 @@ from trivet.models.looks import Look
 from trivet.models.rules import Champion
 from trivet.statistics.paired import Comparison
 
-_MEASURED: Final = frozenset({"quality", "baseline", "champion", "slices", "calibration"})
+_MEASURED: Final = frozenset(
+    {"no-telling-input", "quality", "baseline", "champion", "slices", "calibration"}
+)
 """Checks whose findings tell something about the held-out rows' answers."""
 
 
@@ -69,28 +71,45 @@ def written(found: Comparison) -> str:
 
 
 def withheld(findings: Sequence[Finding], rules: Champion) -> tuple[Finding, ...]:
-    """Return a refusal's findings, without what was measured where the rules hide figures.
+    """Return a refusal's findings; where the rules hide figures, with nothing that labels decide.
 
-    What is left says which checks stand in the way, at which level, and how fine these rows can
-    tell: nothing that the next candidate could be fitted to.
+    What is left of the labels is the bare no: not by how much it was missed, how fine these rows
+    can tell, nor which of the checks that ask them stood in the way. Where another check refuses
+    already, not even whether any of them did.
     """
     if rules.figures == "shown":
         return tuple(findings)
-    return tuple(_without_figures(item) if item.check in _MEASURED else item for item in findings)
+    elsewhere = any(
+        item.severity == "block" and item.ok is not True and item.check not in _MEASURED
+        for item in findings
+    )
+    return tuple(
+        _without_figures(item, elsewhere=elsewhere) if item.check in _MEASURED else item
+        for item in findings
+    )
 
 
-def _without_figures(finding: Finding) -> Finding:
-    words = {True: "holds", False: "does not hold", None: "could not be decided"}[finding.ok]
+def _without_figures(finding: Finding, *, elsewhere: bool) -> Finding:
+    is_told = finding.severity == "block" and not elsewhere
+    words = (
+        "what is asked of the held-out answers does not hold; which part of it, and its figures, "
+        "are hidden"
+        if is_told
+        else f"{finding.check} is hidden, as its figures are"
+    )
     kept = {
         key: finding.evidence[key]
-        for key in ("alpha", "detectable", "method", "groups", "look")
+        for key in ("alpha", "method", "groups", "look")
         if key in finding.evidence
     }
     return msgspec.structs.replace(
         finding,
-        summary=f"{finding.check} {words}; its figures are hidden",
+        ok=False if is_told else None,
+        summary=words,
         value=None,
         low=None,
         high=None,
+        threshold=None,
+        rows=None,
         evidence=kept,
     )

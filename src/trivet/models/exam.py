@@ -15,6 +15,7 @@ import polars as pl
 
 from trivet.core.errors import Invalid
 from trivet.core.gates import Evidence
+from trivet.core.ids import sha256_hex
 from trivet.models.encoding import Encoder, Frame, as_frame
 from trivet.models.evaluation import Evaluation, check_answers, evaluate
 from trivet.models.facts import Signature
@@ -32,11 +33,13 @@ class Incumbent:
 
     Attributes:
         label: As people write it.
+        identity: Digest of its package, and of the rows as it reads them.
         answers: Shape (n, m), or None when it cannot answer these rows.
         problem: Why it cannot.
     """
 
     label: str
+    identity: str
     answers: Values | None
     problem: str = ""
 
@@ -61,8 +64,9 @@ class Exam:
         columns: Column names and Arrow types of the training data's commits; empty when unknown.
         pickled: The steps and outputs of its run that were kept as pickles.
         champion: The model in use, if there is one.
-        alpha: The one-sided level of the comparison with it.
+        alpha: The one-sided level of this look: of every claim that the model is good enough.
         look: How often held-out rows of this model's name were looked at, this look included.
+        question: Digest of what this look asks.
     """
 
     package: Package
@@ -81,6 +85,7 @@ class Exam:
     champion: Incumbent | None = None
     alpha: float = 0.05
     look: int = 1
+    question: str = ""
 
     @property
     def signature(self) -> Signature:
@@ -102,10 +107,15 @@ class Exam:
 
     @property
     def spread(self) -> float:
-        """What answers are measured in: 1 for probabilities, the target's standard deviation."""
+        """What answers are measured in: 1 for probabilities, the target's standard deviation.
+
+        The target's in the held-out rows; in the training rows where figures of those are hidden.
+        """
         if self.signature.task != "regression":
             return 1.0
-        return float(self.holdout.labels.std()) or 1.0
+        hides = self.spec.champion.figures == "hidden"
+        target = self.encoder.encode_target(self.training) if hides else self.holdout.labels
+        return float(target.std()) or 1.0
 
     def predict(self, frame: pl.DataFrame) -> Values:
         """Answer raw rows, shape (n, m)."""
@@ -172,7 +182,7 @@ def prepare_exam(
     )
 
 
-def against(exam: Exam, label: str, champion: Package, *, alpha: float, look: int) -> Exam:
+def against(exam: Exam, label: str, champion: Package) -> Exam:
     """Let the champion answer the same rows.
 
     It is given every chance: a category or a gap that it would refuse in a request counts as a
@@ -182,13 +192,11 @@ def against(exam: Exam, label: str, champion: Package, *, alpha: float, look: in
         exam: The candidate's.
         label: The champion's name for people.
         champion: Its package.
-        alpha: The one-sided level that this look is worth.
-        look: Which look it is, from 1.
     """
     signature = champion.signature
     if (signature.task, signature.classes) != (exam.signature.task, exam.signature.classes):
-        found = Incumbent(label, None, "it answers another question")
-        return replace(exam, champion=found, alpha=alpha, look=look)
+        found = Incumbent(label, champion.digest, None, "it answers another question")
+        return replace(exam, champion=found)
     inputs = (
         msgspec.structs.replace(item, missing="allow", unknown="missing")
         for item in signature.inputs
@@ -197,14 +205,15 @@ def against(exam: Exam, label: str, champion: Package, *, alpha: float, look: in
     try:
         matrix = lenient.encode_frame(exam.holdout.rows)
     except Invalid as error:
-        found = Incumbent(label, None, error.message)
+        found = Incumbent(label, champion.digest, None, error.message)
     else:
+        identity = sha256_hex(champion.digest.encode(), matrix.tobytes())
         raw = champion.session().run(matrix)
         _, answers = check_answers(exam.holdout.labels, raw, signature.task)
         silent = int(np.isnan(answers).any(axis=1).sum())
         problem = f"it has no answer for {silent} of {len(answers)} rows" if silent else ""
-        found = Incumbent(label, None if silent else answers, problem)
-    return replace(exam, champion=found, alpha=alpha, look=look)
+        found = Incumbent(label, identity, None if silent else answers, problem)
+    return replace(exam, champion=found)
 
 
 def exam_of(evidence: Evidence) -> Exam:

@@ -53,7 +53,7 @@ class GateVerdict(Fact, frozen=True, kw_only=True):
     """A gate judged a packaged candidate. Parents: its run, the held-out data, the champion."""
 
     KIND = "gate.verdict"
-    INDEXED = ("model", "subject")
+    INDEXED = ("model", "subject", "labels")
 
     model: str
     """The registry name the candidate wants."""
@@ -67,7 +67,12 @@ class GateVerdict(Fact, frozen=True, kw_only=True):
     look: int = 1
     """How often held-out data was looked at for this name, this look included."""
     alpha: float | None = None
-    """The one-sided level that this look was worth; None where nothing was compared."""
+    """The one-sided level that this look was worth; None where no look was priced."""
+    question: str = ""
+    """Digest of what was asked: candidate, champion, rows, labels, groups, metric and demands."""
+    labels: str | None = None
+    """Digest of the held-out labels, by which equal rows are known under other names; None where
+    they are all alike."""
     first_us: int | None = None
     """Event time of the first held-out row, microseconds since 1970 (UTC), where it has one."""
     last_us: int | None = None

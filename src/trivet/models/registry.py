@@ -1,6 +1,6 @@
 """The registry: versions of names, aliases that point at them, and the verdicts behind them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
@@ -84,7 +84,7 @@ class Registry:
             move = HeadMove(name=_head(name), to=item.id, expect=before.id if before else None)
             model = Model(id=item.id, version=version)
             todo = tasks(model) if tasks else ()
-            if self._commit(f"{reason} {name}:{version.version}", item, move, todo):
+            if self._commit(f"{reason} {name}:{version.version}", item, [move], todo):
                 return model
         raise too_busy(name)
 
@@ -167,12 +167,18 @@ class Registry:
         """
         return read(self._entry(id, "verdict"), GateVerdict)
 
-    def verdicts(self, name: str) -> tuple[tuple[str, GateVerdict], ...]:
-        """Return identifier and verdict of everything judged for a name, oldest first."""
-        return tuple(
-            (entry.id, read(entry, GateVerdict))
-            for entry in self._all(GateVerdict.KIND, {"model": name})
-        )
+    def verdicts(self, name: str, labels: str | None = None) -> tuple[tuple[str, GateVerdict], ...]:
+        """Return identifier and verdict of everything judged for a name, oldest first.
+
+        Args:
+            name: The name.
+            labels: Digest of held-out labels: what was judged on them for other names, too.
+        """
+        found = {entry.seq: entry for entry in self._all(GateVerdict.KIND, {"model": name})}
+        if labels is not None:
+            shared = self._all(GateVerdict.KIND, {"labels": labels})
+            found |= {entry.seq: entry for entry in shared}
+        return tuple((found[seq].id, read(found[seq], GateVerdict)) for seq in sorted(found))
 
     def override(self, verdict_id: str, reason: str) -> tuple[str, GateOverride]:
         """Overrule a refusal, in one's own name. The refusal stays on record beside it.
@@ -281,11 +287,11 @@ class Registry:
             after = page.after
 
     def _commit(
-        self, reason: str, item: Draft, move: HeadMove, tasks: Iterable[TaskNew] = ()
+        self, reason: str, item: Draft, moves: Sequence[HeadMove], tasks: Iterable[TaskNew] = ()
     ) -> bool:
-        """Commit a fact and the head that points at it; False when another was quicker."""
+        """Commit a fact and the heads that point at it; False when another was quicker."""
         try:
-            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=[move], tasks=tasks))
+            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=moves, tasks=tasks))
         except Conflict as error:
             if error.code != "head-moved":
                 raise
@@ -293,9 +299,14 @@ class Registry:
         return True
 
 
-def verdict_head(name: str) -> str:
-    """Return the head that every verdict about a name moves, so that no look is priced twice."""
-    return f"verdict/{name}"
+def verdict_heads(name: str, labels: str | None) -> tuple[str, ...]:
+    """Return the heads that a verdict moves, so that no look is priced twice.
+
+    Args:
+        name: What it is about.
+        labels: Digest of the held-out labels, where rows are known by them.
+    """
+    return (f"verdict/{name}", *([f"verdict/labels/{labels}"] if labels else ()))
 
 
 def _head(name: str, alias: str = "") -> str:

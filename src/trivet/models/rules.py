@@ -51,9 +51,10 @@ class Quality(_Section, frozen=True, kw_only=True):
     metric: str | None = None
     """By what models are judged; `auc`, `log-loss` or `mean-absolute-error` by task."""
     threshold: float | None = None
-    """The interval must lie wholly on the good side of it; None: no threshold."""
+    """The interval must lie wholly on the good side of it, each of its ends one-sided at the level
+    of the look; None: no threshold."""
     level: Level = 0.95
-    """Coverage of every interval of the gate."""
+    """Coverage of every interval of the gate, at least."""
     baseline: bool | str = True
     """Whether the model must be shown better than always giving the same answer; or the column of
     the held-out rows that holds a simple forecast, which it must beat instead."""
@@ -70,7 +71,7 @@ class Champion(_Section, frozen=True, kw_only=True):
     """Looks after which fresh held-out rows are required; None: only ever stricter."""
     looks: Literal["period", "name"] = "period"
     """Which earlier verdicts count as looks: those on held-out rows of an overlapping period, or
-    all of the model's name. Rows without a time count by name."""
+    all of the model's name. Rows without a time count by name, equal labels under every name."""
     figures: Literal["shown", "hidden"] = "shown"
     """Whether a refusal shows what was measured on the held-out rows, or says no more than no. The
     error rate is proven for candidates that were made from yes and no; figures tell more."""

@@ -1,6 +1,9 @@
 """The models room's service: candidates are packaged, judged, registered, named and opened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from msgspec import UNSET, UnsetType
 
 from trivet.core.facts import HeadMove, Scope, draft, read
 from trivet.core.gates import Evidence, Gate, Verdict
@@ -15,10 +18,11 @@ from trivet.models.encoding import Frame
 from trivet.models.exam import Exam, against, prepare_exam
 from trivet.models.facts import GateVerdict, Model
 from trivet.models.holdout import hold_out
-from trivet.models.looks import next_look
+from trivet.models.looks import next_look, question_of
 from trivet.models.packaging import Package, open_package
 from trivet.models.parity import TOLERANCE
-from trivet.models.registry import ATTEMPTS, Registry, too_busy, verdict_head
+from trivet.models.questions import exam_question, labels_digest
+from trivet.models.registry import ATTEMPTS, Registry, too_busy, verdict_heads
 from trivet.models.rules import ChecklistSpec
 from trivet.pipelines.memo import pickled_of
 from trivet.tracking.facts import Run
@@ -104,8 +108,10 @@ class ModelsService(Registry):
     ) -> tuple[str, GateVerdict]:
         """Judge a package by the standard checklist, and record the verdict, yes or no.
 
-        It is compared with the version that the alias `champion` points at, on the same rows and
-        at the level that this look at them is worth.
+        It is compared with the version that the alias `champion` points at, on the same rows.
+        With a champion or without, what it must show is judged at the level that this look at the
+        rows is worth. The same package, champion, rows, labels, groups and demands are the same
+        look; anything else is another.
 
         Args:
             name: The registry name the candidate wants.
@@ -136,13 +142,14 @@ class ModelsService(Registry):
             pickled=pickled_of(self._stores, self._scope.project, run),
         )
         gate = build_gate(spec)
+        labels = labels_digest(exam.holdout.labels)
         for _ in range(ATTEMPTS):
-            head = self._stores.ledger.head(self._scope.project, verdict_head(name))
+            heads = self._heads(name, labels)
             champion = self.champion(name)
-            ready = self._with_champion(name, exam, champion)
+            met = exam if champion is None else self._against(exam, champion)
+            ready = self._priced(name, met, labels)
             verdict = self._verdict(name, ready, gate.judge({"exam": ready}), champion, run)
-            move = HeadMove(name=verdict_head(name), to="", expect=head.target if head else None)
-            recorded = self._record(verdict, run, behind, move)
+            recorded = self._record(verdict, run, behind, heads)
             if recorded is not None:
                 return recorded, verdict
         raise too_busy(name)
@@ -174,7 +181,7 @@ class ModelsService(Registry):
         """
         run = self._run(run)
         found = gate.judge(evidence)
-        earlier = {verdict.subject for _, verdict in self.verdicts(name)}
+        earlier = {question_of(verdict) for _, verdict in self.verdicts(name)}
         verdict = GateVerdict(
             model=check_name(name, "model"),
             gate=found.gate,
@@ -186,7 +193,9 @@ class ModelsService(Registry):
             run=run.id,
         )
         behind = tuple(dict.fromkeys((*self._data(run), *data)))
-        recorded = self._record(verdict, run, behind, HeadMove(name=verdict_head(name), to=""))
+        recorded = self._record(
+            verdict, run, behind, dict.fromkeys(verdict_heads(name, None), UNSET)
+        )
         assert recorded is not None  # noqa: S101  # a head that may stand anywhere always moves
         return recorded, verdict
 
@@ -198,14 +207,21 @@ class ModelsService(Registry):
                 columns.update(table.columns)
         return columns
 
-    def _with_champion(self, name: str, exam: Exam, champion: Model | None) -> Exam:
-        if champion is None:
-            return exam
-        earlier = [verdict for _, verdict in self.verdicts(name)]
-        rules = exam.spec.champion
-        look = next_look(earlier, exam.package.digest, exam.holdout.span_us, rules)
-        package = self.open(champion)
-        return against(exam, champion.label, package, alpha=look.alpha, look=look.number)
+    def _heads(self, name: str, labels: str | None) -> dict[str, str | None]:
+        """Return the heads that a verdict will move, and where they point."""
+        ledger, project = self._stores.ledger, self._scope.project
+        heads = {head: ledger.head(project, head) for head in verdict_heads(name, labels)}
+        return {head: found and found.target for head, found in heads.items()}
+
+    def _against(self, exam: Exam, champion: Model) -> Exam:
+        return against(exam, champion.label, self.open(champion))
+
+    def _priced(self, name: str, exam: Exam, labels: str | None) -> Exam:
+        """Give an exam the level that this look at its rows is worth, champion or none."""
+        earlier = [verdict for _, verdict in self.verdicts(name, labels)]
+        question, rules = exam_question(exam), exam.spec.champion
+        look = next_look(earlier, question, exam.holdout.span_us, rules, labels)
+        return replace(exam, alpha=look.alpha, look=look.number, question=question)
 
     def _verdict(
         self, name: str, exam: Exam, found: Verdict, champion: Model | None, run: Run
@@ -213,7 +229,6 @@ class ModelsService(Registry):
         first, last = exam.holdout.span_us
         rules = exam.spec.champion
         findings = found.findings if found.passed else withheld(found.findings, rules)
-        earlier = {verdict.subject for _, verdict in self.verdicts(name)}
         return GateVerdict(
             model=name,
             gate=found.gate,
@@ -221,8 +236,10 @@ class ModelsService(Registry):
             passed=found.passed,
             findings=findings,
             champion=champion.id if champion else None,
-            look=exam.look if champion else len(earlier | {exam.package.digest}),
-            alpha=exam.alpha if champion else None,
+            look=exam.look,
+            alpha=exam.alpha,
+            question=exam.question,
+            labels=labels_digest(exam.holdout.labels),
             first_us=first,
             last_us=last,
             rows=exam.holdout.size,
@@ -230,12 +247,17 @@ class ModelsService(Registry):
         )
 
     def _record(
-        self, verdict: GateVerdict, run: Run, data: Sequence[str], move: HeadMove
+        self,
+        verdict: GateVerdict,
+        run: Run,
+        data: Sequence[str],
+        heads: Mapping[str, str | UnsetType | None],
     ) -> str | None:
+        """Commit a verdict, and the heads that must stand where they did; None when one moved."""
         parents = [run.finished_id or run.id, *data]
         if verdict.champion:
             parents.append(verdict.champion)
         item = draft(verdict, parents=dict.fromkeys(parents))
         word = "passed" if verdict.passed else "refused"
-        moved = HeadMove(name=move.name, to=item.id, expect=move.expect)
-        return item.id if self._commit(f"gate {verdict.gate} {word}", item, moved) else None
+        moves = [HeadMove(name=head, to=item.id, expect=was) for head, was in heads.items()]
+        return item.id if self._commit(f"gate {verdict.gate} {word}", item, moves) else None

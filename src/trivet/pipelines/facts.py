@@ -47,6 +47,8 @@ class StepDone(Fact, frozen=True, kw_only=True):
     """The arguments in at most 200 characters each, for people."""
     warnings: tuple[str, ...] = ()
     """What its key does not cover, as it was noticed when it was made: files that were read."""
+    changed: tuple[str, ...] = ()
+    """Arguments that it changes in place and returns."""
     items: tuple[str, ...] = ()
     """Digests of the first items of what it returned, when that is a list, tuple or mapping."""
     takes: tuple[str, ...] = ()

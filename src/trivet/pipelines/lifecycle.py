@@ -210,7 +210,11 @@ class Lifecycle:
             *journal.tasks(state="failed", limit=_SWEPT),
         )
         for task in asked_for:
-            lost += self._lose(self._tracking.runs(request=task.key))
+            runs = self._tracking.runs(request=task.key)
+            # Read again, after its runs: a retry may have begun another one meanwhile.
+            now = journal.task(task.key)
+            if now is not None and (now.state == "failed" or is_gone(now)):
+                lost += self._lose(runs)
         return tuple(lost + self._end_cancelled())
 
     def retry(self, key: str, reason: str) -> Task:
@@ -276,12 +280,16 @@ class Lifecycle:
         )
 
     def _resumed(self, flow: Definition, entry: str, inputs: Inputs) -> str | None:
-        """Return the request of the last run with these parameters, unless it succeeded."""
+        """Return the request of the last run with these parameters, if that is not fulfilled."""
         wanted = (entry, dict(inputs.parameters))
         for run_id, started in self._started(run_name(flow)):
             if (started.code.entry, started.parameters) == wanted:
                 run = self._tracking.get(run_id)
-                return started.request if self._is_over(run, None) else None
+                if run.status == "succeeded":
+                    return None
+                # Whoever comes while another goes on from a failure is not to do it all again.
+                goes_on = len(self._tracking.runs(request=started.request, limit=2)) > 1
+                return started.request if goes_on or self._is_over(run, None) else None
         return None
 
     def _started(self, name: str) -> Iterator[tuple[str, RunStarted]]:

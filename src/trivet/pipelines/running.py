@@ -8,8 +8,8 @@ run that remembers sees exactly what the run that made it saw.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Literal
 
@@ -20,8 +20,14 @@ from trivet.core.facts import TaskMove
 from trivet.core.ids import sha256_hex
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, entered
-from trivet.pipelines.explaining.changes import changed_arguments, warnings_about_changes
-from trivet.pipelines.explaining.reads import warnings_about, watch_reads
+from trivet.pipelines.explaining.changes import (
+    OldValues,
+    changed_arguments,
+    holds,
+    warnings_about_changes,
+)
+from trivet.pipelines.explaining.reads import watch_reads
+from trivet.pipelines.explaining.reads_of_runs import RunReads
 from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.failures import add_note, words_of
 from trivet.pipelines.keys import Ask, Keys, Recalled, bind, recall
@@ -48,7 +54,7 @@ class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
     many calls as `total` says will follow. `line`: it wrote the line `text`."""
     run: str
     step: str
-    """Empty for a line that the flow's own code wrote."""
+    """Empty for what is the flow's own: a line that it wrote, a file that it read."""
     seconds: float = 0.0
     """Since the call began; of one that was remembered, how long making it took."""
     error: str = ""
@@ -110,12 +116,14 @@ class RunUnderWay:
         self._limits = means.limits
         self._keys = Keys(means.values, means.remote.folder)
         self._remote = means.remote.afresh()
+        self._reads = RunReads(means.remote.folder)
         self._log = log
         self._on_event = on_event
         self._again = frozenset(again)
         self._effects: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._makers: dict[str, str] = {}
+        self._old = OldValues()
         self._gathered: list[Gathered] = []
         self._gathered_since = 0.0
         self._lock = threading.Lock()
@@ -133,9 +141,12 @@ class RunUnderWay:
         """
         began = monotonic()
         ask = self._keys.ask(definition, args, kwargs)
+        for name, value in ask.bound.items():
+            self._old.refuse(value, f"argument {name!r} of {definition.kind} {definition.name!r}")
         if definition.kind == "effect":
             ask = self._effect(ask)
         self._warn(definition.name, (limit.text for limit in ask.code.limits))
+        self._reads.call(definition, ask.depends_on)
         known = self._memo.find(ask.key)
         if definition.name not in self._again:
             found = recall(self._memo, self._values, known, definition)
@@ -159,9 +170,28 @@ class RunUnderWay:
         """Return how many calls of a step can be under way at once; 1: one after another."""
         return self._remote.width(definition)
 
+    @contextmanager
+    def own_lines(self, given: Mapping[str, object]) -> Generator[None]:
+        """Run the flow's own lines in a `with` block; tell of the files that only they know.
+
+        Args:
+            given: The flow's arguments.
+        """
+        with self._reads.watch_flow():
+            yield
+        self.warn(self._reads.of_flow(given.values()))
+
     def warn(self, texts: Iterable[str]) -> None:
         """Tell of what concerns the whole run, each once."""
         self._warn("", texts)
+
+    def refuse_old(self, value: object, place: str) -> None:
+        """Refuse a result of the flow that a step has changed in place and returned.
+
+        Raises:
+            Invalid: It is such a value (code `old-value`).
+        """
+        self._old.refuse(value, place)
 
     def settle(self) -> None:
         """Record what was gathered. Call it before the run's end is recorded.
@@ -189,7 +219,9 @@ class RunUnderWay:
             items=known.items,
             saved_s=known.seconds,
             warnings=known.warnings,
+            changed=known.changed,
         )
+        self._old.add(ask.bound, known.changed, ask.definition.name)
         self._gather(done, (self._run.id, found.known.step))
         if known.content:
             self._makers[known.content] = found.known.step
@@ -244,7 +276,9 @@ class RunUnderWay:
         except BaseException as error:
             self._note_failure(error, ask, began)
             raise
-        self._warn(name, made.warnings)
+        read = self._reads.warnings(definition, ask.code.parts, ask.depends_on, made.noticed)
+        warnings = (*read, *made.warnings)
+        self._warn(name, warnings)
         kept = self._memo.keep(name, made.form)
         done = msgspec.structs.replace(
             self._done(ask, "run", kept, began),
@@ -252,13 +286,15 @@ class RunUnderWay:
             content=made.contents.digest,
             items=made.contents.items,
             memory_bytes=made.memory_bytes,
-            warnings=made.warnings,
+            warnings=warnings,
+            changed=made.changed if made.is_repeatable else (),
         )
         try:
             self._record(ask, done, known)
         except Conflict as conflict:
             other = self._made_elsewhere(conflict, ask)
             return self._remember(ask, other, began)
+        self._old.add(ask.bound, done.changed, name)
         self._tell("done", name, began, memory_bytes=done.memory_bytes)
         return self._values.load(made.form, reader_of(definition))
 
@@ -284,17 +320,17 @@ class RunUnderWay:
         with watch_reads(self._remote.folder) as reads:
             value = call_with_retries(definition, args, kwargs, on_retry)
         changed = changed_arguments(self._values, definition, ask.bound, ask.arguments)
+        lost = tuple(name for name in changed if not holds(value, ask.bound[name]))
         place = f"what {definition.kind} {definition.name!r} returned"
         reader = reader_of(definition)
         return Made(
             form=self._values.save(value, place, reader),
             contents=self._values.contents(value, place, reader, of_result=True),
             memory_bytes=memory.grown_bytes(),
-            warnings=(
-                *warnings_about(reads, definition, ask.depends_on),
-                *warnings_about_changes(changed, definition),
-            ),
-            is_repeatable=not changed or definition.kind == "effect",
+            noticed=reads.noticed(ask.depends_on),
+            warnings=warnings_about_changes(lost, definition),
+            changed=changed,
+            is_repeatable=not lost or definition.kind == "effect",
         )
 
     def _record(self, ask: Ask, done: StepDone, known: Known | None) -> None:
@@ -329,10 +365,8 @@ class RunUnderWay:
         self.settle()
         name = ask.definition.name
         if self._right.request != self._run.id and self._memo.was_begun(ask.key):
-            again = (
-                f"effect {name!r} was begun before and is not known to be done: it is done again"
-            )
-            self._warn(name, [f"{again}, under the same effect_key"])
+            before = f"effect {name!r} was begun before and is not known to be done"
+            self._warn(name, [f"{before}: it is done again, under the same effect_key"])
         begun = EffectBegun(
             run=self._run.id,
             flow=self._run.started.name,

@@ -35,6 +35,8 @@ from trivet.pipelines.workers.remote import Elsewhere, RemoteSteps
 from trivet.tracking.facts import Output, Run
 from trivet.tracking.service import TrackingService
 
+_LONGEST_NAME = 128
+_SHOWN = 40
 _log = logging.getLogger("trivet.pipelines")
 
 Flow = Callable[..., object] | str
@@ -112,8 +114,8 @@ class PipelinesService:
                 files are published by content, before the run begins.
 
         Raises:
-            Invalid: A parameter is unknown, missing or of another type, or a value cannot be
-                stored.
+            Invalid: A parameter is unknown, missing or of another type, a value cannot be stored,
+                or an output's name is none (code `bad-result`).
             NotFound: The flow, a data set, an asset or a file does not exist.
             Conflict: Somebody cancelled the run (code `run-cancelled`).
             Exception: What the flow raised, with a note that names step and run; the run is
@@ -378,9 +380,9 @@ class PipelinesService:
         run, caller, _ = under_way
         inside = Context(run=run.id, flow=run.started.name, caller=caller)
         try:
-            with entered(inside):
+            with entered(inside), caller.own_lines(inputs.arguments):
                 result = flow.function(**inputs.arguments)
-            metrics, outputs = self._keep(flow, result)
+            metrics, outputs = self._keep(flow, result, caller)
             return self._lifecycle.succeed(under_way, metrics, outputs)
         except BaseException as error:
             end = self._lifecycle.fail(under_way, error)
@@ -388,7 +390,9 @@ class PipelinesService:
                 raise
             raise end from error
 
-    def _keep(self, flow: Definition, result: object) -> tuple[dict[str, float], list[Output]]:
+    def _keep(
+        self, flow: Definition, result: object, caller: RunUnderWay
+    ) -> tuple[dict[str, float], list[Output]]:
         metrics: dict[str, float] = {}
         outputs: list[Output] = []
         for name, value in _named(flow, result).items():
@@ -396,6 +400,7 @@ class PipelinesService:
                 metrics[name] = float(cast("float", value))
             else:
                 place = f"result {name!r} of flow {flow.name!r}"
+                caller.refuse_old(value, place)
                 form = self._means.values.save(value, place, reader_of(flow))
                 outputs.append(self._means.memo.store(name, form))
         return metrics, outputs
@@ -428,12 +433,20 @@ def _named(flow: Definition, result: object) -> Mapping[str, object]:
         return {"result": result}
     named = cast("Mapping[object, object]", result)
     for name in named:
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str):
             raise Invalid(
                 f"flow {flow.name!r} returned a mapping with a {type(name).__name__} as a key; "
                 "expected names",
                 code="bad-result",
                 hint="Return a dict of names to results.",
+            )
+        if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or "@" in name:
+            shown = repr(name[:_SHOWN]) + "..." * (len(name) > _SHOWN)
+            raise Invalid(
+                f"flow {flow.name!r} returned an output named {shown} ({len(name)} characters); "
+                f"expected 1 to {_LONGEST_NAME} printable characters without @",
+                code="bad-result",
+                hint=f"Rename the key in what {flow.name} returns: `output@2` means a version.",
             )
     return cast("Mapping[str, object]", named)
 

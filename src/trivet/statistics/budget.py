@@ -12,10 +12,14 @@ from trivet.statistics.arrays import check_share
 
 @dataclass(frozen=True)
 class Look:
-    """One question asked of a holdout: what was judged, and at which one-sided level."""
+    """One question asked of a holdout: what was judged, at which one-sided level, and the answer.
+
+    `passed` is True once the answer was a yes.
+    """
 
     name: str
     alpha: float
+    passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,13 @@ class LookBudget:
     so a model that is no better passes any of them with chance at most alpha, and nobody needs
     to say beforehand how many there will be (alpha spending by a union bound; compare the
     ladder of Blum & Hardt 2015 and the shelf life of ease.ml/ci, Renggli et al. 2019).
+
+    A yes parts the ways: what is made after it need not be what would have been made after a no.
+    So looks after a yes share the level that the yes was won at, and the count begins anew within
+    it. If that yes was false, its level is already paid for; if it was true, nothing was spent on
+    it, and it may be spent once on what follows (as in the graphical procedures of Bretz et al.
+    2009). By induction over all courses that answers can take, the chance of any false pass is at
+    most alpha, for whoever makes models from yes and no alone.
 
     Attributes:
         alpha: Chance of one false pass over all looks, in (0, 1).
@@ -67,8 +78,10 @@ class LookBudget:
         """The level that the next new look would be judged at; 0 when exhausted."""
         if self.is_exhausted:
             return 0.0
-        k = len(self.looks) + 1
-        return self.alpha / (k * (k + 1))
+        shared, k = self.alpha, 1
+        for look in self.looks:
+            shared, k = (look.alpha, 1) if look.passed else (shared, k + 1)
+        return shared / (k * (k + 1))
 
     def spend(self, name: str) -> tuple[float, "LookBudget"]:
         """Take a look.
@@ -95,3 +108,21 @@ class LookBudget:
             )
         level = self.next_alpha
         return level, replace(self, looks=(*self.looks, Look(name, level)))
+
+    def won(self, name: str) -> "LookBudget":
+        """Note that what was judged under this name has passed; a second time changes nothing.
+
+        A yes to something that was refused before, and judged again after other looks, is a yes
+        in the place of the next look: what follows shares that look's level.
+
+        Raises:
+            Invalid: Nothing of this name was judged.
+        """
+        found = [look for look in self.looks if look.name == name]
+        if not found:
+            raise Invalid(f"no look was taken at {name!r}", hint="Spend a look on it first.")
+        if any(look.passed for look in found):
+            return self
+        if self.looks[-1].name == name:
+            return replace(self, looks=(*self.looks[:-1], replace(found[-1], passed=True)))
+        return replace(self, looks=(*self.looks, Look(name, self.next_alpha, passed=True)))

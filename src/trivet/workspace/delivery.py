@@ -4,6 +4,7 @@ The same path for a person's `trivet run` and for a run that a trigger asked for
 registered that the gate refused, and nothing is released that is not registered.
 """
 
+from functools import partial
 from typing import cast
 
 import msgspec
@@ -79,21 +80,34 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
     holdout = cast("ArrowStream", workspace.pipelines.value(run.id, HOLDOUT))
     training = cast("ArrowStream", workspace.pipelines.value(run.id, TRAINING))
     spec = checklist_of(workspace)
-    package = workspace.models.package(candidate, run=run, holdout=holdout, time=spec.rows.time)
-    known = _same_package(workspace, package.digest)
+    hides = spec.champion.figures == "hidden"
+    package_it = partial(workspace.models.package, candidate, run=run, time=spec.rows.time)
+    # The losses that monitors compare with are figures of the held-out rows: where figures are
+    # hidden, a package gets them once it has passed.
+    package = package_it(holdout=None if hides else holdout)
+    known = _same_model(workspace, package.digest)
     if known is not None:
         # The very same model again: another look at the held-out rows would only wear them out.
         return Delivered(
             run=run.id,
-            package=package.digest,
+            package=known.version.package,
             verdict_id=known.version.verdict,
             verdict=workspace.models.verdict(known.version.verdict),
             model=known,
             note=f"nothing changed: this is {known.label}",
         )
-    verdict_id, verdict = workspace.models.examine(
-        settings.model, package, spec, holdout=holdout, training=training, run=run
+    examine = partial(
+        workspace.models.examine,
+        settings.model,
+        spec=spec,
+        holdout=holdout,
+        training=training,
+        run=run,
     )
+    verdict_id, verdict = examine(package=package)
+    if hides and verdict.passed:
+        package = package_it(holdout=holdout)
+        verdict_id, verdict = examine(package=package)  # the same question: no further look
     done = Delivered(run=run.id, package=package.digest, verdict_id=verdict_id, verdict=verdict)
     if not verdict.passed:
         return msgspec.structs.replace(done, note="refused by its gate; nothing was registered")
@@ -109,9 +123,19 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
     return _begin_rollout(workspace, done, model)
 
 
-def _same_package(workspace: Workspace, digest: str) -> Model | None:
-    versions = workspace.models.versions(workspace.settings.model)
-    return next((model for model in versions if model.version.package == digest), None)
+def _same_model(workspace: Workspace, package: str) -> Model | None:
+    """Return the version that came of a package, or of the same one before it was completed."""
+    name = workspace.settings.model
+    passed = [item for _, item in workspace.models.verdicts(name) if item.passed]
+    runs = {verdict.run for verdict in passed if verdict.subject == package}
+    return next(
+        (
+            model
+            for model in workspace.models.versions(name)
+            if model.version.package == package or model.version.run in runs
+        ),
+        None,
+    )
 
 
 def release_model(workspace: Workspace, model: Model, *, why: str) -> Release:

@@ -1,3 +1,6 @@
+from typing import Any
+
+import numpy as np
 import pytest
 
 from trivet.core.errors import Invalid, Refused
@@ -56,3 +59,16 @@ def test_a_finding_bears_the_name_of_its_check() -> None:
 def test_a_gate_without_checks_or_with_twins_is_refused(checks: tuple[Check, ...]) -> None:
     with pytest.raises(Invalid):
         Gate(name="g", checks=checks)
+
+
+@pytest.mark.parametrize("score", [1.0, 3.0])
+def test_a_check_may_answer_with_numpys_truth(score: float) -> None:
+    gate = Gate(name="g", checks=(Check(name="c", ask=lambda e: np.float64(e["score"]) > 2),))
+    assert gate.judge({"score": score}).passed is (score > 2)
+
+
+@pytest.mark.parametrize("answer", [None, 1, "yes", np.array([True])])
+def test_an_answer_that_is_neither_yes_nor_no_does_not_pass(answer: Any) -> None:
+    verdict = Gate(name="g", checks=(Check(name="c", ask=lambda _: answer),)).judge({})
+    assert not verdict.passed
+    assert "expected yes or no" in verdict.findings[0].summary

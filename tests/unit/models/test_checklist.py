@@ -1,6 +1,7 @@
 """Every check of the standard gate, seen to pass and seen to fail, on real models."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -235,6 +236,79 @@ def test_quality_must_clear_the_threshold_with_its_whole_interval(ask: Ask) -> N
     assert found.evidence["groups"] == 14
 
 
+@pytest.mark.parametrize("metric", ["auc", "brier", "accuracy"])
+def test_a_later_look_must_clear_the_threshold_and_the_baseline_by_more(
+    ask: Ask, package: Package, trained: Any, metric: str
+) -> None:
+    toml = f"[quality]\nmetric = {metric!r}\nthreshold = 0.5\n"
+    exam = prepare_exam(
+        package, read_checklist(toml), holdout=trained.holdout, training=trained.training
+    )
+    looks = [replace(exam, alpha=alpha, look=k) for k, alpha in ((1, 0.025), (2, 0.05 / 6))]
+    first, second = (ask("quality", toml, exam=look) for look in looks)
+    assert first.low is not None
+    assert first.high is not None
+    assert [first.low, first.high] == first.evidence["metrics"][metric][1:]
+    assert second.low is not None
+    assert second.high is not None
+    assert second.low < first.low < first.high < second.high
+    assert [ask("baseline", toml, exam=look).evidence["alpha"] for look in looks] == [
+        0.025,
+        0.05 / 6,
+    ]
+
+
+def test_what_is_measured_by_resampling_grows_by_more_than_a_normal_law(
+    timed_package: Package, trained: Any, ask: Ask
+) -> None:
+    toml = f"{DAYS}[quality]\nmetric = 'r2'\nthreshold = 0.5\n"
+    exam = prepare_exam(
+        timed_package, read_checklist(toml), holdout=trained.holdout, training=trained.training
+    )
+    first, twentieth = (
+        ask("quality", toml, exam=replace(exam, alpha=0.05 / (k * (k + 1)), look=k))
+        for k in (1, 20)
+    )
+    assert first.value is not None
+    assert first.low is not None
+    assert twentieth.low is not None
+    # 3.68 and 1.96 standard errors by a normal law; 14 days make it more.
+    assert first.value - twentieth.low > 3.68 / 1.96 * (first.value - first.low)
+
+
+def falsely_passed(exam: Exam, check: str, repetitions: int, rounds: int = 20) -> tuple[int, int]:
+    """Count repetitions in which noise about coin flips passes a check: as priced, and at 5 %."""
+    (asked,) = [item for item in build_gate(exam.spec).checks if item.name == check]
+    gate = Gate(name="one", checks=(asked,))
+    priced = plain = 0
+    for seed in range(repetitions):
+        random = np.random.default_rng(seed)
+        coins = (random.random(exam.holdout.size) < 0.5).astype(float)
+        held = replace(exam, holdout=replace(exam.holdout, labels=coins))
+        answers = [random.random((exam.holdout.size, 1)) for _ in range(rounds)]
+        for levels in ([0.05 / (k * (k + 1)) for k in range(1, rounds + 1)], [0.05] * rounds):
+            passed = any(
+                gate.judge({"exam": replace(held, answers=made, alpha=alpha)}).passed
+                for made, alpha in zip(answers, levels, strict=True)
+            )
+            priced += passed and levels[0] < 0.05
+            plain += passed and levels[0] == 0.05
+    return priced, plain
+
+
+@pytest.mark.parametrize(("check", "repetitions"), [("baseline", 100), ("quality", 20)])
+def test_noise_about_coin_flips_seldom_passes_in_any_of_twenty_rounds(
+    package: Package, trained: Any, check: str, repetitions: int
+) -> None:
+    spec = read_checklist("[quality]\nmetric = 'auc'\nthreshold = 0.5\n")
+    holdout = trained.holdout.head(500)
+    exam = prepare_exam(package, spec, holdout=holdout, training=trained.training)
+    exam = replace(exam, baseline=np.full((500, 1), 0.5))
+    priced, plain = falsely_passed(exam, check, repetitions)
+    assert priced <= 0.05 * repetitions + 3.09 * (repetitions * 0.05 * 0.95) ** 0.5
+    assert plain > 0.15 * repetitions
+
+
 def test_where_less_is_better_the_threshold_lies_above(ask: Ask) -> None:
     assert ask("quality", "[quality]\nmetric = 'brier'\nthreshold = 0.3").ok is True
     assert ask("quality", "[quality]\nmetric = 'brier'\nthreshold = 0.1").ok is False
@@ -265,7 +339,7 @@ def duel(
     exam = prepare_exam(
         challenger, read_checklist(toml), holdout=trained.holdout, training=trained.training
     )
-    return against(exam, "parcels:1", champion, alpha=alpha, look=1)
+    return replace(against(exam, "parcels:1", champion), alpha=alpha)
 
 
 def test_a_better_model_beats_the_champion_and_a_worse_one_does_not(
@@ -309,7 +383,7 @@ def test_a_champion_is_not_punished_for_categories_it_never_saw(
 ) -> None:
     strange = trained.holdout.with_columns(depot=pl.lit("zz"), weight=pl.lit(None, pl.Float64))
     exam = prepare_exam(weak_package, ChecklistSpec(), holdout=strange, training=trained.training)
-    answered = against(exam, "parcels:1", package, alpha=0.05, look=1).champion
+    answered = against(exam, "parcels:1", package).champion
     assert answered is not None
     assert answered.answers is not None
 
@@ -450,3 +524,16 @@ def test_a_run_that_kept_a_pickle_is_found_and_its_step_named(ask: Ask) -> None:
     assert "pickle" in found.summary
     assert found.evidence["pickled"] == ["what step 'tokenise' returned", "output 'tokens'"]
     assert ask("no-pickle", 'warn = ["no-pickle"]', pickled=("x",)).severity == "warn"
+
+
+@pytest.mark.parametrize("figures", ["shown", "hidden"])
+def test_by_guessed_labels_the_share_of_twins_tells_nothing_where_figures_are_hidden(
+    ask: Ask, trained: Any, figures: str
+) -> None:
+    toml = f'[champion]\nfigures = "{figures}"\n'
+    guessed = trained.holdout.head(100).with_columns(late=pl.lit(value=True))
+    training = pl.concat([trained.training, guessed])
+    truth = trained.holdout.head(100)["late"].sum()
+    found = ask("rows-apart", toml, training=training)
+    rows = {"shown": truth, "hidden": 100}[figures]
+    assert found.value == pytest.approx(rows / 4000)

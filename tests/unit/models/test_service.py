@@ -1,7 +1,9 @@
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,6 +13,7 @@ from trivet.core.gates import Gate, check
 from trivet.core.lineage import ancestors
 from trivet.core.ports import Stores
 from trivet.models.facts import GateVerdict, Model
+from trivet.models.holdout_gate import HoldoutGate
 from trivet.models.packaging import Package
 from trivet.models.rules import ChecklistSpec, read_checklist
 from trivet.models.service import ModelsService
@@ -247,7 +250,7 @@ def test_the_champion_is_what_the_next_candidate_must_face(
     )
     assert not found.passed
     assert found.champion == model.id
-    assert (found.look, found.alpha) == (2, 0.025)
+    assert (found.look, found.alpha) == (2, 0.025 / 2)  # the yes before it shares its level
     (reason,) = [f for f in found.findings if f.check == "champion"]
     assert reason.ok is False
     assert "parcels:1" in reason.summary
@@ -266,16 +269,72 @@ def test_each_further_look_at_the_same_rows_is_judged_more_strictly(
         candidate = service.package(trained.candidate, run=other)
         _, found = examine(service, candidate, other, trained)
         _, again = examine(service, candidate, other, trained)
-        assert again.alpha == found.alpha
+        assert (again.alpha, again.look) == (found.alpha, found.look)
         levels.append(found.alpha)
-    assert levels == pytest.approx([0.05 / (k * (k + 1)) for k in (1, 2, 3)])
-    later = trained.holdout.with_columns(pl.col("sent").dt.offset_by("60d"))
+    assert levels == pytest.approx([0.025 / (k * (k + 1)) for k in (1, 2, 3)])
+    later = trained.holdout.with_columns(pl.col("sent").dt.offset_by("60d"), ~pl.col("late"))
     other = a_run(lock=b"fresh==1\n")
     fresh = service.package(trained.candidate, run=other)
     _, found = service.examine(
         "parcels", fresh, SPEC, holdout=later, training=trained.training, run=other
     )
     assert found.alpha == 0.025
+
+
+def test_other_rows_or_another_champion_are_other_looks_for_the_same_package(
+    service: ModelsService, a_run: MakeRun, trained: Any, weak: Any
+) -> None:
+    run = a_run()
+    spec = read_checklist("[quality]\nthreshold = 0.999\n")  # a no leaves the level in one piece
+    package, other = (service.package(item.candidate, run=run) for item in (trained, weak))
+
+    def look(holdout: pl.DataFrame = trained.holdout, rules: ChecklistSpec = spec) -> int:
+        _, found = service.examine(
+            "parcels", package, rules, holdout=holdout, training=trained.training, run=run
+        )
+        assert found.alpha == pytest.approx(0.05 / (found.look * (found.look + 1)))
+        return found.look
+
+    assert [look(), look()] == [1, 1]
+    sample = trained.holdout.sample(3000, seed=1)
+    assert [look(sample), look(sample.reverse()), look(sample)] == [2, 3, 2]
+    changed = trained.holdout.with_columns(late=pl.col("late") ^ (pl.int_range(pl.len()) == 7))
+    assert look(changed) == 4
+    moved = trained.holdout.with_columns(distance=pl.col("distance") + 1)
+    assert look(moved) == 5
+    assert look(rules=read_checklist("[quality]\nthreshold = 0.998\n")) == 6
+    id_, _ = service.examine(
+        "parcels", other, spec, holdout=trained.holdout, training=trained.training, run=run
+    )
+    service.override(id_, "to have a champion")
+    champion = service.register("parcels", other, run=run, verdict_id=id_)
+    service.set_alias("parcels", "champion", champion, "the first")
+    assert [look(), look()] == [8, 8]
+    assert look(rules=read_checklist("[quality]\nthreshold = 0.999\n[latency]\np99_ms = 50")) == 8
+
+
+@dataclass(frozen=True)
+class Place:
+    stores: Stores
+    scope: Scope
+
+
+def test_names_over_the_same_rows_share_their_looks(
+    service: ModelsService, stores: Stores, scope: Scope, a_run: MakeRun, trained: Any
+) -> None:
+    spec = read_checklist("[quality]\nthreshold = 0.999\n")
+    levels: list[float | None] = []
+    for number, name in enumerate(("parcels", "letters")):
+        other = a_run(lock=b"lightgbm==4.7.%d\n" % number)
+        package = service.package(trained.candidate, run=other)
+        _, found = service.examine(
+            name, package, spec, holdout=trained.holdout, training=trained.training, run=other
+        )
+        levels.append(found.alpha)
+    assert levels == pytest.approx([0.025, 0.05 / 6])
+    labels = trained.holdout["late"].to_numpy()
+    gate = HoldoutGate(Place(stores, scope), "boxes", labels, np.full(labels.size, 0.5))
+    assert gate(np.full(labels.size, 0.4)).findings[0].evidence["look"] == 3
 
 
 def test_aliases_move_with_a_reason_and_leave_a_trace(
@@ -423,9 +482,11 @@ def test_a_refusal_may_hide_its_figures(
     _, refused = examine(service, other, run, weak, spec)
     assert not refused.passed
     by_name = {finding.check: finding for finding in refused.findings}
-    for name in ("quality", "champion"):
-        assert by_name[name].value is None
-        assert "metrics" not in by_name[name].evidence
-        assert "p_value" not in by_name[name].evidence
-    assert by_name["champion"].evidence["detectable"] > 0
+    measured = ("no-telling-input", "quality", "baseline", "champion", "calibration")
+    for name in measured:
+        told = by_name[name]
+        assert (told.value, told.low, told.high, told.threshold, told.rows) == (None,) * 5
+        assert set(told.evidence) <= {"alpha", "look", "method", "groups"}
+        assert told.ok is False
+    assert len({by_name[name].summary for name in measured}) == 1
     assert by_name["latency"].value is not None

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from trivet.core.errors import Invalid
+
 FLOW = """
 import pandas as pd
 
@@ -92,3 +94,56 @@ def test_an_effect_that_changes_its_argument_is_told_of_and_still_done_once(proj
     assert run.finished.metrics == {"sent": 2.0}
     again = project.run(request="order-1")
     assert project.statuses(again) == [("send", "remembered")]
+
+
+RETURNING = """
+import pandas as pd
+
+@step
+def load():
+    return pd.DataFrame({"price": [100.0, None, 300.0]})
+
+@step
+def clean(table):
+    table["price"] = table["price"].fillna(0)
+    return RETURNED
+
+@step
+def count(table) -> int:
+    return int(table["price"].notna().sum())
+
+@flow
+def main():
+    table = load()
+    CALL
+    return {"n": count(USED)}
+"""
+
+
+@pytest.mark.parametrize("returned", ["table", "(1.5, table)", "{'table': table}"])
+def test_a_step_that_returns_what_it_changed_is_remembered(project: Any, returned: str) -> None:
+    used = {"table": "new", "(1.5, table)": "new[1]", "{'table': table}": "new['table']"}[returned]
+    source = RETURNING.replace("RETURNED", returned).replace("CALL", "new = clean(table)")
+    project.write(source.replace("USED", used))
+    told: list[str] = []
+    for _ in range(2):
+        run = project.run(on_event=lambda event: event.kind == "warned" and told.append(event.text))
+        assert run.finished.metrics == {"n": 3.0}
+    assert {status for _, status in project.statuses(run)} == {"remembered"}
+    assert told == []
+
+
+@pytest.mark.parametrize("last", ["count(table)", "[count(new), table]", "count([table][0])"])
+def test_the_old_value_is_refused_by_the_first_run_and_by_later_ones(
+    project: Any, last: str
+) -> None:
+    good = RETURNING.replace("RETURNED", "table").replace("CALL", "new = clean(table)")
+    project.write(good.replace("count(USED)", last))
+    for _ in range(2):
+        with pytest.raises(Invalid) as refused:
+            project.run()
+        assert refused.value.code == "old-value"
+        assert "is what step 'clean' changed in place; expected what" in refused.value.message
+        assert "Write x = clean(x)" in refused.value.hint
+    project.write(good.replace("USED", "new"))
+    assert project.run().finished.metrics == {"n": 3.0}

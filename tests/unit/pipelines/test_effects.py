@@ -1,5 +1,6 @@
 """Effects: told apart by where they stand, and not done twice for one request."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,29 @@ def test_an_effect_whose_value_is_lost_is_repeated_only_when_it_is_named(
     assert log.read_text("utf-8").splitlines() == ["hello"]
     assert project.run(again=["send"]).status == "succeeded"
     assert log.read_text("utf-8").splitlines() == ["hello", "hello"]
+
+
+def test_an_effect_that_was_cut_off_is_done_again_under_its_key_and_told_of(project: Any) -> None:
+    project.write(
+        "from trivet.pipelines.context import current\n"
+        "keys = []\n"
+        "@effect\ndef send() -> int:\n"
+        "    keys.append(current().effect_key)\n"
+        "    if len(keys) == 1:\n        raise KeyboardInterrupt\n"
+        "    return 1\n"
+        "@flow\ndef main():\n    return {'sent': send()}\n"
+    )
+    told: list[str] = []
+
+    def hear(event: Any) -> None:
+        if event.kind == "warned":
+            told.append(event.text)
+
+    with pytest.raises(KeyboardInterrupt):
+        project.run(on_event=hear)
+    assert told == []
+    project.run(on_event=hear)
+    (text,) = told
+    assert "'send' was begun before and is not known to be done: it is done again" in text
+    first, second = sys.modules["pipeline"].keys
+    assert first == second is not None

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from trivet.core.errors import Invalid
+
 UNPRINTABLE = """
 class Odd(Exception):
     def __str__(self):
@@ -77,3 +79,61 @@ def test_a_failure_says_neither_a_secret_nor_what_a_terminal_would_obey(
         assert "tok-" not in text
         assert "\x1b" not in text
     assert "ValueError: *** red" in run.finished.error
+
+
+CHAIN = """
+@step
+def work(how):
+    try:
+        try:
+            {}["spoon"]
+        except KeyError as error:
+            raise ValueError("no soup\\nat all") from error
+    except ValueError as error:
+        if how == "group":
+            raise ExceptionGroup("two", [TypeError("a"), OSError("b")]) from None
+        if how == "none":
+            raise RuntimeError("no dinner") from None
+        raise RuntimeError("no dinner")
+
+@flow
+def main(how: str = ""):
+    work(how)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("", ["  while handling ValueError: no soup", "  caused by KeyError: 'spoon'"]),
+        ("none", []),
+        ("group", ["  with TypeError: a", "  with OSError: b"]),
+    ],
+)
+def test_a_failed_run_says_what_its_error_was_raised_from(
+    project: Any, how: str, said: list[str]
+) -> None:
+    project.write(CHAIN)
+    with pytest.raises(Exception, match=r"no dinner|two"):
+        project.run(how=how)
+    lines = project.tracking.runs()[0].finished.error.splitlines()
+    words = ("  while handling", "  caused by", "  with")
+    assert [line for line in lines if line.startswith(words)] == said
+
+
+def test_causes_in_a_circle_come_to_an_end(project: Any) -> None:
+    project.write(
+        "@flow\ndef main():\n    one, two = ValueError('one'), ValueError('two')\n"
+        "    one.__cause__, two.__cause__ = two, one\n    raise one\n"
+    )
+    with pytest.raises(ValueError, match="one"):
+        project.run()
+    error = project.tracking.runs()[0].finished.error
+    assert error.count("caused by") == 1
+
+
+def test_an_error_of_trivet_is_not_explained_by_what_it_came_from(project: Any) -> None:
+    project.write("@step\ndef work(x):\n    return x\n@flow\ndef main():\n    work()\n")
+    with pytest.raises(Invalid, match="cannot be called so"):
+        project.run()
+    assert "caused by" not in project.tracking.runs()[0].finished.error

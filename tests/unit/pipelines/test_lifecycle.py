@@ -16,6 +16,7 @@ from trivet.core.facts import Claim, TaskMove, TaskNew
 from trivet.core.ids import new_id
 from trivet.core.ports import Task
 from trivet.pipelines import lifecycle
+from trivet.pipelines.failures import Terminated
 from trivet.pipelines.requests import FOREGROUND, RunRequest, new_task
 from trivet.pipelines.tenure import Tenure, is_gone, new_owner
 from trivet.tracking.service import Attempt
@@ -142,6 +143,23 @@ def test_the_next_run_goes_on_from_a_lost_one(project: Any) -> None:
     assert run.started.request == project.tracking.get(left).started.request
 
 
+@pytest.mark.parametrize(
+    ("error", "status"), [(SystemExit(3), "failed"), (Terminated(0), "cancelled")]
+)
+def test_an_exit_of_the_users_own_is_a_failure_and_being_told_to_end_is_none(
+    project: Any, error: BaseException, status: str
+) -> None:
+    project.write(HOOKED)
+
+    def leave() -> None:
+        raise error
+
+    hooks(project).append(leave)
+    with pytest.raises(SystemExit):
+        project.run()
+    assert project.tracking.runs()[0].status == status
+
+
 def test_a_request_that_is_under_way_is_not_begun_a_second_time(project: Any) -> None:
     project.write(HOOKED)
     refused: list[Conflict] = []
@@ -161,29 +179,68 @@ def test_a_request_that_is_under_way_is_not_begun_a_second_time(project: Any) ->
     assert [status for _, status in project.statuses(again)] == ["remembered", "remembered"]
 
 
-def test_of_those_that_go_on_from_one_failure_at_once_one_has_its_request(project: Any) -> None:
+def test_of_those_that_go_on_from_one_failure_at_once_one_does(project: Any) -> None:
     project.write("BREAKS = True\n" + EFFECTS)
     with pytest.raises(RuntimeError):
         project.run()
     failed = project.tracking.runs()[0]
-    project.write("BREAKS = False\n" + EFFECTS)
+    project.write("import time\nBREAKS = False\n" + EFFECTS.replace("work(day)", "time.sleep(1)"))
     sent(project)
     together = threading.Barrier(4)
+    refused: list[str] = []
 
     def go_on() -> None:
         together.wait()
-        project.run()
+        try:
+            project.run()
+        except Conflict as error:
+            refused.append(error.code)
 
     threads = [threading.Thread(target=go_on) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    later = [run for run in project.tracking.runs() if run.id != failed.id]
-    assert [run.status for run in later] == ["succeeded"] * 4
-    assert [run.started.request for run in later].count(failed.started.request) == 1
-    assert len({run.started.request for run in later}) == 4
-    assert sent(project) == ["day 1"] * 3  # the failed one has done it for whoever goes on
+    (later,) = (run for run in project.tracking.runs() if run.id != failed.id)
+    assert later.status == "succeeded"
+    assert later.started.request == failed.started.request
+    assert refused == ["request-under-way"] * 3
+    assert sent(project) == []  # it was done before the failure
+
+
+def test_two_people_may_run_one_flow_at_the_same_time(project: Any) -> None:
+    project.write(HOOKED)
+    runs: list[Any] = []
+
+    def run_as_well() -> None:
+        hooks(project).clear()
+        runs.append(project.run())
+
+    hooks(project).append(run_as_well)
+    runs.append(project.run())
+    assert [run.status for run in runs] == ["succeeded"] * 2
+    assert runs[0].started.request != runs[1].started.request
+
+
+def test_a_sweep_leaves_a_run_alone_that_a_retry_began_meanwhile(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(HOOKED)
+    asked(project)
+    held = claim(project)
+    move = TaskMove(key=held.key, owner=held.owner or "", epoch=held.epoch, state="failed")
+    project.stores.ledger.commit(project.scope.batch("give up", tasks=[move]))
+    journal = project.stores.journal
+    listed = journal.tasks(state="failed")
+    monkeypatch.setattr(
+        journal, "tasks", lambda *_, state=None, **__: listed if state == "failed" else ()
+    )
+    swept: list[Any] = []
+    hooks(project).append(lambda: swept.append(project.pipelines.sweep()))
+    project.pipelines.retry(held.key)
+    run = project.pipelines.execute(claim(project))
+    assert swept == [()]
+    assert run.status == "succeeded"
 
 
 def test_whoever_was_left_for_lost_writes_nothing_more(project: Any) -> None:

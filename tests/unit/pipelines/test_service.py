@@ -53,6 +53,39 @@ def test_results_need_names(project: Any) -> None:
     assert project.tracking.runs()[0].status == "failed"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("", "'' (0 characters)"),
+        ("\ud800", r"'\ud800'"),
+        ("a\nb", r"'a\nb'"),
+        ("\x1b[31mred", r"'\x1b[31mred'"),
+        ("zero\u200bwidth", r"'zero\u200bwidth'"),
+        ("x@1", "'x@1'"),
+        ("n" * 5000, f"'{'n' * 40}'... (5000 characters)"),
+        ("n" * 129, f"'{'n' * 40}'... (129 characters)"),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("value", ["'text'", "1.5"])
+def test_a_name_that_no_output_can_have_is_refused_and_shown_safely(
+    project: Any, name: str, shown: str, value: str
+) -> None:
+    project.write(f"@flow\ndef main():\n    return {{{name!a}: {value}}}\n")
+    with pytest.raises(Invalid) as refused:
+        project.run()
+    assert f"flow 'main' returned an output named {shown}" in refused.value.message
+    assert "expected 1 to 128 printable characters without @" in refused.value.message
+    assert refused.value.message.isprintable()
+    assert project.tracking.runs()[0].status == "failed"
+
+
+@pytest.mark.parametrize("name", ["n" * 128, "Umsatz 2024 (€)", "a/b.c-d:e", "図"])
+def test_other_names_are_taken_as_they_are(project: Any, name: str) -> None:
+    project.write(f"@flow\ndef main():\n    return {{{name!r}: 'text'}}\n")
+    assert [output.name for output in project.run().finished.outputs] == [name]
+
+
 FAILING = """
 def helper(value):
     return 1 / value

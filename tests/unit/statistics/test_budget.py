@@ -53,3 +53,42 @@ def test_a_budget_without_sense_is_refused() -> None:
         LookBudget(alpha=0)
     with pytest.raises(Invalid):
         LookBudget(shelf_life=0)
+
+
+def chance_of_a_false_pass(budget: LookBudget, looks: int) -> float:
+    """The most that any course of answers allows, by a union over all of them.
+
+    Whoever makes candidates chooses at each look: one that is no better, whose yes is false, or
+    one that is truly better, whose yes opens a course of its own.
+    """
+    if looks == 0:
+        return 0.0
+    name = str(len(budget.looks))
+    level, asked = budget.spend(name)
+    after_yes = chance_of_a_false_pass(asked.won(name), looks - 1)
+    return max(level, after_yes) + chance_of_a_false_pass(asked, looks - 1)
+
+
+def test_no_course_of_yes_and_no_allows_more_false_passes_than_alpha() -> None:
+    assert 0.04 < chance_of_a_false_pass(LookBudget(alpha=0.05), 10) <= 0.05
+
+
+def test_looks_after_a_yes_share_the_level_it_was_won_at() -> None:
+    _, budget = LookBudget().spend("a")
+    level, budget = budget.spend("b")
+    won = budget.won("b")
+    assert won.won("b") == won
+    assert won.next_alpha == level / 2
+    _, won = won.spend("c")
+    assert won.next_alpha == level / 6
+    assert won.spend("a")[0] == 0.025
+    assert won.spend("b")[0] == level
+
+
+def test_a_yes_to_what_was_refused_before_takes_the_place_of_the_next_look() -> None:
+    _, budget = LookBudget().spend("a")
+    _, budget = budget.spend("b")
+    third = budget.next_alpha
+    assert budget.won("a").next_alpha == third / 2
+    with pytest.raises(Invalid, match="no look"):
+        budget.won("z")

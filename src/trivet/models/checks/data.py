@@ -129,10 +129,12 @@ def no_telling_input(exam: Exam, rules: Leakage) -> Finding:
 def rows_apart(exam: Exam, rules: Leakage) -> Finding:
     """No held-out row stands in the training table."""
     held, training = exam.holdout.rows, exam.training
+    # By the share of twins that agree in the target, too, hidden labels could be read off.
+    hidden = {exam.signature.target} if exam.spec.champion.figures == "hidden" else set[str]()
     keys = list(exam.spec.rows.key) or [
         name
         for name, kind in held.schema.items()
-        if training.schema.get(name) == kind and not kind.is_nested()
+        if training.schema.get(name) == kind and not kind.is_nested() and name not in hidden
     ]
     for name in keys:
         if name not in held.columns or name not in training.columns:

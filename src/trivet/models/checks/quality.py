@@ -3,6 +3,9 @@
 Numeric: imports NumPy.
 """
 
+from typing import Final
+
+import msgspec
 import numpy as np
 
 from trivet.core.gates import Finding
@@ -14,7 +17,9 @@ from trivet.models.looks import Look
 from trivet.models.rules import Calibration, Champion, Slices
 from trivet.statistics.intervals import Interval, student_mean
 from trivet.statistics.paired import Comparison, holm
-from trivet.statistics.special import normal_cdf, normal_quantile
+from trivet.statistics.special import normal_cdf, normal_quantile, student_quantile
+
+_WIDEST: Final = 1 - 1e-12
 
 
 def quality(exam: Exam) -> Finding:
@@ -23,27 +28,30 @@ def quality(exam: Exam) -> Finding:
     found = exam.evaluation.metrics.get(name)
     if found is None:
         return _too_few(exam, name)
-    if threshold is None:
-        verb, ok = "is reported; no threshold was set", True
-    elif exam.metric.higher_is_better:
-        ok = found.low >= threshold
-        verb = f"must lie above {threshold:g}"
-    else:
-        ok = found.high <= threshold
-        verb = f"must lie below {threshold:g}"
+    where = f"on {exam.holdout.size} held-out rows"
+    ok, summary = True, f"{_figure(name, found)} {where} is reported; no threshold was set"
+    evidence: dict[str, object] = {}
+    if threshold is not None:
+        found = _at_this_look(exam, found)
+        high = exam.metric.higher_is_better
+        ok = found.low >= threshold if high else found.high <= threshold
+        summary = (
+            f"{_figure(name, found)} {where}; the whole interval must lie "
+            f"{'above' if high else 'below'} {threshold:g} (look {exam.look}, level "
+            f"{exam.alpha:.2g})"
+        )
+        evidence = {"alpha": exam.alpha, "look": exam.look}
     return Finding(
         check="",
         ok=ok,
-        summary=f"{_figure(name, found)} on {exam.holdout.size} held-out rows; the whole interval "
-        f"{verb}"
-        if threshold is not None
-        else f"{_figure(name, found)} on {exam.holdout.size} held-out rows {verb}",
+        summary=summary,
         value=found.value,
         low=found.low,
         high=found.high,
         threshold=threshold,
         rows=found.rows,
-        evidence={
+        evidence=evidence
+        | {
             "groups": exam.evaluation.groups,
             "metrics": {
                 key: [item.value, item.low, item.high]
@@ -54,17 +62,18 @@ def quality(exam: Exam) -> Finding:
 
 
 def baseline(exam: Exam) -> Finding:
-    """The model is shown better than a simple forecast."""
-    level = exam.spec.quality.level
-    found = _compare(exam, exam.baseline, 0.0, level)
+    """The model is shown better than a simple forecast, at the level of this look."""
+    alpha = min(1 - exam.spec.quality.level, exam.alpha)
+    found = _compare(exam, exam.baseline, 0.0, exam.spec.quality.level)
     wanted = exam.spec.quality.baseline
     what = f"the forecast in {wanted!r}" if isinstance(wanted, str) else "a constant answer"
     return _compared(
         exam,
         found,
-        ok=found.passes(1 - level),
-        summary=f"{exam.metric.name} gains {written(found)} over {what}",
-        alpha=1 - level,
+        ok=found.passes(alpha),
+        summary=f"{exam.metric.name} gains {written(found)} over {what}; shown better at level "
+        f"{alpha:.2g} (look {exam.look})? p = {found.p_value:.2g}",
+        alpha=alpha,
     )
 
 
@@ -166,6 +175,27 @@ def calibration(exam: Exam, rules: Calibration) -> Finding:
         what="promised and observed shares differ by",
         unit="on average, corrected for chance",
     )
+
+
+def _at_this_look(exam: Exam, found: Measured) -> Measured:
+    """Widen a figure's interval to what this look is worth: each end is one-sided at its level."""
+    level = max(exam.spec.quality.level, min(1 - 2 * exam.alpha, _WIDEST))
+    if level == found.confidence:
+        return found
+    labels, groups = exam.holdout.labels, exam.holdout.groups
+    if exam.metric.statistic is None:
+        wide = exam.metric.interval(labels, exam.answers, groups, level)
+        low, high = wide.low, wide.high
+    else:
+        # A few hundred resamples cannot tell tails this thin; Student's law, scaled to the
+        # interval that they do tell, can.
+        df = exam.evaluation.groups - 1
+        more = student_quantile((1 + level) / 2, df) / student_quantile(
+            (1 + found.confidence) / 2, df
+        )
+        low = found.value - more * (found.value - found.low)
+        high = found.value + more * (found.high - found.value)
+    return msgspec.structs.replace(found, low=low, high=high, confidence=level)
 
 
 def _compare(exam: Exam, other: np.ndarray, margin: float, level: float) -> Comparison:

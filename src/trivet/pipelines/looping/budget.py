@@ -1,18 +1,25 @@
 """What a loop or a search may spend, and what it has spent so far."""
 
-import math
-import numbers
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, TypeVar, cast
+from typing import Annotated, Final, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Meta
 
 from trivet.core.errors import Invalid
+from trivet.pipelines.looping.checking import finite, unfit, whole
 
 T = TypeVar("T")
 Ending = Literal["passed", "trials spent", "time spent", "cost spent", "looks spent"]
 """Why a loop or a search ended."""
+
+
+_LIMITS: Final = {
+    "trials": "a positive whole number",
+    "seconds": "a positive, finite number",
+    "cost": "a positive, finite number",
+}
+_EXAMPLES: Final = {"trials": "trials=20", "seconds": "seconds=3600", "cost": "cost=4.5"}
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,22 +42,43 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """In the currency that you count in: what the trials say they cost, added up."""
 
     def __post_init__(self) -> None:
-        limits = {"trials": self.trials, "seconds": self.seconds, "cost": self.cost}
-        for name, limit in limits.items():
-            number = None if limit is None else finite(limit)
-            is_whole = name != "trials" or type(limit) is int
-            if limit is not None and (number is None or number <= 0 or not is_whole):
-                raise Invalid(
-                    f"budget: {name} is a {type(limit).__name__} ({limit!r}); expected a positive "
-                    f"{'whole ' if name == 'trials' else ''}number, or None for no limit",
+        for name, expected in _LIMITS.items():
+            limit: object = getattr(self, name)
+            if limit is None:
+                continue
+            number = whole(limit) if name == "trials" else finite(limit)
+            if number is None or number <= 0:
+                raise unfit(
+                    f"budget: {name}",
+                    limit,
+                    f"{expected}, or None for no limit",
                     code="bad-budget",
+                    hint=f"Pass {_EXAMPLES[name]}, or leave it out.",
                 )
-        if not any(limit is not None for limit in limits.values()):
+            if type(limit) not in {int, float}:  # a number of NumPy's
+                msgspec.structs.force_setattr(self, name, number)
+        if all(getattr(self, name) is None for name in _LIMITS):
             raise Invalid(
                 "the budget has no limit at all",
                 code="bad-budget",
                 hint="Pass at least one of trials=, seconds= and cost=.",
             )
+
+
+def check_budget(budget: object, *, optional: bool = False) -> None:
+    """Demand a budget.
+
+    Raises:
+        Invalid: It is something else.
+    """
+    if not isinstance(budget, Budget) and not (optional and budget is None):
+        raise unfit(
+            "budget",
+            budget,
+            "a Budget",
+            code="bad-budget",
+            hint="Pass budget=Budget(trials=20): trivet.pipelines.looping.budget.Budget.",
+        )
 
 
 class Meter:
@@ -110,18 +138,11 @@ def cost_of(made: T, cost: Callable[[T], float] | None) -> float | None:
         return None
     number = finite(found)
     if number is None or number < 0:
-        raise Invalid(
-            f"the cost of a trial is a {type(found).__name__} ({found!r}); expected a number of "
-            "at least 0",
+        raise unfit(
+            "the cost of a trial",
+            found,
+            "a finite number of at least 0",
             code="bad-cost",
             hint="Count in one currency: seconds of a machine, cents, kilowatt-hours.",
         )
     return number
-
-
-def finite(value: object) -> float | None:
-    """Return a finite real number as a float, None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None

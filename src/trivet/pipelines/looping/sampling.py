@@ -8,11 +8,18 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from trivet.core.errors import Unsupported
 from trivet.core.ids import sha256_hex
-from trivet.pipelines.looping.space import Chosen, Integers, Numbers, Parameter
+from trivet.pipelines.looping.space import (
+    Chosen,
+    Integers,
+    Numbers,
+    Option,
+    Options,
+    Parameter,
+)
 from trivet.pipelines.looping.trials import TrialEnded, Watch
 
 Sampler = Literal["tpe", "random"]
@@ -39,6 +46,7 @@ class Sampling:
     ) -> None:
         self._optuna = _load()
         self._space = {name: self._distribution(item) for name, item in space.items()}
+        self._items = space
         self._direction = direction
         self._sampler: Sampler = sampler
         self._seed = seed
@@ -47,7 +55,8 @@ class Sampling:
         """Return a trial's parameters, given the trials that ended before."""
         with _silent(self._optuna):
             study = self._study(number, ended)
-            return dict(study.ask(fixed_distributions=self._space).params)
+            chosen = study.ask(fixed_distributions=self._space).params
+        return {name: _plain(chosen[name], item) for name, item in self._items.items()}
 
     def watch(self, number: int, parameters: Chosen, ended: Sequence[TrialEnded]) -> Watch:
         """Follow a trial, and compare it with those that ended before."""
@@ -103,6 +112,14 @@ class _Pruned:
         return bool(self._trial.should_prune())
 
 
+def _plain(value: Any, item: Parameter) -> Option:  # noqa: ANN401  # Optuna's
+    """Return a chosen value as what can be stored; at the ends of a range it may be NumPy's."""
+    if isinstance(item, Options):
+        return cast("Option", value)
+    kind = int if isinstance(item, Integers) else float
+    return min(max(kind(value), kind(item.low)), kind(item.high))
+
+
 def _load() -> Any:  # noqa: ANN401  # a module
     try:
         return import_module("optuna")
@@ -118,10 +135,11 @@ def _load() -> Any:  # noqa: ANN401  # a module
 
 @contextmanager
 def _silent(optuna: Any) -> Generator[None]:  # noqa: ANN401  # a module
-    """Keep Optuna from announcing every study on standard error."""
+    """Keep Optuna from announcing every study, and NumPy from what Optuna rounds to nothing."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        yield
+        with import_module("numpy").errstate(all="ignore"):
+            yield
     finally:
         optuna.logging.set_verbosity(before)

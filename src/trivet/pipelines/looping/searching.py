@@ -11,10 +11,12 @@ from typing import Any, Final, Literal
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.fingerprints.fingerprint import fingerprint
-from trivet.core.ids import sha256_hex
 from trivet.pipelines.context import current
+from trivet.pipelines.explaining.showing import show
+from trivet.pipelines.looping.asking import check_asked, check_call_of, check_seed
 from trivet.pipelines.looping.budget import Budget, Ending, Meter
+from trivet.pipelines.looping.checking import describe, is_storable, name_of
+from trivet.pipelines.looping.knowing import key_of, tell_unseen
 from trivet.pipelines.looping.place import Place
 from trivet.pipelines.looping.sampling import Sampler, Sampling
 from trivet.pipelines.looping.space import (
@@ -62,7 +64,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
             raise NotFound(
                 f"none of {len(self.trials)} trials was carried through",
                 code="no-trial",
-                hint="Look at the error of each in `trials`.",
+                hint=f"Look at the error of each in `trials`; {_failure(self.trials[0])}."
+                if self.trials
+                else "Give it a larger budget.",
             )
         sign = 1.0 if self.direction == "minimize" else -1.0
         return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
@@ -86,7 +90,8 @@ def search(  # noqa: PLR0913  # what is searched, by what, how long, and who wor
     Inside a run each trial is a step: when the run is started again after a crash, what is on
     record is not tried again. With `workspace` the trials are facts of the workspace: the same
     call in several processes works on one search, and whichever is started later goes on with it.
-    Another code of the objective, space, seed or name is another search.
+    Another code of the objective, other data that it holds, another space, seed or name is another
+    search. Files that it opens by itself do not tell searches apart; they are warned of.
 
     Args:
         objective: Takes the parameters by name, and the `Trial` as `trial` when it has a parameter
@@ -104,7 +109,8 @@ def search(  # noqa: PLR0913  # what is searched, by what, how long, and who wor
         name: What people call the search; by default the objective's name.
 
     Raises:
-        Invalid: Space, direction or budget have no sense, or the first five trials failed.
+        Invalid: An argument has no sense, the first five trials failed, or with `workspace` the
+            objective holds a query that was not collected (code `unknown-content`).
         Unsupported: Optuna is not installed (extra `search`).
 
     Example:
@@ -117,25 +123,29 @@ def search(  # noqa: PLR0913  # what is searched, by what, how long, and who wor
         >>> found.best.parameters  # doctest: +SKIP
         {'rate': 0.013, 'depth': 5}
     """
+    check_asked(objective, budget, sampler=sampler, cost=cost, workspace=workspace, name=name)
     figure, direction = _direction(minimize, maximize)
-    space = check_space(space)
+    space, seed = check_space(space), check_seed(seed)
+    check_call_of(objective, space)
+    called = name or name_of(objective)
+    said = msgspec.to_builtins(space)
+    key = key_of(
+        called,
+        (objective, cost),
+        (figure, direction, sampler, seed, said),
+        is_kept=workspace is not None,
+    )
+    carrying = Carrying(search=key, name=called, objective=objective, figure=figure, cost=cost)
+    work: Work = WorkAlone(carrying)
+    if workspace is not None:
+        begun = SearchBegun(
+            name=called, key=key, figure=figure, direction=direction, seed=seed, space=said
+        )
+        work = WorkTogether(workspace.stores, workspace.scope, begun, carrying)
     sampling = Sampling(space, direction, sampler=sampler, seed=seed)
-    called = name or str(getattr(objective, "__name__", type(objective).__name__))
-    begun = SearchBegun(
-        name=called,
-        key=_key((objective, cost), called, figure, direction, sampler, seed, space),
-        figure=figure,
-        direction=direction,
-        seed=seed,
-        space=msgspec.to_builtins(space),
-    )
-    carrying = Carrying(search=begun.key, objective=objective, figure=figure, cost=cost)
-    work: Work = (
-        WorkAlone(carrying)
-        if workspace is None
-        else WorkTogether(workspace.stores, workspace.scope, begun, carrying)
-    )
     trials, ended, meter = _go_on(work, sampling, budget, figure)
+    files = dict.fromkeys(file for trial in trials for file in trial.read)
+    tell_unseen(called, (f"the file {file}, which its objective opens" for file in files))
     return Found(
         figure=figure,
         direction=direction,
@@ -152,6 +162,8 @@ def _go_on(
     def choose(number: int) -> Chosen:
         return sampling.choose(number, work.ended())
 
+    if budget.trials is not None and budget.seconds is None and budget.cost is None:
+        work.expect(budget.trials)
     while True:
         trials = tuple(sorted(work.ended(), key=lambda trial: trial.number))
         meter = _spent(trials, budget)
@@ -181,26 +193,25 @@ def _spent(trials: Sequence[TrialEnded], budget: Budget) -> Meter:
 def _check_sense(trials: Sequence[TrialEnded]) -> None:
     if len(trials) >= _PATIENCE and all(trial.state == "failed" for trial in trials):
         raise Invalid(
-            f"all of the first {len(trials)} trials failed; the first with {trials[0].error}",
+            f"all of the first {len(trials)} trials failed; {_failure(trials[0])}",
             code="objective-fails",
-            hint="Call the objective once by hand with these parameters: "
-            f"{trials[0].parameters}. Mended code is a new search.",
+            hint="Call the objective once by hand with these parameters. Mended code is a new "
+            "search.",
         )
 
 
-def _direction(minimize: str | None, maximize: str | None) -> tuple[str, Direction]:
-    if minimize and not maximize:
-        return minimize, "minimize"
-    if maximize and not minimize:
-        return maximize, "maximize"
-    raise Invalid(
-        f"minimize={minimize!r} and maximize={maximize!r}; expected exactly one of them",
-        code="bad-direction",
-        hint='Name the figure that the objective returns: minimize="loss".',
-    )
+def _failure(trial: TrialEnded) -> str:
+    said = describe(trial.parameters)
+    return f"trial {trial.number} ({said}) {trial.state}: {trial.error}".removesuffix(": ")
 
 
-def _key(functions: Sequence[Callable[..., Any] | None], *parts: object) -> str:
-    """Digest what makes a search this one and no other."""
-    code = [fingerprint(function).digest for function in functions if function is not None]
-    return sha256_hex(msgspec.json.encode((code, parts), order="deterministic"))
+def _direction(minimize: object, maximize: object) -> tuple[str, Direction]:
+    figure = minimize or maximize
+    if (minimize and maximize) or not isinstance(figure, str) or not is_storable(figure):
+        raise Invalid(
+            f"minimize={show(minimize)} and maximize={show(maximize)}; expected a name for exactly "
+            "one of them",
+            code="bad-direction",
+            hint='Name the figure that the objective returns: minimize="loss".',
+        )
+    return figure, "minimize" if minimize else "maximize"

@@ -1,6 +1,6 @@
 """Trials of a search: what is recorded of one, what its objective sees, how it is carried out."""
 
-import inspect
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Protocol, cast
@@ -9,10 +9,14 @@ import msgspec
 
 from trivet.core.errors import Conflict, Invalid, Unavailable
 from trivet.core.facts import Fact
-from trivet.pipelines.looping.budget import cost_of, finite
+from trivet.pipelines.explaining.showing import show
+from trivet.pipelines.failures import add_note, storable, words_of
+from trivet.pipelines.looping.budget import cost_of
+from trivet.pipelines.looping.checking import describe, finite, signature_of, whole
 from trivet.pipelines.looping.space import RESERVED, Chosen, Option
 
 _LONGEST_ERROR: Final = 2000
+_log = logging.getLogger("trivet.pipelines")
 
 TrialState = Literal["done", "stopped", "failed"]
 """`stopped`: pruned, because it looked worse than others at the same point."""
@@ -64,6 +68,8 @@ class TrialEnded(Fact, frozen=True, kw_only=True):
     seconds: float = 0.0
     cost: float | None = None
     error: str = ""
+    read: tuple[str, ...] = ()
+    """Files that the objective opened by itself: what is in them does not tell searches apart."""
 
 
 class Watch(Protocol):
@@ -105,15 +111,17 @@ class Trial:
             Invalid: The value is no finite number, or the step no whole one.
         """
         number = finite(value)
-        if number is None or type(step) is not int or step < 0:
+        at = whole(step)
+        if number is None or at is None or at < 0:
             raise Invalid(
-                f"a report of {value!r} at step {step!r}; expected a finite number at a step of 0 "
-                "or more",
+                f"a report of {show(value)} at step {show(step)}; expected a finite number at a "
+                "whole step of 0 or more",
                 code="bad-report",
+                hint="Report it like trial.report(loss, epoch), with epochs that count from 0.",
             )
-        if step not in self.reports:
-            self.reports[step] = number
-            self._watch.report(number, step)
+        if at not in self.reports:
+            self.reports[at] = number
+            self._watch.report(number, at)
 
     def should_stop(self) -> bool:
         """Say whether this trial is worse than half of the others were at the same step.
@@ -133,12 +141,14 @@ class Carrying(msgspec.Struct, frozen=True, kw_only=True):
     """How trials are carried out."""
 
     search: str
+    """Its key."""
+    name: str
     objective: Objective
     figure: str
     cost: Callable[[Any], float] | None = None
 
     def carry_out(self, number: int, parameters: Chosen, watch: Watch) -> TrialEnded:
-        """Call the objective. What it raises becomes a failed trial.
+        """Call the objective. What it raises becomes a failed trial, and is told of.
 
         Raises:
             Unavailable: The stores were away; the trial is not over.
@@ -159,11 +169,19 @@ class Carrying(msgspec.Struct, frozen=True, kw_only=True):
                 figures=figures,
                 cost=cost_of(made, self.cost),
             )
-        except (Unavailable, Conflict):
+        except (Unavailable, Conflict) as error:
+            add_note(error, f"in trial {number} of search {self.name!r}: {describe(parameters)}")
             raise
         except Exception as error:  # noqa: BLE001  # the user's code; the search goes on
-            text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+            text = words_of(error)[:_LONGEST_ERROR]
             ended = msgspec.structs.replace(ended, error=text)
+            _log.warning(
+                "trial %d of search %r failed (%s): %s",
+                number,
+                self.name,
+                describe(parameters),
+                text,
+            )
         return msgspec.structs.replace(
             ended,
             reports=tuple(sorted(trial.reports.items())),
@@ -175,7 +193,7 @@ class Carrying(msgspec.Struct, frozen=True, kw_only=True):
         given: Mapping[object, object] = {self.figure: made}
         if isinstance(made, Mapping):
             given = cast("Mapping[object, object]", made)
-        named = {str(name): finite(value) for name, value in given.items()}
+        named = {storable(str(name)): finite(value) for name, value in given.items()}
         figures = {name: value for name, value in named.items() if value is not None}
         if self.figure not in figures and trial.is_stopped and trial.reports:
             figures[self.figure] = trial.reports[max(trial.reports)]
@@ -191,4 +209,5 @@ class Carrying(msgspec.Struct, frozen=True, kw_only=True):
 
 def wants_trial(objective: Objective) -> bool:
     """Say whether an objective has a parameter for the trial itself."""
-    return RESERVED in inspect.signature(objective).parameters
+    signature = signature_of(objective)
+    return signature is not None and RESERVED in signature.parameters

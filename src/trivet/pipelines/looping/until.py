@@ -8,18 +8,33 @@ candidate by its digest and does not spend a second look on it.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound, Refused
-from trivet.core.gates import Evidence, Gate, Verdict
+from trivet.core.gates import Evidence, Finding, Gate, Verdict
 from trivet.pipelines.context import Definition, current
-from trivet.pipelines.looping.budget import Budget, Ending, Meter, cost_of
+from trivet.pipelines.failures import add_note
+from trivet.pipelines.looping.budget import Budget, Ending, Meter, check_budget, cost_of
+from trivet.pipelines.looping.checking import (
+    check_call,
+    check_function,
+    name_of,
+    unfit,
+    whole,
+)
+from trivet.pipelines.materialisers import is_instance
 
 T = TypeVar("T")
+Candidate = Callable[[int], object]
 _ROUNDS: Final = 5
+_TAKES: Final = "Give it one argument: def candidate(number)."
+_GATES: Final = (
+    "Return made['score'] > 0.8 from it, a Verdict, or pass a Gate of checks, which says why not."
+)
 
 
 class Round(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -73,7 +88,7 @@ class _Made(msgspec.Struct, Generic[T], frozen=True):
 
 def until(
     candidate: Callable[[int], T],
-    gate: Gate | Callable[[T], Verdict],
+    gate: Gate | Callable[[T], Verdict | bool],
     *,
     rounds: int | None = None,
     budget: Budget | None = None,
@@ -90,8 +105,9 @@ def until(
         candidate: Makes a candidate, given the number of the round (from 1). Inside a run it is a
             step, as a function that is mapped is: what it returns must be storable, and it must
             not call effects.
-        gate: Judges it: a function of the candidate, or a `Gate` over its evidence. When it
-            raises `Refused` with code `looks-exhausted`, the loop ends.
+        gate: Judges it: a function of the candidate that returns a `Verdict`, or yes and no as a
+            bool; or a `Gate` over the candidate's evidence. When it raises `Refused` with code
+            `looks-exhausted`, the loop ends.
         rounds: At most so many trials: short for `Budget(trials=rounds)`, and 5 when neither
             `rounds` nor a budget is given.
         budget: What may be spent.
@@ -101,8 +117,9 @@ def until(
             that is a mapping.
 
     Raises:
-        Invalid: A limit is out of range or given twice, a `Gate` gets no evidence, or the budget
-            limits a cost that nobody knows.
+        Invalid: An argument is of another kind, a limit is out of range or given twice, a gate
+            returns neither a verdict nor a bool, a `Gate` gets no evidence, or the budget limits a
+            cost that nobody knows.
 
     Example:
         >>> from trivet.core.gates import check
@@ -111,20 +128,19 @@ def until(
         >>> len(found.rounds), found.ended
         (3, 'passed')
     """
+    _check(candidate, gate, evidence, cost)
     meter = Meter(_limits(rounds, budget))
     trial = _trial(candidate, cost)
     done: list[Round[T]] = []
     ended: Ending | None = None
     while ended is None:
         number = len(done) + 1
-        made = trial(number)
-        meter.add(made.seconds, made.cost)
-        began = time.monotonic()
-        try:
+        with _in_round(number):
+            made = trial(number)
+            meter.add(made.seconds, made.cost)
+            began = time.monotonic()
             verdict = _judge(gate, made.candidate, evidence)
-        except Refused as error:
-            if error.code != "looks-exhausted":
-                raise
+        if verdict is None:
             ended = "looks spent"
             break
         meter.seconds += time.monotonic() - began
@@ -142,20 +158,53 @@ def until(
     return Rounds(rounds=tuple(done), ended=ended, seconds=meter.seconds, cost=meter.cost)
 
 
+def _check(candidate: object, gate: object, evidence: object, cost: object) -> None:
+    """Demand functions, before anything is made."""
+    hint = "Pass the function itself: until(candidate, gate, rounds=5)."
+    expected = "a function of the round's number"
+    check_function("the candidate", candidate, expected, code="bad-candidate", hint=hint)
+    made = cast("Candidate", candidate)
+    check_call("the candidate", made, "the number of its round", 1, hint=_TAKES)
+    if not isinstance(gate, Gate):
+        expected = "a Gate, or a function that returns a Verdict or a bool"
+        check_function("the gate", gate, expected, code="bad-gate", hint=_GATES)
+    expected = "a function of the candidate, or None"
+    for name, given in (("evidence", evidence), ("cost", cost)):
+        hint = f"Write it like {name}=lambda made: ..., or leave it out."
+        check_function(name, given, expected, code=f"bad-{name}", hint=hint, optional=True)
+
+
+@contextmanager
+def _in_round(number: int) -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        add_note(error, f"in round {number} of until")
+        raise
+
+
 def _limits(rounds: int | None, budget: Budget | None) -> Budget:
+    check_budget(budget, optional=True)
     if rounds is None:
         return budget or Budget(trials=_ROUNDS)
-    if type(rounds) is not int or rounds < 1:
-        raise Invalid(f"rounds is {rounds!r}; expected at least 1", code="bad-rounds")
+    number = whole(rounds)
+    if number is None or number < 1:
+        raise unfit(
+            "rounds",
+            rounds,
+            "a whole number of at least 1",
+            code="bad-rounds",
+            hint="Pass rounds=5, or budget=Budget(seconds=3600) to limit the time.",
+        )
     if budget is None:
-        return Budget(trials=rounds)
+        return Budget(trials=number)
     if budget.trials is not None:
         raise Invalid(
-            f"the trials are limited twice: rounds={rounds} and Budget(trials={budget.trials})",
+            f"the trials are limited twice: rounds={number} and Budget(trials={budget.trials})",
             code="bad-rounds",
             hint="Leave one of them out.",
         )
-    return msgspec.structs.replace(budget, trials=rounds)
+    return msgspec.structs.replace(budget, trials=number)
 
 
 def _trial(
@@ -171,7 +220,7 @@ def _trial(
 
     definition = Definition(
         kind="step",
-        name=str(getattr(candidate, "__name__", type(candidate).__name__)),
+        name=name_of(candidate),
         function=make,
         depends=(candidate, cost),
     )
@@ -186,14 +235,41 @@ def _trial(
 
 
 def _judge(
-    gate: Gate | Callable[[T], Verdict], made: T, evidence: Callable[[T], Evidence] | None
-) -> Verdict:
-    if not isinstance(gate, Gate):
-        return gate(made)
+    gate: Gate | Callable[[T], Verdict | bool],
+    made: T,
+    evidence: Callable[[T], Evidence] | None,
+) -> Verdict | None:
+    """Return the verdict; None when the looks at the holdout are spent."""
+    try:
+        if not isinstance(gate, Gate):
+            return _verdict_of(gate, gate(made))
+        return gate.judge(_evidence_of(made, evidence))
+    except Refused as error:
+        if error.code != "looks-exhausted":
+            raise
+        return None
+
+
+def _verdict_of(gate: object, answer: object) -> Verdict:
+    if isinstance(answer, Verdict):
+        return answer
+    plain = cast("Any", answer).item() if is_instance(answer, "numpy", "bool_") else answer
+    if not isinstance(plain, bool):
+        raise unfit(
+            "what the gate returned", answer, "a Verdict or a bool", code="bad-verdict", hint=_GATES
+        )
+    called = name_of(gate)
+    name = called if called.isidentifier() else "gate"
+    words = "holds" if plain else "does not hold"
+    finding = Finding(check=name, ok=plain, summary=f"{name} {words}")
+    return Verdict(gate=name, passed=plain, findings=(finding,))
+
+
+def _evidence_of(made: T, evidence: Callable[[T], Evidence] | None) -> Evidence:
     if evidence is not None:
-        return gate.judge(evidence(made))
+        return evidence(made)
     if isinstance(made, Mapping):
-        return gate.judge(cast("Evidence", made))
+        return cast("Evidence", made)
     raise Invalid(
         f"a candidate is a {type(made).__name__}; expected a mapping, for the gate to judge",
         code="no-evidence",

@@ -4,9 +4,10 @@ Several processes may share a search: each trial is claimed by a lease of the jo
 prolongs it; when a process dies, another takes its trial over with the very same parameters.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -16,15 +17,23 @@ from trivet.core.facts import Draft, HeadMove, Scope, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
 from trivet.pipelines.context import Definition, current
+from trivet.pipelines.explaining.reads import shown_in, watch_reads
+from trivet.pipelines.looping.checking import name_of
+from trivet.pipelines.looping.holding import Held, Waits
 from trivet.pipelines.looping.space import Chosen
 from trivet.pipelines.looping.trials import Carrying, SearchBegun, TrialBegun, TrialEnded, Watcher
 
 LEASE_S: Final = 30.0
+_MOST_FILES: Final = 100
 _PAGE: Final = 1000
 
 
 class Work(Protocol):
     """Hands out trials, and keeps what they came to."""
+
+    def expect(self, total: int) -> None:
+        """Hear that there will be so many trials in all."""
+        ...
 
     def ended(self) -> Sequence[TrialEnded]:
         """Return the trials that ended, whoever carried them out."""
@@ -76,17 +85,26 @@ class WorkAlone:
         self._ended.append(ended)
         return ended
 
-    def _remembered(self, number: int, parameters: Chosen) -> TrialEnded:
-        caller, objective = current().caller, self._carrying.objective
-        if caller is None:
-            return _live.get()()
-        definition = Definition(
+    def expect(self, total: int) -> None:
+        """Tell whoever watches a run that so many trials will follow."""
+        caller = current().caller
+        if caller is not None:
+            caller.expect(self._step(), total)
+
+    def _step(self) -> Definition:
+        objective = self._carrying.objective
+        return Definition(
             kind="step",
-            name=str(getattr(objective, "__name__", type(objective).__name__)),
+            name=name_of(objective),
             function=_trial,
             depends=(objective, self._carrying.cost),
         )
-        kept = caller.call(definition, (self._carrying.search, number, parameters), {})
+
+    def _remembered(self, number: int, parameters: Chosen) -> TrialEnded:
+        caller = current().caller
+        if caller is None:
+            return _live.get()()
+        kept = caller.call(self._step(), (self._carrying.search, number, parameters), {})
         return msgspec.convert(dict(cast("Mapping[str, Any]", kept)), TrialEnded)
 
 
@@ -124,10 +142,15 @@ class WorkTogether:
         self._key = begun.key
         self._carrying = carrying
         self._lease_s = lease_s or LEASE_S
+        self._name = begun.name
+        self._waits = Waits()
         self._owner = f"search-{new_id()}"
         self._ended: dict[int, TrialEnded] = {}
         self._after: int | None = None
         self._search = self._begin(f"search/{self._key}", draft(begun), f"search {begun.name}")
+
+    def expect(self, total: int) -> None:
+        """Do nothing: nobody knows how many of them this process will carry out."""
 
     def ended(self) -> Sequence[TrialEnded]:
         """Return the trials that ended anywhere; reads only what is new."""
@@ -155,14 +178,27 @@ class WorkTogether:
         number = self._claim(most)
         if number is None:
             return None
+        try:
+            return self._carry_out(number, choose, watcher)
+        finally:
+            # Whoever is interrupted leaves the trial to the next, who need not wait for the lease.
+            with suppress(TrivetError):  # an error of the trial's own counts; the lease ends anyway
+                self._lease(number, 0.0)
+
+    def _carry_out(
+        self, number: int, choose: Callable[[int], Chosen], watcher: Watcher
+    ) -> TrialEnded | None:
         name = f"trial/{self._key}/{number}"
         begun = TrialBegun(search=self._key, number=number, parameters=choose(number))
         item = draft(begun, parents=[self._search])
         id_ = self._begin(name, item, f"trial {number} begins")
         # Whoever was first chose the parameters; one who takes over goes on with them.
         parameters = read(self._stores.ledger.get(id_), TrialBegun).parameters
-        with _Held(lambda: self._lease(number), self._lease_s / 3):
+        held = Held(lambda: self._lease(number, self._lease_s), self._lease_s / 3)
+        with held, watch_reads(Path.cwd()) as reads:
             ended = self._carrying.carry_out(number, parameters, watcher(number, parameters))
+        files = shown_in(Path.cwd(), reads.noticed(()).undeclared[:_MOST_FILES])
+        ended = msgspec.structs.replace(ended, read=files)
         if not self._record(ended, name, id_):
             return None
         return ended
@@ -170,20 +206,26 @@ class WorkTogether:
     def _claim(self, most: int | None) -> int | None:
         """Return the lowest number that is neither done nor another's."""
         self.ended()
-        number = 0
+        number, others = 0, list[int]()
         while most is None or number < most:
             number += 1
-            if number in self._ended or not self._lease(number):
+            if number in self._ended:
+                continue
+            if not self._lease(number, self._lease_s):
+                others.append(number)
                 continue
             self.ended()  # it may have been recorded between the two looks
             if number not in self._ended:
+                self._waits = Waits()
                 return number
+            self._lease(number, 0.0)
+        self._waits.tell(self._name, others, self._lease_s)
         return None
 
-    def _lease(self, number: int) -> bool:
+    def _lease(self, number: int, lease_s: float) -> bool:
         name = f"trial/{self._key}/{number}"
         journal = self._stores.journal
-        return journal.lease(name, owner=self._owner, lease_s=self._lease_s) is not None
+        return journal.lease(name, owner=self._owner, lease_s=lease_s) is not None
 
     def _begin(self, head: str, item: Draft, reason: str) -> str:
         """Record that something began, once; return the fact that says so."""
@@ -209,28 +251,3 @@ class WorkTogether:
                 raise
             return False
         return True
-
-
-class _Held:
-    """Prolongs a lease for the time of a `with` block."""
-
-    def __init__(self, prolong: Callable[[], bool], every_s: float) -> None:
-        self._prolong = prolong
-        self._every_s = every_s
-        self._over = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="trial-lease", daemon=True)
-
-    def __enter__(self) -> None:
-        self._keeper.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._keeper.join()
-
-    def _keep(self) -> None:
-        while not self._over.wait(self._every_s):
-            try:
-                if not self._prolong():
-                    return
-            except TrivetError:
-                continue  # the stores are away for a moment; the lease is longer than that

@@ -40,8 +40,7 @@ def is_array(value: object) -> bool:
 def write_array(array: Array) -> Content:
     """Write one array as npy: C or Fortran order, dtype and shape are kept."""
     numpy = import_module("numpy")
-
-    said = repr(_descr(array.dtype))
+    said = repr(_descr(array))
     version = (3, 0) if not said.isascii() else (1, 0) if len(said) < _SHORT_HEADER else (2, 0)
 
     def write(stream: BinaryIO) -> None:
@@ -55,15 +54,39 @@ def digest_array(array: Array) -> str:
 
     The bytes between the fields of a structured dtype count as nothing.
     """
-    said = (_descr(array.dtype), array.shape, _is_fortran(array))
+    said = (_descr(array), array.shape, _is_fortran(array))
     state = sha256(repr(said).encode())
     for block in _blocks(array):
         state.update(block)
     return state.hexdigest()
 
 
-def _descr(kind: Array) -> object:
-    return import_module("numpy").lib.format.dtype_to_descr(kind)
+def _refuse_metadata(array: Array) -> None:
+    """Refuse an array, or a scalar, on whose dtype something was noted: no file keeps that.
+
+    Raises:
+        NoForm: Its dtype, or that of a field, has metadata.
+    """
+    if not has_metadata(array.dtype):
+        return
+    raise NoForm(
+        array,
+        f"its dtype {array.dtype} has metadata, which is not kept",
+        "Return what it says beside the array, and give the array a dtype without it"
+        + (": array.astype(array.dtype.str)." if array.dtype.names is None else "."),
+    )
+
+
+def has_metadata(kind: Array) -> bool:
+    """Say whether something was noted on a dtype, or on that of a field in it."""
+    inner = [kind[name] for name in kind.names or ()]
+    inner += [kind.base] if kind.base is not kind else []
+    return bool(kind.metadata) or any(map(has_metadata, inner))
+
+
+def _descr(array: Array) -> object:
+    _refuse_metadata(array)
+    return import_module("numpy").lib.format.dtype_to_descr(array.dtype)
 
 
 def _is_fortran(array: Array) -> bool:
@@ -140,6 +163,8 @@ def _save_many(value: "list[Array] | dict[str, Array]") -> Mapping[str, Content]
     numpy = import_module("numpy")
     names = list(value) if isinstance(value, dict) else None
     arrays = list(value.values()) if isinstance(value, dict) else value
+    for array in arrays:
+        _refuse_metadata(array)
 
     def write(stream: BinaryIO) -> None:
         numbered = {str(number): array for number, array in enumerate(arrays)}
@@ -255,7 +280,12 @@ def array_kind(value: object) -> str | None:
 
 
 def array_parts(value: Array) -> dict[str, object]:
-    """Return the parts of a scalar, of a masked array, or of one of variable-width text."""
+    """Return the parts of a scalar, of a masked array, or of one of variable-width text.
+
+    Raises:
+        NoForm: It holds Python objects, or its dtype has metadata.
+    """
+    _refuse_metadata(value)
     if is_instance(value, "numpy", "generic"):
         if value.dtype.hasobject:
             raise NoForm(value)

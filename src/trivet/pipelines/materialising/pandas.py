@@ -76,6 +76,7 @@ def _take_frame(frame: Foreign) -> dict[str, object]:
         "columns": frame.columns,
         **columns.parts(),
         "duplicates": frame.flags.allows_duplicate_labels,
+        **_attributes(frame),
     }
 
 
@@ -88,7 +89,7 @@ def _make_frame(parts: Mapping[str, Any]) -> object:
     }
     made = pandas.DataFrame(columns, index=index, copy=False)
     made.columns = parts["columns"]
-    return made if parts["duplicates"] else made.set_flags(allows_duplicate_labels=False)
+    return _noted(made, parts)
 
 
 def _take_series(series: Foreign) -> dict[str, object]:
@@ -99,6 +100,7 @@ def _take_series(series: Foreign) -> dict[str, object]:
         "name": series.name,
         **columns.parts(),
         "duplicates": series.flags.allows_duplicate_labels,
+        **_attributes(series),
     }
 
 
@@ -106,7 +108,20 @@ def _make_series(parts: Mapping[str, Any]) -> object:
     pandas = import_module("pandas")
     (array,) = columns_of(parts)
     made = pandas.Series(array, index=parts["index"], name=parts["name"], dtype=array.dtype)
-    return made if parts["duplicates"] else made.set_flags(allows_duplicate_labels=False)
+    return _noted(made, parts)
+
+
+def _attributes(value: Foreign) -> dict[str, object]:
+    """Return what was noted on a frame or series by hand: a unit, a source."""
+    return {"attrs": value.attrs} if value.attrs else {}
+
+
+def _noted(made: Foreign, parts: Mapping[str, Any]) -> object:
+    if not parts["duplicates"]:
+        made = made.set_flags(allows_duplicate_labels=False)
+    if "attrs" in parts:
+        made.attrs = parts["attrs"]
+    return made
 
 
 def _take_array(array: Foreign) -> dict[str, object]:

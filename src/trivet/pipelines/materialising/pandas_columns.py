@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any, Final, cast
 
 from trivet.pipelines.materialisers import is_instance
+from trivet.pipelines.materialising.arrays import has_metadata
 from trivet.pipelines.materialising.structure import NoForm
 
 Foreign = Any  # pandas is loaded only once one of its values is at hand
@@ -59,7 +60,7 @@ class Columns:
         dtype = array.dtype
         name = type(dtype).__name__
         if name == "NumpyEADtype" or isinstance(dtype, import_module("numpy").dtype):
-            return _taken_numpy(array.to_numpy())
+            return _taken_numpy(self._without_metadata(array.to_numpy(), label))
         if name.removesuffix("Dtype") in _MASKED:
             return ["masked", str(dtype)], _unmasked(array, dtype)
         if name in _TAKEN:
@@ -72,6 +73,16 @@ class Columns:
             f"its column {label!r} has the dtype {dtype}, which is not kept",
             f"Cast it: frame[{label!r}].astype(...) to numbers, text, times or categories.",
         )
+
+    def _without_metadata(self, array: Foreign, label: object) -> Foreign:
+        if has_metadata(array.dtype):
+            raise NoForm(
+                self._owner,
+                f"its column {label!r} has metadata on its dtype {array.dtype}, which is not kept",
+                "Note it in attrs instead, and give the column a dtype without it: "
+                f"frame[{label!r}].to_numpy().astype({array.dtype.str!r}).",
+            )
+        return array
 
 
 def zone_of(dtype: Foreign, owner: object, what: str) -> str:

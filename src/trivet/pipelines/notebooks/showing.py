@@ -11,6 +11,8 @@ from trivet.pipelines.notebooks.scopes import last_name, root_name
 
 _PLOTTING = {"matplotlib", "seaborn", "plotly", "altair", "bokeh"}
 _PLOTTING_METHODS = {"plot", "hist", "boxplot", "scatter", "show"}
+_OFTEN_NONE = {"info", "glimpse", "match", "fullmatch", "search"}
+"""Methods that leave their object alone, and print it themselves or may find nothing."""
 _WRITING = ("to_", "write_", "save", "dump", "sink_")
 
 
@@ -33,18 +35,38 @@ def printed(piece: Piece, around: Surroundings) -> Piece:
     Only what surely has one to show: `df.head()`, a name, a sum; not the None of a call.
     """
     node = piece.node
-    if not piece.is_shown or not isinstance(node, ast.Expr):
+    is_shown = piece.is_shown and isinstance(node, ast.Expr) and _has_value(node.value, around)
+    if not is_shown:
         return piece
-    value = node.value
-    if isinstance(value, ast.Call):
-        name = last_name(value.func)
-        is_method = isinstance(value.func, ast.Attribute) and not around.library(value.func)
-        shows = is_method and name in purity.FRESH_METHODS and not name.startswith(_WRITING)
-        if name == "info" or not shows:
-            return piece
     line, column, end_line, end_column = range_of(node)
     opening, closing = (line, column, line, column), (end_line, end_column, end_line, end_column)
     return replace(piece.edited([(opening, "print("), (closing, ")")]), role=piece.role)
+
+
+def _has_value(node: ast.expr, around: Surroundings) -> bool:
+    """Say whether an expression surely is something: a notebook shows nothing for None."""
+    match node:
+        case ast.Constant():
+            return node.value is not None
+        case ast.IfExp():
+            return _has_value(node.body, around) and _has_value(node.orelse, around)
+        case ast.BoolOp():
+            return all(_has_value(value, around) for value in node.values)
+        case ast.NamedExpr():
+            return _has_value(node.value, around)
+        case ast.Call():
+            name = last_name(node.func)
+            is_method = isinstance(node.func, ast.Attribute) and not around.library(node.func)
+            is_fresh = is_method and name in purity.FRESH_METHODS - _OFTEN_NONE
+            return is_fresh and not name.startswith(_WRITING) and not _acts_in_place(node)
+        case _:
+            return True
+
+
+def _acts_in_place(node: ast.Call) -> bool:
+    """Say whether a call is told, or may be told, to change its object and return nothing."""
+    told = [keyword.value for keyword in node.keywords if keyword.arg in {"inplace", None}]
+    return any(not isinstance(one, ast.Constant) or one.value is not False for one in told)
 
 
 def _is_show(node: ast.stmt, around: Surroundings, figures: set[str]) -> bool:

@@ -2,7 +2,7 @@
 
 The class is found again by its name among what the run has loaded; the lines of the worker are
 shown as if they had been run here. What cannot be built again is a `FailedElsewhere` with the same
-words.
+words. What an error was raised from, and the members of a group, cross with it in the same way.
 """
 
 import sys
@@ -13,10 +13,13 @@ from typing import cast
 import msgspec
 
 from trivet.core.errors import TrivetError
-from trivet.pipelines.failures import add_note, storable
+from trivet.pipelines.failures import add_note, members_of, storable
 from trivet.pipelines.workers.exchange import Failure, PackedValue, Packer
 
 _FRAMES = 40
+_DEEPEST = 8
+_MOST_ERRORS = 100
+"""So many causes and members cross with an error; a group can hold groups."""
 _OWN = ("trivet.pipelines.", "trivet.adapters.")
 
 
@@ -25,7 +28,40 @@ class FailedElsewhere(Exception):
 
 
 def describe(error: BaseException, packer: Packer) -> Failure:
-    """Say in plain data what was raised, and where."""
+    """Say in plain data what was raised, where, and from what."""
+    return _Describer(packer).describe(error, 0)
+
+
+class _Describer:
+    """Describes an error and what hangs on it, each error once: causes can go in circles."""
+
+    def __init__(self, packer: Packer) -> None:
+        self._packer = packer
+        self._seen: dict[int, BaseException] = {}
+
+    def describe(self, error: BaseException, depth: int) -> Failure:
+        """Describe an error that stands so deep behind the one that was raised."""
+        self._seen[id(error)] = error
+        told = _alone(error, self._packer)
+        if error.__cause__ is not None:
+            told = msgspec.structs.replace(told, cause=self._other(error.__cause__, depth))
+        elif error.__context__ is not None and not error.__suppress_context__:
+            told = msgspec.structs.replace(told, context=self._other(error.__context__, depth))
+        inner = members_of(error)
+        if not inner:
+            return told
+        members = [one for one in (self._other(member, depth) for member in inner) if one]
+        left = len(inner) - len(members)
+        notes = [*told.notes, f"{left} more errors of it are not shown"] if left else told.notes
+        message = storable(str(getattr(error, "message", "")))
+        return msgspec.structs.replace(told, message=message, members=members, notes=notes)
+
+    def _other(self, error: BaseException, depth: int) -> Failure | None:
+        is_enough = depth >= _DEEPEST or len(self._seen) >= _MOST_ERRORS
+        return None if is_enough or id(error) in self._seen else self.describe(error, depth + 1)
+
+
+def _alone(error: BaseException, packer: Packer) -> Failure:
     kind = type(error)
     is_ours = isinstance(error, TrivetError)
     return Failure(
@@ -46,6 +82,11 @@ def rebuild(failure: Failure, packer: Packer) -> BaseException:
     error = _instance(failure, packer)
     for note in failure.notes:
         add_note(error, note)
+    # By the class of all errors: one that is a frozen dataclass lets nobody set anything.
+    if failure.cause is not None:
+        BaseException.__setattr__(error, "__cause__", rebuild(failure.cause, packer))
+    if failure.context is not None:
+        BaseException.__setattr__(error, "__context__", rebuild(failure.context, packer))
     return error.with_traceback(_traceback(failure.frames))
 
 
@@ -87,6 +128,8 @@ def _detail(error: TrivetError) -> dict[str, object]:
 
 def _instance(failure: Failure, packer: Packer) -> BaseException:
     kind = _class(failure.kind)
+    if failure.members:
+        return _group(kind, failure, packer)
     try:
         if kind is not None and issubclass(kind, TrivetError):
             return kind(failure.text, code=failure.code, hint=failure.hint, detail=failure.detail)
@@ -97,6 +140,22 @@ def _instance(failure: Failure, packer: Packer) -> BaseException:
     except Exception:  # noqa: BLE001, S110  # it holds what cannot be had again
         pass
     return FailedElsewhere(f"{failure.kind.partition(':')[2]}: {failure.text}")
+
+
+def _group(
+    kind: type[BaseException] | None, failure: Failure, packer: Packer
+) -> BaseExceptionGroup[BaseException]:
+    """Make a group with the members that crossed; a plain one where its class takes other words."""
+    members = [rebuild(member, packer) for member in failure.members]
+    try:
+        if kind is not None and issubclass(kind, BaseExceptionGroup):
+            made = cast("type[BaseExceptionGroup[BaseException]]", kind)(failure.message, members)
+            if failure.state is not None:
+                vars(made).update(cast("dict[str, object]", packer.unpack(failure.state)))
+            return made
+    except Exception:  # noqa: BLE001, S110  # it holds what cannot be had again
+        pass
+    return BaseExceptionGroup(failure.message, members)
 
 
 def _made_again(

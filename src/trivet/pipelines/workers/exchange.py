@@ -17,6 +17,7 @@ import msgspec
 from trivet.core.errors import Invalid, NotFound, Unsupported
 from trivet.core.trees import ByteStore, Content
 from trivet.pipelines.context import definition_of
+from trivet.pipelines.explaining.reads import NOTHING, Noticed
 from trivet.pipelines.inputs import DataInput, DataRoom, InputFile, TableInput
 from trivet.pipelines.materialising.readers import STRANGER, Reader
 from trivet.pipelines.materialising.standard import put_made, take_made
@@ -137,6 +138,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     hint: str = ""
     detail: dict[str, Any] = {}
+    cause: "Failure | None" = None
+    """What it was raised from."""
+    context: "Failure | None" = None
+    """What was being handled when it was raised, unless there is a cause."""
+    message: str = ""
+    """Of a group, without the number of its members."""
+    members: "list[Failure]" = []
+    """Of a group, as far as they crossed."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,8 +155,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     contents: Contents = Contents("")
     """By what the value is known as an argument of another step."""
     memory_bytes: int | None = None
+    noticed: Noticed = NOTHING
+    """The files that it read."""
     warnings: tuple[str, ...] = ()
-    """What the step's key does not cover: files that it read."""
+    """What else the step's key does not cover: arguments that it changed."""
     failure: Failure | None = None
     other_code: dict[str, str] | None = None
     """The parts of the worker's code, when it is not the run's."""

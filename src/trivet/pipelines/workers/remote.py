@@ -22,6 +22,7 @@ from trivet.core.ports import Blobs
 from trivet.core.work import Needs, Work, Workers
 from trivet.pipelines.attempts import call_with_retries, too_late
 from trivet.pipelines.context import Context, Definition
+from trivet.pipelines.explaining.reads import NOTHING, Noticed
 from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.materialising.values import Contents, Form, Values
 from trivet.pipelines.workers.crossing import rebuild
@@ -84,8 +85,12 @@ class Made(NamedTuple):
     """By what it is known as an argument of another step."""
     memory_bytes: int | None = None
     """The peak of its process beyond what that began with."""
+    noticed: Noticed = NOTHING
+    """The files that it read."""
     warnings: tuple[str, ...] = ()
-    """What its key does not cover."""
+    """What else its key does not cover."""
+    changed: tuple[str, ...] = ()
+    """Arguments that it changed in place."""
     is_repeatable: bool = True
     """Whether a run that remembers it sees all that it did."""
 
@@ -177,6 +182,7 @@ class RemoteSteps:
             form=self._packer.unpack_form(answer.value),
             contents=answer.contents,
             memory_bytes=answer.memory_bytes,
+            noticed=answer.noticed,
             warnings=answer.warnings,
         )
 

@@ -18,7 +18,7 @@ from trivet.core.errors import Conflict, Invalid
 from trivet.pipelines.attempts import call_with_retries
 from trivet.pipelines.context import Context, Definition, current, definition_of, entered
 from trivet.pipelines.explaining.changes import changed_arguments, warnings_about_changes
-from trivet.pipelines.explaining.reads import warnings_about, watch_reads
+from trivet.pipelines.explaining.reads import watch_reads
 from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.memory import MemoryUse
 from trivet.pipelines.workers.crossing import describe
@@ -83,10 +83,8 @@ def _make(call: Call, parts: Parts, packer: Packer, tell: Callable[[bytes], None
         value=packer.pack_form(parts.values.save(value, place, reader)),
         contents=parts.values.contents(value, place, reader, of_result=True),
         memory_bytes=memory.grown_bytes(),
-        warnings=(
-            *warnings_about(reads, definition, depends_on),
-            *_warnings_about_changes(call, parts, definition, arguments),
-        ),
+        noticed=reads.noticed(depends_on),
+        warnings=_warnings_about_changes(call, parts, definition, arguments),
     )
 
 

@@ -1,20 +1,19 @@
+import logging
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from trivet.core.errors import Invalid, NotFound
-from trivet.core.facts import Scope
-from trivet.core.ports import Stores
-from trivet.pipelines.looping import working
+from trivet.core.errors import Invalid, NotFound, Unavailable
+from trivet.pipelines.looping import holding, working
 from trivet.pipelines.looping.budget import Budget
 from trivet.pipelines.looping.searching import (
     Trial,
@@ -50,15 +49,8 @@ def broken(rate: float) -> float:
     return math.nan if rate > 0.4 else rate
 
 
-@dataclass(frozen=True)
-class Place:
-    stores: Stores
-    scope: Scope
-
-
-@pytest.fixture
-def place(project: Any) -> Place:
-    return Place(project.stores, project.scope)
+def bare(rate: float) -> float:
+    return rate
 
 
 def ways(found: Any) -> list[dict[str, Any]]:
@@ -119,11 +111,41 @@ def test_an_objective_that_always_fails_is_found_out() -> None:
     def wrong(rate: float) -> float:
         raise KeyError("target")
 
-    with pytest.raises(Invalid, match=r"first 5 trials failed.*KeyError"):
+    with pytest.raises(Invalid, match=r"first 5 trials failed; trial 1 \(rate=.*KeyError"):
         search(wrong, {"rate": uniform(0, 1)}, minimize="loss", budget=Budget(trials=50))
     found = search(wrong, {"rate": uniform(0, 1)}, minimize="loss", budget=Budget(trials=2))
-    with pytest.raises(NotFound, match="none of 2 trials"):
+    with pytest.raises(NotFound, match="none of 2 trials") as caught:
         _ = found.best
+    assert re.search(r"trial 1 \(rate=.*KeyError: 'target'", caught.value.hint)
+
+
+def test_a_trial_that_fails_is_told_of_with_its_parameters(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = search(
+            broken,
+            {"rate": uniform(0, 1)},
+            minimize="loss",
+            budget=Budget(trials=20),
+            seed=5,
+            name="told",
+        )
+    failed = [trial for trial in found.trials if trial.state == "failed"]
+    assert caplog.messages == [
+        f"trial {trial.number} of search 'told' failed (rate={trial.parameters['rate']}): "
+        f"{trial.error}"
+        for trial in failed
+    ]
+
+
+def test_an_error_that_ends_the_search_names_the_trial() -> None:
+    def away(rate: float) -> float:
+        raise Unavailable("the stores are away")
+
+    with pytest.raises(Unavailable) as caught:
+        search(away, {"rate": uniform(0, 1)}, minimize="loss", budget=Budget(trials=1))
+    assert re.match(r"in trial 1 of search 'away': rate=0\.\d+", caught.value.__notes__[0])
 
 
 def test_cost_and_time_end_a_search() -> None:
@@ -196,7 +218,28 @@ def test_inside_a_run_trials_are_steps_and_a_longer_search_goes_on(
     assert (tmp_path / "tried.txt").read_text() == "x" * 14
 
 
-def test_a_search_of_a_workspace_goes_on_where_it_stood(place: Place) -> None:
+def test_whoever_watches_a_run_sees_its_trials(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.write(
+        FLOW.replace("def objective(rate):", "def objective(rate):\n    assert rate > 0.2, 'low'")
+    )
+    seen: list[Any] = []
+    run = project.run(trials=6, on_event=seen.append)
+    steps = [(event.kind, event.total) for event in seen if event.step == "objective"]
+    assert steps[0] == ("map", 6)
+    assert [kind for kind, _ in steps if kind in {"started", "done"}] == ["started", "done"] * 6
+    told = [event.text for event in seen if event.kind == "line" and "failed" in event.text]
+    values = project.tracking.metric(run.id, "search/loss").values
+    assert told
+    assert len(told) + len(values) == 6
+    assert re.search(
+        r"trial \d of search 'objective' failed \(rate=0\.[01]\d+\): AssertionError", told[0]
+    )
+
+
+def test_a_search_of_a_workspace_goes_on_where_it_stood(place: Any) -> None:
     def objective(rate: float) -> float:
         return rate
 
@@ -216,7 +259,7 @@ def test_a_search_of_a_workspace_goes_on_where_it_stood(place: Place) -> None:
     assert all(entry.parents[0] == begun[0].id for entry in ended)
 
 
-def test_several_workers_share_a_search_and_no_trial_is_done_twice(place: Place) -> None:
+def test_several_workers_share_a_search_and_no_trial_is_done_twice(place: Any) -> None:
     def slow(rate: float) -> float:
         time.sleep(0.01)
         return rate
@@ -246,11 +289,64 @@ def test_several_workers_share_a_search_and_no_trial_is_done_twice(place: Place)
     assert (len(entries), len(begun)) == (20, 20)
 
 
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_a_trial_that_is_interrupted_is_free_at_once(
+    interruption: type[BaseException], place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = threading.Event()
+
+    def objective(rate: float) -> float:
+        if not may_end.is_set():
+            raise interruption
+        return rate
+
+    def go() -> Any:
+        budget = Budget(trials=3)
+        return search(
+            objective, {"rate": uniform(0, 1)}, minimize="loss", budget=budget, workspace=place
+        )
+
+    with pytest.raises(interruption):
+        go()
+    begun = place.stores.ledger.find(TrialBegun.KIND).entries
+    may_end.set()
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits for the lease"))
+    found = go()
+    assert [trial.number for trial in found.trials] == [1, 2, 3]
+    # It was gone on with, and not begun a second time.
+    assert len(begun) == 1
+    assert len(place.stores.ledger.find(TrialBegun.KIND).entries) == 3
+
+
+def test_it_is_said_whose_trials_are_waited_for(
+    place: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(holding, "SILENT_S", 0.0)
+    space = {"rate": uniform(0, 1)}
+
+    def go(trials: int) -> Any:
+        return search(
+            bare,
+            space,
+            minimize="loss",
+            budget=Budget(trials=trials),
+            workspace=place,
+            name="waits",
+        )
+
+    key = go(1).trials[0].search
+    place.stores.journal.lease(f"trial/{key}/2", owner="another", lease_s=0.5)
+    with caplog.at_level(logging.WARNING):
+        assert len(go(3).trials) == 3
+    (said,) = caplog.messages
+    assert said.startswith("search 'waits' waits for trials that other processes hold (2)")
+
+
 WORKER = """
 import time
 from pathlib import Path
 from trivet.core.facts import Scope
-from trivet.pipelines.looping import working
+from trivet.pipelines.looping import holding, working
 from trivet.pipelines.looping.budget import Budget
 from trivet.pipelines.looping.searching import search, uniform
 from test_crash import opened

@@ -127,6 +127,27 @@ def test_arrays_that_differ_anywhere_are_told_apart() -> None:
     assert len({digest(other) for other in others}) == len(others)
 
 
+NOTED = np.dtype("f8", metadata={"unit": "kg"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.zeros(3, NOTED),
+        np.zeros(3, [("a", NOTED), ("b", "i4")]),
+        np.zeros(3, [("a", NOTED, (2,))]),
+        np.ma.MaskedArray(np.zeros(2, NOTED), [True, False]),
+        [np.zeros(2, NOTED)] * 9,
+    ],
+    ids=["plain", "of a field", "of a field of arrays", "masked", "many arrays"],
+)
+def test_metadata_of_a_dtype_is_refused_and_not_lost(value: Any) -> None:
+    for act in (values.save, values.digest):
+        with pytest.raises(Invalid, match="has metadata, which is not kept") as refused:
+            act(value, "a value")
+        assert "without it" in refused.value.hint
+
+
 def test_a_view_is_known_as_its_copy() -> None:
     whole = np.arange(10_000_000).reshape(1000, 10_000)
     for view in (whole[::2], whole[:, ::3], whole[::-1, ::-1], whole[5:7, 1:2]):

@@ -298,3 +298,53 @@ def test_parts_that_live_for_a_moment_are_told_apart() -> None:
     seen = [{digest(frame) for _ in range(300)} for frame in frames]
     assert [len(one) for one in seen] == [1, 1]
     assert seen[0] != seen[1]
+
+
+FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+
+
+@pytest.mark.parametrize("value", [FRAME, FRAME["a"]], ids=["frame", "series"])
+def test_what_is_noted_on_a_frame_comes_back_and_counts(value: Any) -> None:
+    noted, other = value.copy(), value.copy()
+    noted.attrs = {"unit": "kg", 3: (dt.date(2024, 1, 2), [np.arange(3)]), "nested": {"a": None}}
+    other.attrs = {"unit": "lb"}
+    again = there_and_back(noted)
+    same(noted, again)
+    again_array = again.attrs[3][1].pop()
+    np.testing.assert_array_equal(again_array, np.arange(3))
+    assert again.attrs == {"unit": "kg", 3: (dt.date(2024, 1, 2), []), "nested": {"a": None}}
+    assert len({digest(value), digest(noted), digest(other)}) == 3
+
+
+def test_what_is_noted_goes_with_a_frame_that_allows_no_label_twice() -> None:
+    strict = FRAME.set_flags(allows_duplicate_labels=False)
+    strict.attrs["unit"] = "kg"
+    again = there_and_back(strict)
+    assert again.attrs == {"unit": "kg"}
+    assert not again.flags.allows_duplicate_labels
+
+
+@pytest.mark.parametrize("value", [FRAME, FRAME["a"]], ids=["frame", "series"])
+def test_notes_that_are_empty_leave_no_trace(value: Any) -> None:
+    text = values.save(value, "a value").files["value.json"]
+    assert isinstance(text, bytes)
+    assert b"attrs" not in text
+    emptied = value.copy()
+    emptied.attrs = {"unit": "kg"}
+    emptied.attrs.clear()
+    assert digest(emptied) == digest(value)
+
+
+def test_a_note_that_cannot_be_kept_is_refused_by_its_place() -> None:
+    noted = FRAME.copy()
+    noted.attrs["model"] = object()
+    for act in (values.save, values.digest):
+        with pytest.raises(Invalid, match=r"holds a builtins.object at result.attrs\['model'\]"):
+            act(noted, "what step 'load' returned")
+
+
+def test_metadata_on_the_dtype_of_a_column_is_refused_by_its_name() -> None:
+    noted = pd.DataFrame({"a": np.zeros(2, np.dtype("f8", metadata={"unit": "kg"}))})
+    with pytest.raises(Invalid, match="column 'a' has metadata on its dtype") as refused:
+        digest(noted)
+    assert "attrs" in refused.value.hint

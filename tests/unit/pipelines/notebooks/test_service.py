@@ -212,6 +212,35 @@ def test_what_only_shows_goes_with_the_step_before_it(desk: Any) -> None:
     assert "    print(x)\n\n    print(x)\n" in adopted.module
 
 
+@pytest.mark.parametrize(
+    ("line", "is_printed"),
+    [
+        ("df.dropna()", True),
+        ("df.dropna(inplace=False)", True),
+        ("df.dropna(inplace=True)", False),
+        ("df.dropna(inplace=bool(1))", False),
+        ("df.rename(columns={'a': 'b'}, inplace=True)", False),
+        ("df.dropna(**{'inplace': True})", False),
+        ("df.info()", False),
+        ("pattern.search('abc')", False),
+        ("None", False),
+        ("df.head() if len(df) else None", False),
+        ("df.head() if len(df) else 0", True),
+    ],
+)
+def test_what_a_notebook_shows_is_printed_and_nothing_where_it_shows_none(
+    desk: Any, line: str, is_printed: bool
+) -> None:
+    adopted = desk.sketch(
+        "import re\nimport pandas as pd\npattern = re.compile('b')",
+        "df = pd.DataFrame({'a': [1.0, None]})",
+        f"df['c'] = df['a'] + 1\n{line}",
+        "n = len(df)",
+    )
+    assert (f"print({line})" in adopted.module) is is_printed
+    assert is_printed or "print(" not in adopted.module
+
+
 def test_a_cell_that_only_acts_becomes_an_effect(desk: Any) -> None:
     adopted = desk.sketch(
         "x = len('abc')", "with open('note.txt', 'w') as f:\n    f.write(str(x))", "y = x + 1"

@@ -1,88 +1,22 @@
 """Steps in warm processes: the same keys and values as in the flow's own process."""
 
-import importlib
 import os
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from tests.unit.pipelines.workers.pooled import Pooled
 
 from trivet.core.errors import Invalid, TrivetError, Unavailable, Unsupported
 from trivet.core.ports import SeriesKey
-from trivet.core.work import Needs, Ticket, Work, Workers
+from trivet.core.work import Needs
 from trivet.pipelines.authoring import map as map_steps
 from trivet.pipelines.authoring import step
 from trivet.pipelines.workers.exchange import INLINE_BYTES
-from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
-
-BEGIN = """
-import os, signal, time
-from pathlib import Path
-from trivet.pipelines.authoring import *
-from trivet.pipelines.context import current
-"""
-
-
-class Watched:
-    """Workers whose traffic is written down."""
-
-    def __init__(self, workers: Workers) -> None:
-        self.workers = workers
-        self.bodies: list[int] = []
-
-    def submit(self, work: Work, **listeners: Any) -> Ticket:
-        self.bodies.append(len(work.body))
-        return self.workers.submit(work, **listeners)
-
-    def width(self, needs: Needs) -> int:
-        return self.workers.width(needs)
-
-    def close(self) -> None:
-        self.workers.close()
-
-
-class Pooled:
-    """A project whose steps run in warm processes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "trivet.toml").write_text('project = "pooled"\ngate = ""\n')
-        self.ws: Workspace = open_workspace(folder, actor="ada")
-        self.watched = Watched(self.ws.opened.workers)
-        remote = self.ws.pipelines._means.remote
-        elsewhere = remote._elsewhere
-        assert elsewhere is not None
-        remote._elsewhere = msgspec.structs.replace(elsewhere, workers=self.watched)
-
-    def write(self, text: str, name: str = "pipeline") -> None:
-        (self.folder / f"{name}.py").write_text(BEGIN + text, "utf-8")
-        for module in ("pipeline", name):
-            sys.modules.pop(module, None)
-        importlib.invalidate_caches()
-
-    def run(self, flow: str = "pipeline:main", **options: Any) -> Any:
-        return self.ws.pipelines.run(flow, **options)
-
-    def statuses(self, run: Any) -> list[tuple[str, str]]:
-        return [(step.step, step.status) for step in self.ws.pipelines.steps(run.id)]
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pooled]:
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    project = Pooled(tmp_path)
-    yield project
-    project.ws.close()
-    for name in ("pipeline", "helpers"):
-        sys.modules.pop(name, None)
-
 
 PID = """
 @step(where="pool")
@@ -219,42 +153,6 @@ def main():
     points = project.ws.stores.series.read(SeriesKey(run.id, "loss"))
     assert list(points.values) == [1.0, 0.5, 1 / 3]
     assert "learnt\n" in capsys.readouterr().out
-
-
-def test_an_error_of_the_users_comes_out_as_it_was_with_its_lines(project: Pooled) -> None:
-    project.write("""
-class TooCold(Exception):
-    def __init__(self, degrees, place):
-        super().__init__(f"{degrees} degrees in {place}")
-        self.degrees = degrees
-
-@step(where="pool")
-def known():
-    return {}["spoon"]
-
-@step(where="pool")
-def own():
-    error = TooCold(4, "the kitchen")
-    error.add_note("put the kettle on")
-    raise error
-
-@flow
-def main():
-    known()
-
-@flow
-def other():
-    own()
-""")
-    with pytest.raises(KeyError) as raised:
-        project.run()
-    assert raised.value.args == ("spoon",)
-    run = project.ws.tracking.runs()[0]
-    assert 'in known: return {}["spoon"]' in run.finished.error
-    with pytest.raises(Exception, match="4 degrees in the kitchen") as raised:
-        project.run("pipeline:other")
-    assert "TooCold" in type(raised.value).__name__ + str(raised.value)
-    assert "put the kettle on" in raised.value.__notes__
 
 
 def test_a_worker_that_is_killed_fails_its_step_which_is_tried_again_when_it_may_be(
@@ -419,6 +317,36 @@ def main():
 """)
     with pytest.raises(Invalid, match="'thing'"):
         project.run()
+
+
+def test_what_a_worker_keeps_of_a_file_is_told_of_to_the_next_step(project: Pooled) -> None:
+    (project.folder / "settings.json").write_text("2")
+    time.sleep(0.02)  # a file system's clock ticks slowly: the file is older than the step
+    project.write("""
+import functools
+
+@functools.lru_cache
+def settings():
+    return int((Path(__file__).parent / "settings.json").read_text())
+
+@step(where="pool")
+def one():
+    return os.getpid(), settings()
+
+@step(where="pool")
+def two():
+    return os.getpid(), settings()
+
+@flow
+def main():
+    return {"a": one(), "b": two()}
+""")
+    run = project.run()
+    value = project.ws.pipelines.value
+    assert value(run.id, "a") == value(run.id, "b")  # by one process
+    one, two = project.ws.pipelines.steps(run.id)
+    assert "step 'one' read settings.json, which" in one.warnings[0]
+    assert "step 'two' uses pipeline.settings, which read settings.json" in two.warnings[0]
 
 
 def test_a_change_of_an_argument_stays_in_the_worker_and_is_told_of(project: Pooled) -> None:
