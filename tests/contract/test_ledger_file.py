@@ -52,8 +52,8 @@ def python(program: str, *arguments: str, prefix: tuple[str, ...] = ()) -> list[
     return done.stdout.splitlines()
 
 
-def failing(call: str, error: str, number: int) -> tuple[str, ...]:
-    """The words before a command that let one system call fail."""
+def failing(call: str, error: str, number: int | str) -> tuple[str, ...]:
+    """The words before a command that let one system call fail, or from `1+` on all of them."""
     inject = f"inject={call}:error={error}:when={number}"
     return ("strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", inject, "--")
 
@@ -351,3 +351,56 @@ def test_a_full_disk_refuses_and_heals(tmp_path: Path) -> None:
     with open_database(tmp_path) as database:
         assert len(database.ledger.since(0)) == 5
         assert damage(database) == []
+
+
+READING = """
+    import sys
+    from pathlib import Path
+    from trivet.adapters.sqlite.database import open_database
+    from trivet.core.errors import Unavailable
+    from trivet.core.facts import Fact, Scope, draft
+    from trivet.core.ports import View
+    class Note(Fact, frozen=True, kw_only=True):
+        KIND = "file.note"
+        about: str
+    database = open_database(sys.argv[1])
+    print(len(database.ledger.since(0)))
+    database.views.declare(View(name="seen", columns={"n": "integer"}, key=("n",)))
+    print(len(database.views.find("seen")))
+    try:
+        database.ledger.commit(
+            Scope(project="shop", actor="ada").batch("r", [draft(Note(about="more"))])
+        )
+    except Unavailable as error:
+        print(error.code)
+    input()
+    print(len(database.ledger.since(0)))
+    database.close()
+"""
+
+
+def test_what_is_stored_can_be_read_on_a_disk_without_room_for_an_index(tmp_path: Path) -> None:
+    if reason := missing_for_syscalls():
+        pytest.skip(reason)
+    with open_database(tmp_path) as database:
+        database.ledger.commit(SCOPE.batch("first", [note(), note()]))
+        database.views.declare(View(name="seen", columns={"n": "integer"}, key=("n",)))
+        database.views.put("seen", [{"n": 1}])
+    full = failing("pwrite64", "ENOSPC", "1+")
+    with subprocess.Popen(
+        [*full, sys.executable, "-c", textwrap.dedent(READING), str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        said = [reader.stdout.readline().strip() for _ in range(3)]
+        assert said == ["2", "1", "disk-full"]
+        # Somebody makes room and writes: what is read from then on is not the old state.
+        with open_database(tmp_path) as database:
+            database.ledger.commit(SCOPE.batch("later", [note()]))
+        reader.stdin.write("\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline().strip() == "3"
+    assert reader.returncode == 0

@@ -1,12 +1,13 @@
 """`trivet backfill`: a flow over many days, months, numbers or names."""
 
+import signal
 import sys
 import time
 from argparse import Namespace
 
 from trivet.cli.choosing import flow_named
 from trivet.cli.command import Answer, Argument, Command
-from trivet.cli.errors import FAILED
+from trivet.cli.errors import FAILED, INTERRUPTED, TERMINATED
 from trivet.cli.output import fields, table
 from trivet.cli.pipelines import parse_parameters
 from trivet.core.errors import Invalid
@@ -71,7 +72,12 @@ def _execute(ws: Workspace, status: BackfillStatus) -> Answer:
         ws.backfills.feed(name)
         note = f"the runners of `trivet up` do it; see `trivet backfill --status {name}`"
         return _shown(ws.backfills.status(name), note)
-    return _shown(fill_here(ws, name, _tell))
+    ended_by = fill_here(ws, name, _tell)
+    answer = _shown(ws.backfills.status(name))
+    if ended_by is None:
+        return answer
+    code = TERMINATED if ended_by == signal.SIGTERM else INTERRUPTED
+    return Answer(answer.data, answer.text, code)
 
 
 def _shown(status: BackfillStatus, note: str = "") -> Answer:

@@ -14,6 +14,7 @@ from trivet.core.errors import (
     Unavailable,
     Unsupported,
 )
+from trivet.pipelines.logs.masking import plain
 
 EXIT_CODES: dict[type[TrivetError], int] = {
     Invalid: 2,
@@ -47,8 +48,8 @@ def show_error(error: TrivetError, *, as_json: bool) -> None:
         }
         print(json.dumps(body, default=str), file=sys.stderr)
         return
-    print(f"error: {error.message}", file=sys.stderr)
+    print(f"error: {plain(error.message)}", file=sys.stderr)
     for note in getattr(error, "__notes__", ()):
-        print(f"  {note}", file=sys.stderr)
+        print(f"  {plain(note)}", file=sys.stderr)
     if error.hint:
-        print(f"  next: {error.hint}", file=sys.stderr)
+        print(f"  next: {plain(error.hint)}", file=sys.stderr)

@@ -21,6 +21,7 @@ from trivet.core.ports import TaskState
 from trivet.core.tasks import fenced
 from trivet.data.naming import suggest
 from trivet.pipelines.failures import Terminated, describe_failure
+from trivet.pipelines.logs.masking import without_secrets
 from trivet.pipelines.running import OnEvent
 from trivet.tracking.facts import Run
 from trivet.triggers.backfills import why_failed
@@ -142,8 +143,9 @@ def _answer(run: Run, delivered: Delivered | None) -> Answer:
 def _fail(error: BaseException, folder: Path) -> NoReturn:
     """Say what went wrong in the user's own lines, without those of the libraries below."""
     notes: tuple[str, ...] = getattr(error, "__notes__", ())
+    said = "\n  ".join([f"the run failed: {_what_failed(error, folder)}", *notes])
     raise TrivetError(
-        "\n  ".join([f"the run failed: {_what_failed(error, folder)}", *notes]),
+        without_secrets(said),  # also on a terminal: what is printed there is kept by others
         code="run-failed",
         hint="Mend it and run again; steps that were done are remembered. `--traceback` shows "
         "every line behind it.",

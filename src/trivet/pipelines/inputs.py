@@ -9,7 +9,6 @@ import typing
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol, Self, TypeGuard, cast
 
 import msgspec
@@ -20,6 +19,7 @@ from trivet.core.ports import ArrowStream
 from trivet.data.facts import Dataset
 from trivet.data.naming import is_identifier, name_from_file, suggest
 from trivet.pipelines.facts import KnownAsset
+from trivet.pipelines.scratch import scratch_folder
 
 _TABLE_FILES = {".csv", ".tsv", ".parquet", ".pq"}
 _FILE_TREE = "files"
@@ -273,7 +273,7 @@ class Resolver:
             trees={_FILE_TREE: path},
         )
         # The step reads these bytes, whatever becomes of the file meanwhile.
-        place = Path(self._open.enter_context(TemporaryDirectory(prefix="trivet-")), path.name)
+        place = self._open.enter_context(scratch_folder(self._folder)) / path.name
         self._data.checkout(dataset, place, _FILE_TREE)
         pinned = place / path.name if path.is_file() else place
         return InputFile.at(pinned, dataset.commit.tree(_FILE_TREE).digest), dataset

@@ -19,6 +19,7 @@ from trivet.pipelines.facts import CancelAsked
 from trivet.pipelines.failures import Terminated, add_note, describe_failure
 from trivet.pipelines.inputs import Inputs
 from trivet.pipelines.loading import name_of
+from trivet.pipelines.logs.masking import without_secrets
 from trivet.pipelines.requests import FOREGROUND, PAST
 from trivet.pipelines.running import OnEvent, RunUnderWay
 from trivet.pipelines.tenure import LEASE_S, Tenure, hold, is_gone, leave, new_owner
@@ -356,7 +357,7 @@ class Lifecycle:
     ) -> None:
         run, caller, tenure = under_way
         step = caller.step_that_failed(error)
-        text = describe_failure(error, step, self._folder)
+        text = without_secrets(describe_failure(error, step, self._folder))
         try:
             if change is not None:
                 caller.settle()

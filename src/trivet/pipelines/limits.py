@@ -1,13 +1,14 @@
 """Concurrency limits by name: so many steps of a name run at once, over all runs and processes.
 
 A slot is a named lease of the journal, prolonged while the step runs; that of a process that died
-is free again when its lease is over.
+is free again when its lease is over. One that was stopped for longer than its lease (a computer
+that slept, SIGSTOP) has lost its slot without knowing: it goes on, and says so when it ends.
 """
 
 import random
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 
@@ -34,7 +35,9 @@ class Limits:
         self._project = project
 
     @contextmanager
-    def within(self, limits: Mapping[str, int]) -> Generator[None]:
+    def within(
+        self, limits: Mapping[str, int], on_lost: Callable[[str], None] | None = None
+    ) -> Generator[None]:
         """Wait until every limit has a slot free, and hold them for the time of a `with` block.
 
         Slots are taken in the order of the names, so that two steps never wait for each other. A
@@ -42,6 +45,7 @@ class Limits:
 
         Args:
             limits: At most so many at once, by name.
+            on_lost: Told when the block is over that somebody else had its slot meanwhile.
         """
         held = _held.get()
         wanted = {f"limit/{self._project}/{name}": limits[name] for name in sorted(limits)}
@@ -51,7 +55,7 @@ class Limits:
             return
         with ExitStack() as stack:
             for name, at_once in missing.items():
-                stack.enter_context(self._slot(name, at_once))
+                stack.enter_context(self._slot(name, at_once, on_lost))
             token = _held.set(held | missing.keys())
             try:
                 yield
@@ -59,12 +63,12 @@ class Limits:
                 _held.reset(token)
 
     @contextmanager
-    def _slot(self, name: str, at_once: int) -> Generator[None]:
-        owner = new_id()
-        slots = [f"{name}/{number}" for number in range(at_once)]
-        slot = self._take(slots, owner)
+    def _slot(
+        self, name: str, at_once: int, on_lost: Callable[[str], None] | None
+    ) -> Generator[None]:
+        slot = self._take([f"{name}/{number}" for number in range(at_once)])
         over = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(slot, owner, over), daemon=True)
+        keeper = threading.Thread(target=slot.keep, args=(over,), daemon=True)
         keeper.start()
         try:
             yield
@@ -72,20 +76,44 @@ class Limits:
             over.set()
             keeper.join()
             with suppress(TrivetError):  # the step's own end counts; the lease ends by itself
-                self._journal.lease(slot, owner=owner, lease_s=0.0)
+                slot.prolong(0.0)
+            if slot.is_lost and on_lost is not None:
+                label = name.rpartition("/")[2]
+                on_lost(
+                    f"limit {label!r} was exceeded: this process was stopped for longer than "
+                    f"{_LEASE_S:g} s, and another step took its place"
+                )
 
-    def _take(self, slots: list[str], owner: str) -> str:
-        pause_s = _FIRST_PAUSE_S
+    def _take(self, slots: list[str]) -> "_Slot":
+        owner, pause_s = new_id(), _FIRST_PAUSE_S
         while True:
             for slot in slots:
-                if self._journal.lease(slot, owner=owner, lease_s=_LEASE_S) is not None:
-                    return slot
+                epoch = self._journal.lease(slot, owner=owner, lease_s=_LEASE_S)
+                if epoch is not None:
+                    return _Slot(self._journal, slot, owner, epoch)
             time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads those who wait
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _keep(self, slot: str, owner: str, over: threading.Event) -> None:
+
+class _Slot:
+    """A slot that is held."""
+
+    def __init__(self, journal: Journal, name: str, owner: str, epoch: int) -> None:
+        self._journal = journal
+        self._name = name
+        self._owner = owner
+        self._epoch = epoch
+        self.is_lost = False
+        """Whether somebody else had it meanwhile."""
+
+    def prolong(self, lease_s: float) -> None:
+        epoch = self._journal.lease(self._name, owner=self._owner, lease_s=lease_s)
+        # One more is our own taking it up again after it ended; another's lies between two more.
+        self.is_lost |= epoch is None or epoch > self._epoch + 1
+        self._epoch = epoch or self._epoch
+
+    def keep(self, over: threading.Event) -> None:
         while not over.wait(_LEASE_S / 3):
-            try:
-                self._journal.lease(slot, owner=owner, lease_s=_LEASE_S)
-            except TrivetError:
-                continue  # the store is away for a moment; the lease is longer than that
+            with suppress(TrivetError):
+                # The store may be away for a moment; the lease is longer than that.
+                self.prolong(_LEASE_S)

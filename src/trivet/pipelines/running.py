@@ -32,6 +32,7 @@ from trivet.pipelines.facts import EffectBegun, StepDone, StepFailed
 from trivet.pipelines.failures import add_note, words_of
 from trivet.pipelines.keys import Ask, Keys, Recalled, bind, recall
 from trivet.pipelines.limits import Limits
+from trivet.pipelines.logs.masking import without_secrets
 from trivet.pipelines.materialising.readers import reader_of
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.memo import Gathered, Kept, Known, Memo, is_made_elsewhere
@@ -267,7 +268,8 @@ class RunUnderWay:
             caller=self,
         )
         try:
-            with entered(inside), self._limits.within(definition.limits):
+            slots = self._limits.within(definition.limits, lambda text: self._warn(name, (text,)))
+            with entered(inside), slots:
                 made = self._made(
                     ask, args, kwargs, lambda error: self._tell("retried", name, began, error)
                 )
@@ -440,7 +442,7 @@ class RunUnderWay:
                 place=f"{self._run.started.name}.{name}",
                 key=ask.key,
                 seconds=monotonic() - began,
-                error=words_of(error)[:_ERROR_CHARACTERS],
+                error=without_secrets(words_of(error))[:_ERROR_CHARACTERS],
                 arguments=ask.arguments,
                 takes=ask.takes,
                 shown=ask.shown,
@@ -466,7 +468,7 @@ class RunUnderWay:
                     run=self._run.id,
                     step=step,
                     seconds=monotonic() - began if began is not None else seconds,
-                    error=words_of(error) if error else "",
+                    error=without_secrets(words_of(error)) if error else "",
                     memory_bytes=memory_bytes,
                 )
             )

@@ -28,7 +28,7 @@ from trivet.pipelines.materialising.readers import Reader, reader_of
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.memo import Memo, steps_of
 from trivet.pipelines.plan import Plan, Planner
-from trivet.pipelines.requests import FOREGROUND, QUEUE, read_request
+from trivet.pipelines.requests import FOREGROUND, PAST, QUEUE, read_request
 from trivet.pipelines.running import Means, OnEvent, Right, RunUnderWay, StepEvent
 from trivet.pipelines.tenure import Tenure
 from trivet.pipelines.workers.remote import Elsewhere, RemoteSteps
@@ -210,8 +210,12 @@ class PipelinesService:
         return self._lifecycle.sweep()
 
     def tasks(self, state: TaskState | None = None, limit: int = 100) -> tuple[Task, ...]:
-        """Return what runs were asked for, newest first; `failed` ones are dead letters."""
-        return self._stores.journal.tasks(QUEUE, state=state, limit=limit)
+        """Return what runs were asked for, newest first; `failed` ones are dead letters.
+
+        Those that triggers asked for come before those of back-fills.
+        """
+        found = self._stores.journal.tasks(QUEUE, state=state, limit=limit)
+        return (*found, *self._stores.journal.tasks(PAST, state=state, limit=limit))[:limit]
 
     def retry(self, key: str, reason: str = "sent again by hand") -> Task:
         """Send a dead letter again: a task that failed or was cancelled, with all its attempts.

@@ -3,7 +3,8 @@
 Level-triggered like everything here: each look compares which partitions have a task with which
 should, and adds those that are missing, never more than may run at once. A task's key is made of
 the back-fill's name, the flow and the partition, so asking again changes nothing: a back-fill that
-was stopped at any moment goes on where it was.
+was stopped at any moment goes on where it was. What is tried again is the same task, so that
+effects which it had are not repeated.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,17 @@ from typing import Any, Literal
 import msgspec
 
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import HeadMove, Scope, TaskMove, TaskNew, draft, read
+from trivet.core.facts import (
+    Batch,
+    HeadMove,
+    Inbox,
+    Scope,
+    TaskMove,
+    TaskNew,
+    TaskOverride,
+    draft,
+    read,
+)
 from trivet.core.ids import check_name, sha256_hex
 from trivet.core.ports import Stores, Task, TaskState
 from trivet.pipelines.requests import PAST, RunRequest, new_task
@@ -26,7 +37,6 @@ _MOST_AT_ONCE = 256
 _MOST_OPEN = 1000
 
 State = Literal["waiting", "ready", "running", "done", "failed", "cancelled"]
-_OPEN = frozenset({"ready", "running"})
 
 
 class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +82,7 @@ class BackfillsService:
         self._ledger = stores.ledger
         self._journal = stores.journal
         self._scope = scope
-        self._ended: dict[str, tuple[State, str]] = {}
+        self._done: set[str] = set()
 
     def start(
         self,
@@ -125,9 +135,7 @@ class BackfillsService:
         before = self._named(spec.name)
         if before is not None:
             _check_same(before[1], spec)
-            spec = msgspec.structs.replace(
-                spec, round=before[1].round, failed_again=before[1].failed_again
-            )
+            spec = msgspec.structs.replace(spec, again=before[1].again)
         return self._status(before[0] if before else "", spec)
 
     def retry_failed(self, name: str) -> BackfillStatus:
@@ -137,8 +145,8 @@ class BackfillsService:
             NotFound: There is no back-fill of this name.
         """
         identifier, old = self._get(name)
-        number = old.round + 1
-        spec = msgspec.structs.replace(old, round=number, failed_again=number, cancelled=False)
+        again = self._ended(old, "failed", "cancelled")
+        spec = msgspec.structs.replace(old, again=again, cancelled=False)
         return self._set(spec, identifier, f"try what failed in back-fill {name} again")
 
     def cancel(self, name: str, reason: str) -> BackfillStatus:
@@ -191,12 +199,28 @@ class BackfillsService:
             self._close(identifier, name)
         if not chosen:
             return 0
-        tasks = [_task_of(item, spec, identifier) for item in chosen]
-        self._ledger.commit(self._scope.batch(f"feed back-fill {name}", tasks=tasks))
+        try:
+            self._ledger.commit(self._batch_of(chosen, spec, identifier))
+        except Conflict as error:
+            if error.code != "seen":
+                raise
+            return 0  # another process fed it at this moment
         _, now = self._get(name)
         if now.cancelled:  # in this very moment: nobody else would take these back
             self._withdraw(now)
-        return len(tasks)
+        return len(chosen)
+
+    def _batch_of(
+        self, chosen: Sequence[PartitionStatus], spec: BackfillSet, identifier: str
+    ) -> Batch:
+        again = [item for item in chosen if item.task in spec.again]
+        tasks = [_task_of(item, spec, identifier) for item in chosen if item not in again]
+        overrides = [TaskOverride(key=item.task, state="ready") for item in again]
+        # Each is tried again once for each time that somebody asks for it.
+        source = f"backfill-again/{self._scope.project}"
+        inbox = [Inbox(source=source, key=f"{i.task}/{spec.again[i.task]}") for i in again]
+        why = f"feed back-fill {spec.name}"
+        return self._scope.batch(why, tasks=[*tasks, *overrides], inbox=inbox)
 
     def is_open(self, name: str) -> bool:
         """Whether there was something left to do at the last feeding."""
@@ -241,7 +265,7 @@ class BackfillsService:
             at_once=at_once,
             newest_first=newest_first,
             cancelled=False,
-            round=old.round + 1 if old.cancelled else old.round,
+            again=old.again | self._ended(old, "cancelled") if old.cancelled else old.again,
         )
         if spec == old:
             return self._status(identifier, old)
@@ -277,33 +301,37 @@ class BackfillsService:
 
     def _walk(self, spec: BackfillSet) -> Iterator[PartitionStatus]:
         """Yield where each partition stands, in the order to run."""
+        for partition, key in self._keys(spec):
+            state, reason = self._standing(spec, key)
+            yield PartitionStatus(
+                label=label_of(partition), values=partition, state=state, task=key, reason=reason
+            )
+
+    def _keys(self, spec: BackfillSet) -> Iterator[tuple[Partition, str]]:
         beginning = f"{self._scope.project}/backfill/{spec.name}/"
         for partition, name in _plan(spec.flow, spec.over, spec.newest_first):
-            yield self._standing(spec, partition, beginning + name)
+            yield partition, beginning + name
 
-    def _standing(self, spec: BackfillSet, partition: Partition, base: str) -> PartitionStatus:
-        key, state, reason = f"{base}/{spec.round}", "waiting", ""
-        for number in range(spec.round, 0, -1):
-            found = self._state_of(f"{base}/{number}")
-            if found is None:
-                continue
-            if not _is_tried_again(spec, found[0], number):
-                key, (state, reason) = f"{base}/{number}", found
-            break
-        return PartitionStatus(
-            label=label_of(partition), values=partition, state=state, task=key, reason=reason
-        )
-
-    def _state_of(self, key: str) -> tuple[State, str] | None:
-        if key in self._ended:
-            return self._ended[key]
+    def _standing(self, spec: BackfillSet, key: str) -> tuple[State, str]:
+        if key in self._done:
+            return "done", ""
         task = self._journal.task(key)
-        if task is None:
-            return None
-        found: tuple[State, str] = task.state, why_failed(task)
-        if task.state not in _OPEN:
-            self._ended[key] = found  # and stays so: there is no way back
-        return found
+        if task is None or _is_tried_again(spec, task):
+            return "waiting", ""
+        if task.state == "done":
+            self._done.add(key)  # and stays so; from every other state there is a way back
+        return task.state, why_failed(task)
+
+    def _ended(self, spec: BackfillSet, *states: TaskState) -> dict[str, int]:
+        """Return the tasks that stand so, with their epochs."""
+        keys = (key for _, key in self._keys(spec) if key not in self._done)
+        found = (self._journal.task(key) for key in keys)
+        return {task.key: task.epoch for task in found if task and task.state in states}
+
+
+def _is_tried_again(spec: BackfillSet, task: Task) -> bool:
+    is_over = task.state in {"failed", "cancelled"}
+    return is_over and spec.again.get(task.key) == task.epoch
 
 
 @lru_cache(maxsize=8)
@@ -322,13 +350,6 @@ def _task_of(item: PartitionStatus, spec: BackfillSet, asked_by: str) -> TaskNew
     asked = RunRequest(flow=spec.flow, parameters=values, asked_by=asked_by)
     task = new_task(asked, key=item.task, max_attempts=_ATTEMPTS)
     return msgspec.structs.replace(task, queue=PAST)
-
-
-def _is_tried_again(spec: BackfillSet, state: State, number: int) -> bool:
-    """Whether a task of an earlier round makes way for one of this round."""
-    if state == "failed":
-        return number < spec.failed_again
-    return state == "cancelled" and number < spec.round
 
 
 def why_failed(task: Task) -> str:

@@ -116,10 +116,9 @@ class BackfillSet(Fact, frozen=True, kw_only=True):
     newest_first: bool = False
     at_once: int = 1
     """How many partitions may run at the same time."""
-    round: int = 1
-    """Counts how often it was taken up again; what is tried again gets a task of a new round."""
-    failed_again: int = 0
-    """What failed before this round is tried again."""
+    again: dict[str, int] = {}
+    """What is tried again: tasks that failed or were cancelled, with the epoch at which they did.
+    Once it is, the epoch is another."""
     cancelled: bool = False
 
 

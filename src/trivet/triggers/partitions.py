@@ -102,6 +102,8 @@ def _range(text: str, first: str, last: str) -> Iterator[Value]:
         if form.fullmatch(first) and form.fullmatch(last):
             try:
                 found = steps(first, last)
+            except Invalid:
+                raise  # too many: it is a ValueError, too
             except (ValueError, calendar.IllegalMonthError, OverflowError) as error:
                 raise _bad(text, f"it has no such day or month: {error}") from error
             if not found:

@@ -123,11 +123,14 @@ class Record:
         """Gather what decides about a trigger's next firing."""
         name = rule.name
         fired = [item for item in self.firings(name, _HISTORY) if item[1].outcome == "fired"]
+        stands = next(((id, f.seen) for id, f in fired if _is_of_now(f, rule)), None)
+        after, seen = stands or (rule.watching, None)
         return Past(
             marks=frozenset((f.task or "").removeprefix(f"{name}/") for _, f in fired),
             fired=tuple(f.event_time for _, f in fired),
             is_running=any(self._is_open(f.task) for _, f in fired[:_RECENT_TASKS]),
-            seen=next((f.seen for _, f in fired if _is_of_now(f, rule)), None),
+            seen=seen,
+            after=after,
             seconds=self._seconds(rule, fired, now),
         )
 

@@ -20,8 +20,9 @@ _MOST_QUIET = 10.0
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What a look at the world found for one trigger.
 
-    `mark` names what would be acted on: an alert's identifier, a data commit's, a due time.
-    None when there is nothing to act on.
+    `mark` names what would be acted on: an alert's identifier, a data commit's, a due time; for
+    states that can come back, the state and the firing it comes after. None when there is nothing
+    to act on.
     """
 
     mark: str | None
@@ -43,6 +44,9 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a run that it asked for is still under way."""
     seen: str | None = None
     """What was acted on last, in the form of `TriggerSet.seen`."""
+    after: str = ""
+    """Names the firing that `seen` is of; before the first, what is watched. A state that comes
+    back after another firing is something new to act on."""
     seconds: float = 0.0
     """What the runs that it asked for within a week took together."""
 

@@ -69,9 +69,9 @@ class Lookout:
             case "asset":
                 sight = self._see_asset(rule, past.seen or rule.seen)
             case "git":
-                sight = self._see_branch(rule, past.seen or rule.seen)
+                sight = self._see_branch(rule, past)
             case "files" | "bucket":
-                sight, notes = self._see_files(rule, past.seen or rule.seen, notes)
+                sight, notes = self._see_files(rule, past, notes)
             case "hand":
                 sight = Sight(mark=None, summary="fires by hand alone")
         return sight, take_note(notes, sight, past, now)
@@ -151,7 +151,8 @@ class Lookout:
         head = self._ledger.head(self._scope.project, f"asset/{name}")
         return head.target if head else None
 
-    def _see_branch(self, rule: TriggerSet, acted: str | None) -> Sight:
+    def _see_branch(self, rule: TriggerSet, past: Past) -> Sight:
+        acted = past.seen or rule.seen
         repository = Repository(rule.watch, self._world.folder)
         tip = repository.tip(rule.branch)
         branch = rule.branch or "HEAD"
@@ -167,7 +168,8 @@ class Lookout:
         here = repository.checked_out()
         if here is not None:
             moved += f"; the run uses what is checked out, {here[:10]}"
-        return Sight(mark=tip, summary=moved, seen=tip)
+        # A branch can be moved back: the same commit after another firing is news again.
+        return Sight(mark=f"{tip}-{past.after}", summary=moved, seen=tip)
 
     def _changed(
         self, repository: Repository, rule: TriggerSet, before: str, after: str
@@ -180,8 +182,8 @@ class Lookout:
             self._diffs[key] = repository.changed(before, after, rule.paths)
         return self._diffs[key]
 
-    def _see_files(self, rule: TriggerSet, acted: str | None, notes: Notes) -> tuple[Sight, Notes]:
-        here = self._list(rule)
+    def _see_files(self, rule: TriggerSet, past: Past, notes: Notes) -> tuple[Sight, Notes]:
+        here, acted = self._list(rule), past.seen or rule.seen
         is_whole = rule.cause == "bucket"  # objects appear when they are complete
         found = compare(here, None if is_whole else notes.listing, self._load(acted))
         notes = notes if is_whole else msgspec.structs.replace(notes, listing=here)
@@ -191,7 +193,8 @@ class Lookout:
             return Sight(mark=None, summary=words), notes
         words = f"new files: {in_words(found.fresh)}"
         words += f"; {waiting}" if found.unsettled else ""
-        return Sight(mark=found.mark, summary=words, listing=found.acted), notes
+        mark = f"{found.mark}-{past.after}"  # a file can be restored with its time
+        return Sight(mark=mark, summary=words, listing=found.acted), notes
 
     def _list(self, rule: TriggerSet) -> dict[str, str]:
         listing = self._world.listings.get(rule.cause)

@@ -69,7 +69,7 @@ class TriggersService:
 
         Args:
             name: The trigger's name.
-            cause: `alert`, `data`, `files`, `bucket`, `git`, `schedule`, `cron` or `hand`.
+            cause: `alert`, `data`, `asset`, `files`, `bucket`, `git`, `schedule`, `cron` or `hand`.
             do: The flow to run, `module:function`.
             watch: What it looks at: see `TriggerSet.watch`.
             parameters: Parameters of the flow.

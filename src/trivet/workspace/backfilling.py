@@ -67,8 +67,8 @@ def has_daemon(workspace: Workspace) -> bool:
     return workspace.settings.up.runners > 0 and is_supervised(workspace.folder / FOLDER)
 
 
-def fill_here(workspace: Workspace, name: str, tell: Tell) -> BackfillStatus:
-    """Execute a back-fill to its end, in runner processes of its own, and say where it stands.
+def fill_here(workspace: Workspace, name: str, tell: Tell) -> int | None:
+    """Execute a back-fill to its end, in runner processes of its own.
 
     A Ctrl-C ends the runs under way in order and gives their tasks back; the same call goes on.
 
@@ -76,6 +76,9 @@ def fill_here(workspace: Workspace, name: str, tell: Tell) -> BackfillStatus:
         workspace: Whose back-fill it is.
         name: The back-fill.
         tell: Where to say what happens.
+
+    Returns:
+        The signal that ended it before its end; None when it was carried through.
     """
     status = workspace.backfills.status(name)
     left = status.count("waiting", "ready", "running")
@@ -94,4 +97,4 @@ def fill_here(workspace: Workspace, name: str, tell: Tell) -> BackfillStatus:
     workspace.backfills.feed(name)
     if workers:
         supervisor.run()
-    return workspace.backfills.status(name)
+    return supervisor.signal

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from trivet.core.errors import TrivetError
+from trivet.pipelines.requests import PAST, QUEUE
 from trivet.workspace.readiness import Asked, why_not_ready
 from trivet.workspace.settings import FOLDER, Settings, find_project, read_settings
 from trivet.workspace.supervision import is_supervised
@@ -189,14 +190,16 @@ def _stores(folder: Path, settings: Settings) -> Iterator[Symptom]:
         yield _from(error, "stores")
         return
     try:
-        dead = opened.stores.journal.tasks(state="failed")
+        journal = opened.stores.journal
+        dead = [task for queue in (QUEUE, PAST) for task in journal.tasks(queue, state="failed")]
         yield Symptom(about="stores", level="fine", finding="open and answer")
         if dead:
             yield Symptom(
                 about="runs",
                 level="look",
                 finding=f"{len(dead)} asked-for runs failed for good, the last is {dead[0].key}",
-                advice="See `trivet tracking list`, mend the cause, fire the trigger again.",
+                advice="See `trivet pipelines tasks --state failed`, mend the cause, then "
+                "`trivet pipelines retry TASK`.",
             )
     finally:
         opened.close()

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -30,7 +31,7 @@ class _Settings(
     flows: tuple[str, ...] = ()
     """Only runs of these flows; all when empty."""
     timeout_s: Seconds = 10.0
-    """How long to wait for an answer."""
+    """How long one attempt may take in all."""
 
 
 class WebhookSettings(_Settings, frozen=True, kw_only=True, tag="webhook"):
@@ -124,12 +125,26 @@ def _check(name: str, settings: NotifierSettings) -> None:
             code="bad-settings",
             hint='Write url = "https://...", or url_env = "NAME_OF_A_VARIABLE" for a secret one.',
         )
+    if isinstance(settings, WebhookSettings) and "@" in _netloc(settings.url):
+        raise Invalid(
+            f"notifier {name!r} in {FILE} has a user or password in its url, which is not sent",
+            code="bad-settings",
+            hint="Put what proves you into the path or the query, as the service gives it to you, "
+            "and keep the address in a variable: url_env.",
+        )
     if isinstance(settings, SmtpSettings) and bool(settings.user) != bool(settings.password_env):
         raise Invalid(
             f"notifier {name!r} in {FILE} has one of user and password_env; expected both or none",
             code="bad-settings",
             hint='Write user = "...", and the name of the variable with its password.',
         )
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""  # no address at all, which is said when it is used
 
 
 def _what_it_may_say() -> str:

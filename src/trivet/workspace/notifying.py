@@ -1,14 +1,23 @@
-"""Sending what the outbox holds: by the daemon, and for a moment at the end of `trivet run`."""
+"""Sending what the outbox holds: by the daemon, and for a moment at the end of `trivet run`.
+
+Each message that is under way has a thread of its own, and each notifier one such message: a
+receiver that does not answer holds up nobody else. What does not come back from its thread in time
+(a name that nobody resolves) is left behind there.
+"""
 
 import os
+import queue
 import random
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 
-from trivet.core.errors import Conflict, NotFound, Unavailable
+from trivet.core.errors import Conflict, NotFound, TrivetError, Unavailable
 from trivet.core.facts import TaskMove, TaskOverride
 from trivet.core.ids import new_id
 from trivet.core.ports import Message, Notifier, Task
@@ -18,6 +27,11 @@ from trivet.workspace.outbox import QUEUE, Order, message_about
 from trivet.workspace.workspace import Workspace
 
 _LEASE_S = 120.0
+_LEAST_S = 0.1
+_MOST_AT_ONCE = 16
+_LOOK_S = 1.0
+_GRACE_S = 0.5
+"""How long a notifier may take to notice that its time is over."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 3600.0
 
 OnTrouble = Callable[[str], None]
@@ -38,29 +52,105 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deliver_messages(
-    workspace: Workspace, *, patience_s: float, on_trouble: OnTrouble | None = None
+    workspace: Workspace, *, patience_s: float | None, on_trouble: OnTrouble | None = None
 ) -> int:
     """Send what is due, until nothing is or the time is over; return how many arrived.
 
     Args:
         workspace: Whose messages.
-        patience_s: About so long at most; what is left is sent by whoever comes next.
+        patience_s: So long at most; what is left is sent by whoever comes next. None: until
+            nothing is due, however long it takes.
         on_trouble: Told what went wrong with a message.
     """
-    until = time.monotonic() + patience_s
+    until = None if patience_s is None else time.monotonic() + patience_s
     owner = f"outbox-{os.getpid()}-{new_id()[-6:]}"
+    flights: dict[_Flight, Task] = {}
+    ended: queue.SimpleQueue[_Flight] = queue.SimpleQueue()
     arrived = 0
-    while (left_s := until - time.monotonic()) > 0:
-        tasks = workspace.stores.journal.claim(QUEUE, owner=owner, lease_s=_LEASE_S)
-        if not tasks:
-            break
-        for task in tasks:
-            move, trouble = _attempt(workspace, task, owner, left_s)
+    while True:
+        flights |= _begun(workspace, owner, until, ended, _MOST_AT_ONCE - len(flights))
+        if not flights:
+            return arrived
+        _wait_for_one(ended, min(flight.until for flight in flights))
+        for flight in [item for item in flights if item.is_over]:
+            move, trouble = _outcome(flights.pop(flight), flight.error())
             _record(workspace, move)
             arrived += not trouble
             if trouble and on_trouble is not None:
                 on_trouble(trouble)
-    return arrived
+
+
+class _Flight:
+    """An attempt to send something, in a thread of its own that may be left behind.
+
+    Args:
+        send: What to do; given the time it has, in seconds.
+        timeout_s: How much that is.
+        ended: Gets the flight when it is over.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[float], None],
+        timeout_s: float,
+        ended: "queue.SimpleQueue[_Flight] | None" = None,
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.until = time.monotonic() + timeout_s + _GRACE_S
+        self._send = send
+        self._ended = ended
+        self._error: Exception | None = None
+        self._over = threading.Event()
+        threading.Thread(target=self._fly, name="message", daemon=True).start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended, or took too long."""
+        return self._over.is_set() or time.monotonic() >= self.until
+
+    def error(self) -> Exception | None:
+        """Wait for the end; return what went wrong."""
+        if self._over.wait(max(0.0, self.until - time.monotonic())):
+            return self._error
+        return Unavailable(
+            f"the receiver did not answer within {self.timeout_s:.3g} s",
+            code="no-answer",
+            hint="It is tried again; check the address and the network.",
+        )
+
+    def _fly(self) -> None:
+        try:
+            self._send(self.timeout_s)
+        except Exception as error:  # noqa: BLE001  # one message that cannot be sent holds up no other
+            self._error = error
+        self._over.set()
+        if self._ended is not None:
+            self._ended.put(self)
+
+
+def _begun(
+    workspace: Workspace,
+    owner: str,
+    until: float | None,
+    ended: "queue.SimpleQueue[_Flight]",
+    most: int,
+) -> dict[_Flight, Task]:
+    left_s = 3600.0 if until is None else until - time.monotonic()
+    if left_s < _GRACE_S + _LEAST_S or not most:
+        return {}
+    journal = workspace.stores.journal
+    flights: dict[_Flight, Task] = {}
+    for task in journal.claim(QUEUE, owner=owner, lease_s=_LEASE_S, limit=most):
+        timeout_s = min(_timeout_of(workspace, task), left_s - _GRACE_S)
+        send = partial(_send, workspace, task)
+        flights[_Flight(send, timeout_s, ended)] = task
+    return flights
+
+
+def _wait_for_one(ended: "queue.SimpleQueue[_Flight]", until: float) -> None:
+    with suppress(queue.Empty):
+        # Not for longer than a look: another message may have come.
+        ended.get(timeout=min(_LOOK_S, max(0.0, until - time.monotonic())))
 
 
 def messages(workspace: Workspace, limit: int = 100) -> tuple[Sent, ...]:
@@ -104,7 +194,11 @@ def try_notifier(workspace: Workspace, name: str) -> Message:
     project = workspace.settings.project
     text = "This is how messages from Trivet arrive."
     message = message_about(project, "test", f"{project}: a test", text, {}, new_id())
-    _notifier(workspace, name, settings).send(message, timeout_s=settings.timeout_s)
+    notifier = _notifier(workspace, name, settings)
+    flight = _Flight(lambda s: notifier.send(message, timeout_s=s), settings.timeout_s)
+    error = flight.error()
+    if error is not None:
+        raise error
     return message
 
 
@@ -123,17 +217,24 @@ def _notifier(workspace: Workspace, name: str, settings: NotifierSettings) -> No
     return wiring.notifier(name, settings, workspace.folder)
 
 
-def _attempt(workspace: Workspace, task: Task, owner: str, left_s: float) -> tuple[TaskMove, str]:
-    """Try to send a message; return the task's next state, and what went wrong."""
-    move = TaskMove(key=task.key, owner=owner, epoch=task.epoch, state="done")
+def _timeout_of(workspace: Workspace, task: Task) -> float:
     try:
         order = msgspec.json.decode(task.body, type=Order)
-        settings = _settings_of(workspace, order.notifier)
-        notifier = _notifier(workspace, order.notifier, settings)
-        notifier.send(order.message, timeout_s=max(0.1, min(settings.timeout_s, left_s)))
-    except Exception as error:  # noqa: BLE001  # one message that cannot be sent holds up no other
-        return _after_trouble(task, move, error)
-    return move, ""
+        return _settings_of(workspace, order.notifier).timeout_s
+    except (msgspec.DecodeError, TrivetError, OSError):
+        return _GRACE_S  # sending says what is wrong
+
+
+def _send(workspace: Workspace, task: Task, timeout_s: float) -> None:
+    order = msgspec.json.decode(task.body, type=Order)
+    settings = _settings_of(workspace, order.notifier)
+    _notifier(workspace, order.notifier, settings).send(order.message, timeout_s=timeout_s)
+
+
+def _outcome(task: Task, error: Exception | None) -> tuple[TaskMove, str]:
+    """Return the next state of a task that was tried, and what went wrong."""
+    move = TaskMove(key=task.key, owner=task.owner or "", epoch=task.epoch, state="done")
+    return (move, "") if error is None else _after_trouble(task, move, error)
 
 
 def _after_trouble(task: Task, move: TaskMove, error: Exception) -> tuple[TaskMove, str]:

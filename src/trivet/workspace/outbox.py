@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from trivet.core.errors import TrivetError
-from trivet.core.facts import TaskNew
+from trivet.core.facts import Limit, TaskNew
 from trivet.core.ports import Message
 from trivet.models.facts import Model
 from trivet.tracking.facts import Run
@@ -100,5 +100,14 @@ def _tasks(folder: Path, event: Event, flow: str, message: Message) -> tuple[Tas
         if event in settings.events and (not settings.flows or flow in settings.flows):
             own = msgspec.structs.replace(message, key=f"{message.key}-{name}")
             body = msgspec.json.encode(Order(notifier=name, message=own))
-            tasks.append(TaskNew(key=own.key, queue=QUEUE, body=body, max_attempts=ATTEMPTS))
+            # One at a time for each: a slow receiver holds up no message but its own.
+            tasks.append(
+                TaskNew(
+                    key=own.key,
+                    queue=QUEUE,
+                    body=body,
+                    max_attempts=ATTEMPTS,
+                    limit=Limit(f"{QUEUE}/{message.project}/{name}", 1),
+                )
+            )
     return tuple(tasks)

@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from trivet.core.errors import Conflict, TrivetError, Unavailable
+from trivet.core.errors import Conflict, Invalid, TrivetError, Unavailable
 from trivet.core.facts import TaskMove
 from trivet.core.ports import Task
 from trivet.core.work import Job
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy, loopback_policy
-from trivet.pipelines.requests import PAST, QUEUE
+from trivet.pipelines.logs.masking import plain, without_secrets
+from trivet.pipelines.requests import PAST, QUEUE, read_request
 from trivet.pipelines.tenure import LEASE_S, new_owner
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
@@ -127,7 +128,7 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
 def _send_messages(workspace: Workspace, tick_s: float, tell: Tell) -> None:
     told: dict[str, str] = {}
     while True:
-        now = _trouble_of(lambda: deliver_messages(workspace, patience_s=60.0, on_trouble=tell))
+        now = _trouble_of(lambda: deliver_messages(workspace, patience_s=None, on_trouble=tell))
         told = _tell_changes(told, {"messages": now}, tell)
         time.sleep(tick_s)
 
@@ -180,14 +181,24 @@ def run_runner(workspace: Workspace, tell: Tell, queues: Sequence[str] = (QUEUE,
     while True:
         task = _claim(workspace, owner, queues)
         if task is not None:
-            tell(f"run {task.key} begins (attempt {task.attempts} of {task.max_attempts})")
+            label = _label_of(task)
+            tell(f"{label} begins (attempt {task.attempts} of {task.max_attempts})")
             execute(workspace, task, owner)
             after = workspace.stores.journal.task(task.key)
-            tell(f"run {task.key}: {after.state if after else 'gone'}")
+            tell(f"{label}: {after.state if after else 'gone'}")
             if task.queue == PAST:
                 workspace.backfills.look()  # the next one may begin, without waiting for a tick
         else:
             time.sleep(min(1.0, workspace.settings.up.tick_s))
+
+
+def _label_of(task: Task) -> str:
+    """Name what a task asks for as people write it: the flow and its parameters."""
+    try:
+        asked = read_request(task.body)
+    except Invalid:
+        return f"task {task.key}"
+    return plain(" ".join([asked.flow, *(f"{k}={v}" for k, v in asked.parameters.items())]))
 
 
 def _claim(workspace: Workspace, owner: str, queues: Sequence[str]) -> Task | None:
@@ -231,7 +242,7 @@ def _move_after(task: Task, move: TaskMove, job: Job, lost: threading.Event) -> 
     state = "done" if outcome.exit_code in _DONE else "failed"
     if outcome.exit_code < 0 or outcome.exit_code in _RETRIED:
         state = "ready"  # killed, or it may go better later
-    result = {"exit_code": outcome.exit_code, "output": outcome.output[-4096:]}
+    result = {"exit_code": outcome.exit_code, "output": without_secrets(outcome.output)[-4096:]}
     return _ended(task, move, state, result)
 
 

@@ -110,6 +110,8 @@ class Supervisor:
         self._tell = tell
         self._on_look = on_look
         self._stopping = 0
+        self.signal: int | None = None
+        """The signal that ended it; None while it runs, and when `stop` did."""
 
     def run(self) -> None:
         """Run until SIGTERM, SIGINT or SIGHUP; a second signal stops at once."""
@@ -134,7 +136,8 @@ class Supervisor:
         self._stopping += 1
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        self.signal = self.signal or number
         self._stopping += 1
 
     def _stop_all(self) -> None:

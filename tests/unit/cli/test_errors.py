@@ -216,3 +216,12 @@ def test_however_a_command_ends_it_has_an_exit_code(
     module.__dict__["command"] = Command("Ends.", "trivet ends", run)
     monkeypatch.setitem(sys.modules, "ends", module)
     assert dispatch(["ends"], {"ends": ("ends:command", "")}, {}) == code
+
+
+def test_an_error_s_text_does_nothing_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "the run failed: \x1b[2Jgone\r\n  pipeline.py:3"
+    error = TrivetError(text, hint="\x1b]0;title\x07Mend")
+    error.add_note("in \x1b[31mstep")
+    show_error(error, as_json=False)
+    shown = capsys.readouterr().err
+    assert shown == "error: the run failed: gone\n  pipeline.py:3\n  in step\n  next: Mend\n"

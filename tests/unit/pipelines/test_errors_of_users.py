@@ -60,6 +60,27 @@ def test_a_line_that_is_no_utf8_is_kept_with_escapes(project: Any) -> None:
     assert [line.text for _, line in project.pipelines.lines(run.id)] == ["read \\udcff.csv"]
 
 
+def test_a_failure_says_neither_a_secret_nor_what_a_terminal_would_obey(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEED_TOKEN", "tok-1234567890")
+    monkeypatch.setenv("COLUMNS_WANTED", "three-columns")
+    project.write(
+        "import os\n@step\ndef read() -> int:\n"
+        "    raise ValueError(f\"{os.environ['FEED_TOKEN']} \\x1b[31mred\\x1b]0;title\\x07\")\n"
+        "@flow\ndef main():\n    read()\n"
+    )
+    told: list[str] = []
+    with pytest.raises(ValueError, match="tok-1234567890"):  # the user's own error stays as it is
+        project.pipelines.run("pipeline:main", on_event=lambda e: told.append(str(e)))
+    (run,) = project.tracking.runs()
+    (failure,) = project.pipelines.failures(run.id)
+    for text in (run.finished.error, failure.error, *told):
+        assert "tok-" not in text
+        assert "\x1b" not in text
+    assert "ValueError: *** red" in run.finished.error
+
+
 CHAIN = """
 @step
 def work(how):

@@ -1,5 +1,7 @@
 """What a run is given is pinned to exact versions before its first step."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,8 @@ def test_a_table_file_stands_for_the_data_set_it_becomes(project: Any) -> None:
 
 
 FILE = """
+import subprocess
+import sys
 from pathlib import Path
 
 @step
@@ -132,6 +136,40 @@ def test_a_step_reads_the_published_bytes_whatever_becomes_of_the_file(project: 
         assert Path(pinned).read_text() == "one"
         place = Path(pinned).parent
     assert not place.exists()
+
+
+def test_what_a_killed_run_left_of_its_inputs_is_swept_by_the_next(project: Any) -> None:
+    store = project.folder / ".trivet"
+    store.mkdir()
+    (project.folder / "notes.txt").write_text("one")
+    holding = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from trivet.pipelines.scratch import scratch_folder\n"
+        "with scratch_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'big.csv').write_text('1')\n"
+        "    print(folder, flush=True)\n    time.sleep(600)\n"
+    )
+
+    def held() -> tuple[subprocess.Popen[str], Path]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", holding, project.folder], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        return process, Path(process.stdout.readline().strip())
+
+    (killed, left), (living, used) = held(), held()
+    try:
+        killed.kill()
+        killed.communicate()
+        assert (left / "big.csv").exists()
+        project.write(FILE)
+        assert project.pipelines.value(project.run().id, "text") == "notes.txt:one"
+        assert not left.exists()
+        assert (used / "big.csv").exists()  # its process lives
+        assert sorted((store / "inputs").iterdir()) == [used, Path(f"{used}.lock")]
+    finally:
+        living.kill()
+        living.communicate()
 
 
 def test_a_folder_is_a_file_parameter_too(project: Any) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Scope, TaskMove
+from trivet.core.facts import Scope, TaskMove, TaskOverride
 from trivet.core.ports import Stores, Task
 from trivet.pipelines.requests import PAST, read_request
 from trivet.testing.memory_stores import memory_stores
@@ -140,6 +140,50 @@ def test_what_failed_is_named_and_tried_again_alone(
     assert states(backfills.status(name)) == "dddddd"
 
 
+def test_what_was_sent_again_by_hand_and_is_done_is_not_tried_again(
+    backfills: BackfillsService, stores: Stores, scope: Scope
+) -> None:
+    name = backfills.start("p:train", DAYS, at_once=6).spec.name
+    backfills.look()
+    for task in claim(stores):
+        end(stores, scope, task, "failed", output="x")
+    before = backfills.status(name)
+    by_hand = TaskOverride(key=before.partitions[0].task, state="ready")
+    stores.ledger.commit(scope.batch("retry", tasks=[by_hand]))
+    (again,) = claim(stores)
+    end(stores, scope, again)
+    assert states(backfills.status(name)) == "dfffff"
+    backfills.retry_failed(name)
+    work_off(stores, scope, backfills)
+    after = backfills.status(name)
+    assert states(after) == "dddddd"
+    # The same tasks: a run goes on where it stood, and its effects are not repeated.
+    assert [p.task for p in after.partitions] == [p.task for p in before.partitions]
+    assert len(stores.journal.tasks(PAST)) == 6
+
+
+def test_what_fails_once_more_waits_for_somebody_to_ask_again(
+    backfills: BackfillsService, stores: Stores, scope: Scope
+) -> None:
+    name = backfills.start("p:train", DAYS, at_once=2).spec.name
+
+    def fail_all() -> int:
+        count = 0
+        while backfills.look():
+            tasks = claim(stores)
+            assert len(tasks) == 2  # also when they are tried again
+            for task in tasks:
+                end(stores, scope, task, "failed", output="x")
+            count += len(tasks)
+        return count
+
+    assert fail_all() == 6
+    assert fail_all() == 0
+    backfills.retry_failed(name)
+    assert fail_all() == 6
+    assert (fail_all(), states(backfills.status(name))) == (0, "ffffff")
+
+
 def test_a_cancelled_one_begins_nothing_more_and_may_be_taken_up_again(
     backfills: BackfillsService, stores: Stores, scope: Scope
 ) -> None:
@@ -232,6 +276,27 @@ class Filling(RuleBasedStateMachine):
     @rule()
     def retry(self) -> None:
         self.service.retry_failed(self.name)
+
+    @rule(what=st.sampled_from(["failed", "cancelled"]))
+    def somebody_sends_one_again(self, what: Any) -> None:
+        tasks = self.stores.journal.tasks(PAST)
+        under_way = sum(task.state in {"ready", "running"} for task in tasks)
+        for task in [task for task in tasks if task.state == what][: self.at_once - under_way]:
+            override = TaskOverride(key=task.key, state="ready")
+            self.stores.ledger.commit(self.scope.batch("by hand", tasks=[override]))
+
+    @rule()
+    def another_feeds_at_the_same_moment(self) -> None:
+        other = BackfillsService(self.stores, self.scope)
+        whole = other._batch_of
+
+        def batch_of(*given: Any) -> Any:
+            batch = whole(*given)
+            self.service.look()
+            return batch
+
+        other._batch_of = batch_of  # type: ignore[method-assign]
+        other.look()
 
     @rule()
     def take(self) -> None:

@@ -214,6 +214,34 @@ def test_a_moved_branch_asks_for_a_run_and_names_the_commit(
     assert [r.split(",")[0] for r in outcomes(triggers)] == [f"fired: main moved to {first[:10]}"]
 
 
+def test_a_branch_that_is_rolled_back_asks_for_a_run_each_time(
+    triggers: TriggersService, folder: Path, finish: Finish
+) -> None:
+    git(folder, "init", "-q", "-b", "main")
+    commit(folder, "pipeline.py")
+    triggers.when("code", "git", do="p:train", watch=".")
+    good = commit(folder, "good.py")
+    assert len(outcomes(triggers)) == 1
+    finish()
+    bad = commit(folder, "bad.py")
+    for tip in (bad, good, bad, good):
+        git(folder, "reset", "-q", "--hard", tip)
+        assert [f.outcome for f in triggers.look()] == ["fired"]
+        finish()
+        assert outcomes(triggers) == []
+
+
+def test_a_file_that_is_restored_with_its_time_asks_for_a_run(
+    triggers: TriggersService, folder: Path, finish: Finish
+) -> None:
+    triggers.when("arrivals", "files", do="p:train", watch="incoming")
+    for text, age_s in [("1", 0), ("1,2", 5), ("1", 0), ("1,2", 5)]:
+        write(folder, "prices.csv", text, age_s)
+        assert [outcomes(triggers) for _ in range(2)] == [[], ["fired: new files: prices.csv"]]
+        finish()
+        assert [outcomes(triggers) for _ in range(2)] == [[], []]
+
+
 def test_growth_is_counted_from_the_version_that_was_acted_on(
     triggers: TriggersService, stores: Stores, scope: Scope, finish: Finish
 ) -> None:

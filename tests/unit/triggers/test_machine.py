@@ -103,6 +103,10 @@ class Triggers(RuleBasedStateMachine):
         self.bucket.stamps[name] = str(self.count)
         self.services[0].wake("feed")
 
+    @rule(age=st.integers(1, 5))
+    def something_comes_back(self, age: int) -> None:
+        self.bucket.stamps["a.csv"] = str(max(1, self.count - age))
+
     @rule()
     def something_goes_away(self) -> None:
         if self.bucket.stamps:
@@ -134,12 +138,14 @@ class Triggers(RuleBasedStateMachine):
         who=st.integers(0, 1),
         minutes=st.sampled_from([5, 59, 61, 1440]),
         ends=st.booleans(),
-        what=st.sampled_from(["arrives", "changes", "goes"]),
+        what=st.sampled_from(["arrives", "changes", "goes", "comes back"]),
     )
     def turn(self, who: int, minutes: int, ends: bool, what: str) -> None:
         """Something happens in the bucket, some time, a look, and perhaps the end of the run."""
         if what == "goes":
             self.something_goes_away()
+        elif what == "comes back":
+            self.something_comes_back(1)
         else:
             self.event(changes=what == "changes")
         self.look_as(who)
@@ -248,8 +254,9 @@ class Triggers(RuleBasedStateMachine):
             self.clock.move_to(self.clock.now() + timedelta(days=8))
             while self.stores.journal.tasks(QUEUE, state="ready"):
                 self.runs_end(3)
-            service.look()
+            self.look_as(0)
         assert service.explain("feed").mark is None
+        assert set(self.bucket.stamps.items()) <= self.acted
 
 
 TestTriggers = Triggers.TestCase

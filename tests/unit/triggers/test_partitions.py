@@ -67,6 +67,7 @@ def test_what_is_no_axis_is_refused(text: str, words: str) -> None:
     with pytest.raises(Invalid) as caught:
         parse_axis(text)
     assert words in caught.value.message
+    assert ("no such day" in caught.value.message) is ("no such day" in words)
     assert caught.value.hint
 
 

@@ -96,3 +96,33 @@ def mail_server() -> Iterator[Mailbox]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def trickle(*, first: bytes = b"", piece: bytes = b"2") -> Iterator[int]:
+    """Answer on a port: `first`, then `piece` every now and then, for as long as somebody hears."""
+
+    class Receiver(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                self.request.sendall(first)
+                while not over.wait(0.05):
+                    self.request.sendall(piece)
+            except OSError:
+                gone.release()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    over, gone = threading.Event(), threading.Semaphore(0)
+    server = Server(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_address[1]
+        assert gone.acquire(timeout=30), "somebody still listens"
+    finally:
+        over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -13,6 +13,7 @@ import pytest
 from trivet.core.errors import Invalid
 from trivet.workspace import parts
 from trivet.workspace.backfilling import check_flow, rehearse
+from trivet.workspace.doctor import examine
 from trivet.workspace.workspace import Workspace
 
 PIPELINE = """
@@ -92,6 +93,7 @@ def test_days_are_filled_here_and_what_failed_is_mended_and_tried_again(
 ) -> None:
     first = backfill(*OVER, "--at-once", "2", "--set", "n=2")
     assert first.returncode == 1
+    assert "pipeline:train n=2 day=2026-01-01 begins" in first.stderr
     answer = json.loads(first.stdout)
     assert states(answer) == {
         **dict.fromkeys(("01", "02", "04", "05"), "done"),
@@ -108,9 +110,10 @@ def test_days_are_filled_here_and_what_failed_is_mended_and_tried_again(
         run.finished.metrics.get("total") for run in workspace.tracking.runs() if run.finished
     }
     assert totals - {None} == {2.0, 4.0, 6.0, 8.0, 10.0}
-    # What asked is a parent of each run.
-    spec = workspace.backfills.status(answer["spec"]["name"])
-    assert workspace.tracking.runs()[0].started.asked_by == spec.id
+    # What asked is a parent of each run; what is tried again is the same request.
+    assert {run.started.asked_by for run in workspace.tracking.runs()} == {answer["id"]}
+    assert len({run.started.request for run in workspace.tracking.runs()}) == 5
+    assert not [item for item in examine(project) if item.about == "runs"]
 
 
 @pytest.mark.journey
@@ -130,7 +133,7 @@ def test_a_back_fill_that_was_ended_goes_on_where_it_was(
     first = subprocess.Popen(command, cwd=project, env=environment, stdout=quiet, stderr=quiet)
     wait_until(lambda: len(days(project)) >= 2)
     first.send_signal(how)
-    first.wait(PATIENCE_S)
+    assert first.wait(PATIENCE_S) == {signal.SIGKILL: -9, signal.SIGINT: 130}[how]
     done_before = [i for i in workspace.backfills.all()[0].partitions if i.state == "done"]
     assert 1 <= len(done_before) < 5
     # A killed runner's lease runs out by itself; here nobody waits half a minute for that.

@@ -3,19 +3,25 @@
 import hashlib
 import hmac
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.workspace.receivers import Hook, mail_server, web_hook
+from tests.unit.workspace.receivers import Hook, mail_server, trickle, web_hook
 
-from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.adapters.command.notifier import CommandNotifier
+from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
+from trivet.core.ports import Message
 from trivet.workspace import notifying
 from trivet.workspace.delivery import deliver
 from trivet.workspace.notify_file import read_notify_file
@@ -233,6 +239,7 @@ def test_a_program_gets_the_message_and_one_that_fails_is_tried_again(folder: Pa
         ('[notifiers.x]\nkind="webhook"\nurl="https://a"\nretries=3\n', "retries"),
         ('[notifiers.x]\nkind="smtp"\nhost="h"\nsender="a@b"\nto=[]\n', "to"),
         ('[notifiers.x]\nkind="smtp"\nhost="h"\nsender="a@b"\nto=["c@d"]\nuser="u"\n', "password"),
+        ('[notifiers.x]\nkind="webhook"\nurl="https://ada:pw@a/b"\n', "user or password"),
         ("[notifiers.x\n", "notify.toml"),
         ('[notifiers."Not a name"]\nkind="command"\ncommand=["true"]\n', "name"),
     ],
@@ -300,3 +307,133 @@ def test_a_message_that_nothing_can_send_is_given_up_and_holds_up_no_other(
     assert states["odd"][0] == "failed"
     assert "UnicodeEncodeError" in states["odd"][1]
     assert len(hook.bodies) == 1
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("kind", ["head", "greeting"])
+def test_a_receiver_that_sends_a_byte_now_and_then_is_left_at_the_time_limit(
+    folder: Path, kind: str
+) -> None:
+    first, piece = {"head": (HEAD, b"X-A: b\r\n"), "greeting": (b"", b"2")}[kind]
+    with trickle(first=first, piece=piece) as port:
+        hook = f'kind="webhook"\nurl="http://127.0.0.1:{port}/"\n'
+        mail = f'kind="smtp"\nhost="127.0.0.1"\nport={port}\nsecurity="none"\n'
+        mail += 'sender="a@b.c"\nto=["d@e.f"]\n'
+        which = hook if kind == "head" else mail
+        tell(folder, f"[notifiers.slow]\ntimeout_s=0.5\n{which}")
+        with open_workspace(folder) as ws, pytest.raises(Unavailable, match=r"not within 0\.5 s"):
+            try_notifier(ws, "slow")
+
+
+def test_the_body_of_an_answer_is_not_waited_for(folder: Path) -> None:
+    with trickle(first=HEAD + b"Content-Length: 5000\r\n\r\n", piece=b"x") as port:
+        url = f"http://127.0.0.1:{port}/"
+        tell(folder, f'[notifiers.slow]\ntimeout_s=60\nkind="webhook"\nurl="{url}"\n')
+        with open_workspace(folder) as ws:
+            try_notifier(ws, "slow")
+
+
+def test_one_slow_receiver_holds_up_no_message_but_its_own(folder: Path, hook: Hook) -> None:
+    with trickle() as port:
+        slow = f'kind="webhook"\nurl="http://127.0.0.1:{port}/"\n'
+        tell(
+            folder,
+            f"[notifiers.a_slow]\ntimeout_s=60\n{slow}"
+            f'[notifiers.team]\nkind="webhook"\nurl="{hook.url}"\n',
+        )
+        with open_workspace(folder) as ws:
+            for _ in range(3):
+                run(ws)
+            assert deliver_messages(ws, patience_s=2) == 3
+            stood = sorted((sent.notifier, sent.state, sent.attempts) for sent in messages(ws))
+    assert stood[3:] == [("team", "done", 1)] * 3
+    assert stood[:3] == [("a_slow", "ready", 0)] * 2 + [("a_slow", "ready", 1)]
+    assert len(hook.got) == 3
+
+
+def test_a_message_whose_thread_never_comes_back_is_left_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    class Stuck:
+        def send(self, message: Message, *, timeout_s: float) -> None:
+            assert (message.event, timeout_s) == ("finished", 0.1)
+            over.wait()
+
+    def stuck(*_: object) -> Stuck:
+        return Stuck()
+
+    monkeypatch.setattr(notifying, "_notifier", stuck)
+    tell(folder, '[notifiers.own]\nkind="command"\ntimeout_s=0.1\ncommand=["true"]\n')
+    try:
+        with open_workspace(folder) as ws:
+            run(ws)
+            assert deliver_messages(ws, patience_s=None) == 0
+            (sent,) = messages(ws)
+        assert sent.state == "ready"
+        assert "did not answer within 0.1 s" in sent.error
+    finally:
+        over.set()
+
+
+def program(folder: Path, text: str, timeout_s: float = 30) -> None:
+    (folder / "tell.sh").write_text(f"#!/bin/sh\n{text}\n")
+    (folder / "tell.sh").chmod(0o755)
+    tell(
+        folder,
+        f'[notifiers.own]\nkind="command"\ntimeout_s={timeout_s}\ncommand=["./tell.sh"]\n',
+    )
+
+
+def test_a_program_that_leaves_something_running_has_taken_the_message(folder: Path) -> None:
+    program(folder, "cat >/dev/null\nsleep 600 &\necho $! > left")
+    with open_workspace(folder) as ws:
+        try_notifier(ws, "own")
+    os.kill(int((folder / "left").read_text()), signal.SIGKILL)  # it was there still
+
+
+def test_what_a_program_started_is_killed_with_it_at_the_time_limit(folder: Path) -> None:
+    program(folder, "sleep 600 &\necho $! > left\nwait", timeout_s=1)
+    with open_workspace(folder) as ws, pytest.raises(Unavailable, match="longer than 1 s"):
+        try_notifier(ws, "own")
+    until = time.monotonic() + 30
+    while is_alive(int((folder / "left").read_text())):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet waited for does not."""
+    done = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()[:1] not in {"", "Z"}
+
+
+def test_a_program_may_print_without_end_and_the_end_of_it_is_told(folder: Path) -> None:
+    program(folder, "yes a long line of output | head -c 50000000\necho the last word >&2\nexit 3")
+    with open_workspace(folder) as ws, pytest.raises(Unavailable) as caught:
+        try_notifier(ws, "own")
+    assert "exit code 3" in caught.value.message
+    assert caught.value.message.endswith("the last word")
+    assert len(caught.value.message) < 700
+
+
+def test_a_program_may_read_a_long_message_or_leave_it(folder: Path) -> None:
+    message = Message(
+        key="k",
+        event="test",
+        project="left",
+        title="t",
+        text="x" * 1_000_000,
+        time=datetime.now(UTC),
+    )
+    notifier = CommandNotifier(["./tell.sh"], folder)
+    program(folder, "exit 0")
+    notifier.send(message, timeout_s=30)
+    program(folder, "wc -c > size")
+    notifier.send(message, timeout_s=30)
+    assert int((folder / "size").read_text()) > 1_000_000

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from trivet.core.deadlines import Deadline
 from trivet.core.errors import Invalid, Unavailable
 from trivet.core.ports import Message
 
@@ -22,6 +23,29 @@ class SmtpServer(msgspec.Struct, frozen=True, kw_only=True):
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str = ""
     password: str = ""
+
+
+class _Plain(smtplib.SMTP):
+    """A connection under a deadline, from the moment it is made: the greeting counts too."""
+
+    def __init__(self, host: str, port: int, timeout_s: float, deadline: Deadline) -> None:
+        deadline.watch(self)
+        super().__init__(host, port, timeout=timeout_s)
+
+
+class _Secure(smtplib.SMTP_SSL):
+    """The same, with TLS."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        timeout_s: float,
+        context: ssl.SSLContext,
+        deadline: Deadline,
+    ) -> None:
+        deadline.watch(self)
+        super().__init__(host, port, timeout=timeout_s, context=context)
 
 
 class SmtpNotifier:
@@ -40,35 +64,42 @@ class SmtpNotifier:
 
     def send(self, message: Message, *, timeout_s: float) -> None:
         mail = self._mail(message)
+        deadline = Deadline(timeout_s)
         try:
-            with self._connected(timeout_s) as smtp:
+            with deadline, contextlib.closing(self._connected(timeout_s, deadline)) as smtp:
                 if self._server.user:
                     smtp.login(self._server.user, self._server.password)
                 smtp.send_message(mail)
-        except smtplib.SMTPResponseException as error:
-            raise self._refusal(error.smtp_code) from error
-        except smtplib.SMTPRecipientsRefused as error:
+                with contextlib.suppress(OSError, smtplib.SMTPException):
+                    smtp.quit()  # the mail is taken, however they part
+        except (OSError, smtplib.SMTPException) as error:
+            late = f"not within {timeout_s:.3g} s" if deadline.has_passed else ""
+            raise self._told(error, late) from error
+
+    def _told(self, error: Exception, late: str) -> Unavailable | Invalid:
+        if isinstance(error, smtplib.SMTPResponseException) and not late:
+            return self._refusal(error.smtp_code)
+        if isinstance(error, smtplib.SMTPRecipientsRefused) and not late:
             codes = [code for code, _ in error.recipients.values()]
-            raise self._refusal(max(codes, default=550)) from error
-        except smtplib.SMTPNotSupportedError as error:
-            raise Invalid(
+            return self._refusal(max(codes, default=550))
+        if isinstance(error, smtplib.SMTPNotSupportedError):
+            return Invalid(
                 f"{self._server.host} does not offer what is asked of it: {error}",
                 code="not-taken",
                 hint="Set security in notify.toml to what the server offers.",
-            ) from error
-        except (OSError, smtplib.SMTPException) as error:
-            raise Unavailable(
-                f"{self._server.host} did not take the mail: {error}",
-                code="no-answer",
-                hint="It is tried again; check host and port in notify.toml.",
-            ) from error
+            )
+        return Unavailable(
+            f"{self._server.host} did not take the mail: {late or error}",
+            code="no-answer",
+            hint="It is tried again; check host and port in notify.toml.",
+        )
 
-    def _connected(self, timeout_s: float) -> contextlib.AbstractContextManager[smtplib.SMTP]:
+    def _connected(self, timeout_s: float, deadline: Deadline) -> smtplib.SMTP:
         place = (self._server.host, self._server.port)
         if self._server.security == "tls":
             context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(*place, timeout=timeout_s, context=context)
-        smtp = smtplib.SMTP(*place, timeout=timeout_s)
+            return _Secure(*place, timeout_s, context, deadline)
+        smtp = _Plain(*place, timeout_s, deadline)
         if self._server.security == "starttls":
             try:
                 smtp.starttls(context=ssl.create_default_context())

@@ -44,8 +44,16 @@ QUERIES: Final = load_queries(
 )
 
 
-def open_connection(path: Path, *, writes: bool, creates: bool = False) -> apsw.Connection:
+def open_connection(
+    path: Path, *, writes: bool, creates: bool = False, is_still: bool = False
+) -> apsw.Connection:
     """Open the file, for reading alone unless `writes`.
+
+    Args:
+        path: The file.
+        writes: Whether it may be written.
+        creates: Whether it may be made.
+        is_still: Read it without locks and without its log; see `still`.
 
     Raises:
         Unavailable: The file cannot be opened.
@@ -55,8 +63,12 @@ def open_connection(path: Path, *, writes: bool, creates: bool = False) -> apsw.
     flags = apsw.SQLITE_OPEN_READWRITE if writes else apsw.SQLITE_OPEN_READONLY
     if creates:
         flags |= apsw.SQLITE_OPEN_CREATE
+    name = str(path)
+    if is_still:
+        flags |= apsw.SQLITE_OPEN_URI
+        name = f"{path.absolute().as_uri()}?immutable=1"
     with told_apart(path):
-        connection = apsw.Connection(str(path), flags=flags, vfs=_VFS)
+        connection = apsw.Connection(name, flags=flags, vfs=_VFS)
         connection.set_busy_timeout(PATIENCE_MS)
         pragma(connection, "trusted_schema", 0)
         pragma(connection, "cell_size_check", 1)
@@ -119,7 +131,7 @@ def meaning_of(error: apsw.Error, path: Path) -> TrivetError | None:
         return Unavailable(
             f"the disk is full: {path.name} cannot grow",
             code="disk-full",
-            hint="Free some space and try again; what is stored can still be read.",
+            hint="Free some space and try again; nothing that was stored is lost.",
         )
     if isinstance(error, apsw.CorruptError | apsw.NotADBError) or is_checksum_failure(error):
         return Corrupt(

@@ -16,6 +16,7 @@ from trivet.adapters.sqlite.journal import SqliteJournal
 from trivet.adapters.sqlite.ledger import SqliteLedger
 from trivet.adapters.sqlite.readers import Readers
 from trivet.adapters.sqlite.session import Session
+from trivet.adapters.sqlite.still import check_still, open_reader
 from trivet.adapters.sqlite.views import SqliteViews
 from trivet.adapters.sqlite.writer import Writer
 from trivet.core.disk import sync_folder
@@ -125,9 +126,11 @@ def _migrate(path: Path) -> None:
     scripts = migrations()
     newest = _version_of(scripts[-1])
     # Read-only: closing a writer would move the whole write-ahead log into the database.
-    with contextlib.closing(open_connection(path, writes=False)) as connection, told_apart(path):
+    reader, stamp = open_reader(path)
+    with contextlib.closing(reader) as connection, told_apart(path):
         application = pragma(connection, "application_id")
         found = pragma(connection, "user_version")
+    check_still(path, stamp)
     if application != APPLICATION_ID:
         raise Invalid(
             f"{path.name} is not a Trivet ledger",

@@ -25,10 +25,15 @@ def declared(session: Session, name: str) -> View:
     return msgspec.json.decode(row[0], type=View)
 
 
+def is_declared(session: Session, view: View) -> bool:
+    """Whether a view is declared just so."""
+    row = session.one("view", (view.name,))
+    return row is not None and msgspec.json.decode(row[0], type=View) == view
+
+
 def declare(session: Session, view: View) -> None:
     """Make the view's table, anew when the declaration changed."""
-    row = session.one("view", (view.name,))
-    if row is not None and msgspec.json.decode(row[0], type=View) == view:
+    if is_declared(session, view):
         return
     session.run("set_view", (view.name, msgspec.json.encode(view).decode()))
     table = _table(view.name)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import apsw
 
-from trivet.adapters.sqlite.connection import open_connection, told_apart
+from trivet.adapters.sqlite.connection import told_apart
 from trivet.adapters.sqlite.session import Session
+from trivet.adapters.sqlite.still import Stamp, check_still, is_as_it_was, open_reader
 from trivet.core.errors import Unavailable
 
 
@@ -38,9 +39,13 @@ class Readers:
                 code="forked",
                 hint="Open the workspace again in the child process.",
             )
-        session = getattr(self._local, "session", None) or self._begin()
-        with told_apart(self.path):
-            yield session
+        session = self._standing() or self._begin()
+        stamp: Stamp | None = self._local.stamp
+        try:
+            with told_apart(self.path):
+                yield session
+        finally:
+            check_still(self.path, stamp)
 
     @contextmanager
     def snapshot(self) -> Generator[Session]:
@@ -55,6 +60,15 @@ class Readers:
             finally:
                 session.execute("ROLLBACK")
 
+    def _standing(self) -> Session | None:
+        """Return this thread's session, unless it reads a state of the file that has passed."""
+        session: Session | None = getattr(self._local, "session", None)
+        if session is None:
+            return None
+        stamp: Stamp | None = self._local.stamp
+        # One that is left behind is closed with the others: a caller may be in the midst of it.
+        return session if stamp is None or is_as_it_was(self.path, stamp) else None
+
     def _begin(self) -> Session:
         with self._lock:
             if self._closed:
@@ -62,9 +76,10 @@ class Readers:
                     "this ledger was closed", code="closed", hint="Open the workspace again."
                 )
             self._drop_finished()
-            session = Session(open_connection(self.path, writes=False))
+            connection, stamp = open_reader(self.path)
+            session = Session(connection)
             self._open.append((threading.current_thread(), session))
-        self._local.session = session
+        self._local.session, self._local.stamp = session, stamp
         return session
 
     def _drop_finished(self) -> None:

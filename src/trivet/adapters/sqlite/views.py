@@ -20,6 +20,9 @@ class SqliteViews:
 
     def declare(self, view: View) -> None:
         check_view(view)
+        with self._readers.session() as session:  # mostly it is: nothing to write
+            if projections.is_declared(session, view):
+                return
         self._writer.do(lambda session: projections.declare(session, view))
 
     def put(self, view: str, rows: Iterable[Row]) -> None:

@@ -18,7 +18,7 @@ from copy import copy
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import apsw
 
@@ -61,7 +61,8 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._anchors = Anchors(path.parent)
-        self._session = Session(open_connection(path, writes=True))
+        self._opened: Session | None = None
+        self._open()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._pid = os.getpid()
         self._stopped: TrivetError | None = None
@@ -73,6 +74,25 @@ class Writer:
         self._submitting = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="trivet-ledger", daemon=True)
         self._thread.start()
+
+    @property
+    def _session(self) -> Session:
+        """The session; `_open` was asked before."""
+        return cast("Session", self._opened)
+
+    def _open(self) -> Unavailable | None:
+        """Open the file where it is not; return why not, when the disk is full.
+
+        What is stored can be read all the same, and written once there is room.
+        """
+        if self._opened is None:
+            try:
+                self._opened = Session(open_connection(self._path, writes=True))
+            except Unavailable as error:
+                if error.code != "disk-full":
+                    raise
+                return error
+        return None
 
     def do(self, job: Callable[[Session], T], *, synced: bool = True) -> T:
         """Run a job in a write transaction; return its answer once that is durable.
@@ -122,7 +142,8 @@ class Writer:
         if self._sync_due is not None:
             self._sync()
         with contextlib.suppress(apsw.Error):
-            self._session.connection.close()
+            if self._opened is not None:
+                self._opened.connection.close()
 
     def _gather(self) -> list[_Waiting] | None:
         """Wait for jobs; an empty list is an occasion to tend, None the end."""
@@ -153,6 +174,8 @@ class Writer:
         """Run a group in one transaction and answer all its jobs."""
         if self._stopped is not None:
             outcomes: list[Any] = [self._stopped] * len(group)
+        elif (trouble := self._try_to_open()) is not None:
+            outcomes = [trouble] * len(group)
         else:
             try:
                 outcomes = self._transact(group)
@@ -164,6 +187,12 @@ class Writer:
                 answer.set_exception(copy(outcome) if isinstance(outcome, TrivetError) else outcome)
             else:
                 answer.set_result(outcome)
+
+    def _try_to_open(self) -> Exception | None:
+        try:
+            return self._open()
+        except Exception as error:  # noqa: BLE001  # a worker's loop: every caller gets its answer
+            return error
 
     def _transact(self, group: list[_Waiting]) -> list[Any]:
         connection = self._session.connection
@@ -286,7 +315,7 @@ class Writer:
 
     def _tend(self) -> None:
         """Move the write-ahead log into the database when it has grown, after the answers."""
-        if self._stopped is not None:
+        if self._stopped is not None or self._opened is None:
             return
         connection = self._session.connection
         try:

@@ -4,6 +4,7 @@ Values of secret variables, passwords in addresses, and the control sequences by
 act on the terminal that shows it later.
 """
 
+import os
 import re
 from collections.abc import Mapping
 
@@ -42,6 +43,21 @@ class Mask:
         if "://" in text:
             text = _PASSWORD_IN_ADDRESS.sub(rf"\g<1>{_MASK}", text)
         return text
+
+
+def without_secrets(text: str) -> str:
+    """Return lines of text with this process's secrets masked, and without terminal sequences."""
+    return plain(Mask(os.environ)(text))
+
+
+def plain(text: str) -> str:
+    r"""Return lines of text without terminal sequences.
+
+    Example:
+        >>> plain("one\r\n\x1b[31mtwo")
+        'one\ntwo'
+    """
+    return "\n".join(map(without_controls, text.split("\n")))
 
 
 def without_controls(text: str) -> str:
