@@ -178,6 +178,8 @@ class Flow:
             before = self._available[number]
             changed = (self._changed[number] & before) - effect.writes
             outputs = (effect.writes | changed) & self.live[number]
+            if outputs:  # a step that returns what it changed in place can be remembered
+                outputs |= (self._surely_changed(number) & before) - effect.writes
             outputs = frozenset(n for n in outputs if not n.startswith("<"))
             inputs = (effect.reads | (outputs - effect.bound)) & before
             made.append(
@@ -190,6 +192,13 @@ class Flow:
                 )
             )
         return made
+
+    def _surely_changed(self, number: int) -> frozenset[str]:
+        """Return the names whose objects a block changes, under whichever name."""
+        nodes = [piece.node for piece in self._groups[number].pieces]
+        found = worked_on(nodes, self._known.around) - self._known.constant
+        partners = {name for pair in self._same[number] if set(pair) & found for name in pair}
+        return found | partners
 
     def results(self) -> tuple[str, ...]:
         """Return the names a notebook was written for: bound last, and used for nothing else."""

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -167,6 +168,9 @@ def test_a_file_that_the_objective_opens_is_told_of_whenever_its_trials_are_retu
         return float(Path("level.txt").read_text()) + x
 
     for expected in (1.0, 1.0):
+        time.sleep(
+            0.05
+        )  # what is written in the same tick of the clock counts as written meanwhile
         monkeypatch.setattr(knowing, "_told", set[tuple[str, str]]())  # as in another process
         caplog.clear()
         with caplog.at_level(logging.WARNING):
