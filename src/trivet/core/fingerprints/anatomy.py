@@ -4,6 +4,7 @@ import builtins
 import enum
 import functools
 import inspect
+import io
 import re
 import types
 from argparse import Namespace
@@ -17,6 +18,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from trivet.core.fingerprints.modules import origin_of_module
+from trivet.core.ids import sha256_hex
 
 EXACT = (
     *(type(None), bool, int, float, complex, str, bytes, range, slice),
@@ -33,6 +35,8 @@ AMBIENT = (
     *("tempfile", "threading", "weakref"),
 )
 """Modules whose objects have a life of their own: their state is no part of the code."""
+MEMORY_FILES = (io.BytesIO, io.StringIO)
+"""Types of files that are nothing but what is in them."""
 SETTINGS = (types.SimpleNamespace, Namespace, RawConfigParser, UserDict, UserList)
 """Types of the standard library that hold plain values in their attributes."""
 FURNITURE = {
@@ -281,3 +285,11 @@ def _attributes(value: object) -> dict[str, object] | None:
 
 def _names(slots: object) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(cast("Iterable[str]", slots))
+
+
+def digest_memory_file(value: object) -> str:
+    """Digest what is in a file in memory."""
+    file = cast("io.BytesIO | io.StringIO", value)
+    content = "closed" if file.closed else file.getvalue()
+    data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    return sha256_hex(data)

@@ -15,6 +15,7 @@ from trivet.core.fingerprints.anatomy import (
     DESCRIPTORS,
     EXACT,
     FURNITURE,
+    MEMORY_FILES,
     SPOKEN,
     TELLING,
     alias_parts,
@@ -22,6 +23,7 @@ from trivet.core.fingerprints.anatomy import (
     callables_held,
     cells_of,
     describe_items,
+    digest_memory_file,
     inside,
     is_code,
     is_data,
@@ -199,7 +201,7 @@ class Walk:
             return f"{type_name(value)}:{parts or repr(value)}"
         if top in SPOKEN:
             return f"{type_name(value)}:{value!r}"
-        if top in AMBIENT:
+        if top in AMBIENT and not isinstance(value, MEMORY_FILES):
             return f"instance:{type_name(value)}"
         content = self._content(value)
         if content is not None:
@@ -217,10 +219,11 @@ class Walk:
 
     def _content(self, value: object) -> str | None:
         """Describe a value that somebody knows by its content, with its class if that is code."""
-        digest = self._digester(value) if self._digester else None
-        if digest is None or self._digester is None:
+        digester = digest_memory_file if isinstance(value, MEMORY_FILES) else self._digester
+        digest = digester(value) if digester else None
+        if digest is None or digester is None:
             return None
-        self.stillness.note_content(value, self._digester, digest)
+        self.stillness.note_content(value, digester, digest)
         kind = self.token(type(value)) if self._whose.is_own(type(value)) else type_name(value)
         held = [self.token(one) for one in code_held_by(value, self._whose.is_own)]
         return f"content:{kind}:{digest}{held or ''}"

@@ -1,6 +1,7 @@
 """Each kind of edit, made in a real file and imported anew: does the fingerprint move with it?"""
 
 import importlib
+import io
 import itertools
 import os
 import sys
@@ -481,3 +482,15 @@ def test_a_walk_through_data_full_of_circles_ends_and_says_what_it_left_out(
     )
     found = fingerprint(project.load().train)
     assert any("too deep inside" in limit.text for limit in found.limits)
+
+
+@pytest.mark.parametrize("kind", ["BytesIO", "StringIO"])
+def test_a_file_in_memory_counts_by_what_is_in_it(kind: str) -> None:
+    def reader(content: str) -> Callable[[], Any]:
+        held = io.BytesIO(content.encode()) if kind == "BytesIO" else io.StringIO(content)
+        return lambda: held.getvalue()
+
+    def digest(content: str) -> str:
+        return fingerprint(reader(content)).digest
+
+    assert digest("1,2") == digest("1,2") != digest("1,3")
