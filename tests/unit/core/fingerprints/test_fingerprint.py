@@ -488,7 +488,11 @@ def test_a_walk_through_data_full_of_circles_ends_and_says_what_it_left_out(
 def test_a_file_in_memory_counts_by_what_is_in_it(kind: str) -> None:
     def reader(content: str) -> Callable[[], Any]:
         held = io.BytesIO(content.encode()) if kind == "BytesIO" else io.StringIO(content)
-        return lambda: held.getvalue()
+
+        def read() -> Any:
+            return held.getvalue()
+
+        return read
 
     def digest(content: str) -> str:
         return fingerprint(reader(content)).digest
