@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from datetime import date, timedelta
 
 import numpy as np
@@ -86,14 +85,25 @@ def test_a_model_gains_nothing_over_itself() -> None:
     assert all(month.loop == month.frozen for month in by_month(rows))
 
 
-@pytest.mark.parametrize("of", [gain, lambda rows: by_month(rows)[0].loop])
-def test_asking_about_each_flight_twice_proves_nothing_more(
-    of: Callable[[pl.DataFrame], object],
-) -> None:
+FIGURES = ("brier", "brier_low", "brier_high", "auc", "auc_low", "auc_high")
+
+
+def test_asking_about_each_flight_twice_proves_nothing_more() -> None:
     rows = answered(3)
-    one, twice = of(rows), of(pl.concat([rows, rows]))
-    for name in ("brier", "brier_low", "brier_high", "auc", "auc_low", "auc_high"):
+    one, twice = by_month(rows)[0].loop, by_month(pl.concat([rows, rows]))[0].loop
+    for name in FIGURES:
         assert getattr(twice, name) == pytest.approx(getattr(one, name), abs=1e-9)
+
+
+def test_asking_about_each_pair_twice_only_makes_the_unseen_one_weigh_less() -> None:
+    # A comparison counts one row more than was seen, against the loop: among twice as many, half.
+    rows = answered(3)
+    one, twice = gain(rows), gain(pl.concat([rows, rows]))
+    assert (twice.brier, twice.auc) == pytest.approx((one.brier, one.auc))
+    assert (twice.auc_low, twice.auc_high) == pytest.approx((one.auc_low, one.auc_high))
+    assert one.brier_low <= twice.brier_low <= twice.brier_high <= one.brier_high
+    narrower = (one.brier_high - one.brier_low) - (twice.brier_high - twice.brier_low)
+    assert narrower < 0.05 * (one.brier_high - one.brier_low)
 
 
 def test_hard_days_widen_a_month_more_than_the_paired_gain() -> None:
