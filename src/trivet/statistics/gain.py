@@ -154,7 +154,7 @@ def gain_of_mean(
     size = float(read.std()) if unseen is None else unseen
     problem = "" if clusters is None else _few_groups(shares)
     parts = _Parts(mean, sums, leverage(shares), design_df(shares), problem)
-    return _gain(parts, size / read.size)
+    return _gain(parts, size / read.size, by_rows=clusters is None)
 
 
 def gain_of_auc(
@@ -215,7 +215,7 @@ class _Parts:
     problem: str
 
 
-def _gain(parts: _Parts, unseen: float = 0.0) -> Gain:
+def _gain(parts: _Parts, unseen: float = 0.0, *, by_rows: bool = False) -> Gain:
     squares = np.square(parts.moves)
     total = float(squares.sum())
     scaled = parts.moves / math.sqrt(total) if total > 0 else np.zeros_like(parts.moves)
@@ -225,7 +225,8 @@ def _gain(parts: _Parts, unseen: float = 0.0) -> Gain:
         df=parts.df,
         units=parts.moves.size,
         skew=float((scaled**3).sum()),
-        tails=float((scaled**4).sum()) if unseen > 0 else 0.0,
+        # Of few groups the kurtosis says nothing: their degrees of freedom are the design's.
+        tails=float((scaled**4).sum()) if by_rows and unseen > 0 else 0.0,
         unseen=unseen,
         problem=parts.problem,
     )
