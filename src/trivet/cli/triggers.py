@@ -10,6 +10,7 @@ from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
 from trivet.cli.pipelines import parse_parameters
 from trivet.core.errors import TrivetError
+from trivet.pipelines.lifecycle import name_runs
 from trivet.triggers.facts import AlertKind, Cause, Options, Trigger, TriggerSet
 from trivet.workspace.backfilling import check_flow, has_daemon
 from trivet.workspace.workspace import Workspace
@@ -75,7 +76,8 @@ def _missing(ws: Workspace, rule: TriggerSet) -> Iterator[str]:
         yield f"{error.message}. {error.hint}"
     except Exception as error:  # noqa: BLE001  # a user's module, imported
         yield f"{rule.flow} cannot be imported now: {type(error).__name__}: {error}"
-    if rule.cause == "asset" and rule.watch.partition(".")[0] == _name_of(rule.flow):
+    own = name_runs(rule.flow.partition(":")[2])
+    if rule.cause == "asset" and rule.watch.partition(".")[0] == own:
         yield f"{rule.flow} makes what this trigger watches: each new version asks for the next run"
     look = {"data": ws.data.latest, "asset": ws.pipelines.asset_versions}.get(rule.cause)
     if look is not None:
@@ -83,10 +85,6 @@ def _missing(ws: Workspace, rule: TriggerSet) -> Iterator[str]:
             look(rule.watch)
         except TrivetError as error:
             yield f"{error.message}. {error.hint}"
-
-
-def _name_of(flow: str) -> str:
-    return flow.partition(":")[2].lower().strip("_")
 
 
 def _at(*times: datetime) -> str:

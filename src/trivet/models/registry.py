@@ -7,6 +7,7 @@ from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
 from trivet.core.facts import Draft, Entry, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
+from trivet.core.search import find_all
 from trivet.models.facts import GateOverride, GateVerdict, Measured, Model, ModelVersion
 from trivet.models.packaging import Package, open_package
 from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
@@ -15,7 +16,6 @@ from trivet.tracking.service import TrackingService
 
 CHAMPION = "champion"
 ATTEMPTS = 100
-_PAGE = 1000
 
 
 class Registry:
@@ -270,21 +270,8 @@ class Registry:
 
     def _all(self, kind: str, where: dict[str, str]) -> list[Entry]:
         """Return every entry that was not forgotten, oldest first."""
-        found: list[Entry] = []
-        after: int | None = None
-        while True:
-            page = self._stores.ledger.find(
-                kind,
-                where=where,
-                project=self._scope.project,
-                after=after,
-                limit=_PAGE,
-                newest_first=False,
-            )
-            found += [entry for entry in page.entries if entry.payload is not None]
-            if page.after is None:
-                return found
-            after = page.after
+        found = find_all(self._stores.ledger, kind, where=where, project=self._scope.project)
+        return [entry for entry in found if entry.payload is not None]
 
     def _commit(
         self, reason: str, item: Draft, moves: Sequence[HeadMove], tasks: Iterable[TaskNew] = ()

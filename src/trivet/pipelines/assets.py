@@ -11,6 +11,7 @@ from typing import NoReturn, cast
 from trivet.core.errors import NotFound
 from trivet.core.facts import Draft, Entry, HeadMove, HeadMoved, Scope, draft, read
 from trivet.core.ports import Stores
+from trivet.core.search import find_all
 from trivet.data.naming import suggest
 from trivet.pipelines.facts import AssetVersion, KnownAsset
 from trivet.pipelines.inputs import ASSET
@@ -20,7 +21,6 @@ from trivet.pipelines.memo import Memo
 from trivet.tracking.facts import Output, Run
 
 _HEADS = "asset/"
-_PAGE = 1000
 
 
 class Assets:
@@ -74,20 +74,14 @@ class Assets:
         newest = self._newest(name)
         if newest is None:
             self._refuse(name)
-        found: list[KnownAsset] = []
-        after: int | None = None
-        while True:
-            page = self._ledger.find(
-                AssetVersion.KIND,
-                where={"name": name},
-                project=self._scope.project,
-                after=after,
-                limit=_PAGE,
-            )
-            found += [_known(entry) for entry in page.entries if entry.payload is not None]
-            after = page.after
-            if after is None:
-                return tuple(found)
+        found = find_all(
+            self._ledger,
+            AssetVersion.KIND,
+            where={"name": name},
+            project=self._scope.project,
+            newest_first=True,
+        )
+        return tuple(_known(entry) for entry in found if entry.payload is not None)
 
     def value(self, asset: KnownAsset, reader: Reader = STRANGER) -> object:
         """Return the value of a version.
@@ -123,14 +117,15 @@ class Assets:
             name = f"{run.started.name}.{output.name}"
             head = self._ledger.head(self._scope.project, _HEADS + name)
             before = self._ledger.get(head.target) if head else None
-            number = self._number_after(name, before)
-            if before is not None and before.payload is not None:
-                last = read(before, AssetVersion)
+            last = read(before, AssetVersion) if before and before.payload is not None else None
+            if last is not None:
                 made = last.output
                 if last.entry != entry:
                     notes.append(_of_two_flows(name, last.entry, entry))
                 if (made.format, made.digest) == (output.format, output.digest):
                     continue
+            # Of one that was forgotten the number is, too; each version has moved the head once.
+            number = last.number + 1 if last else self._moves_of(name) + 1
             version = AssetVersion(name=name, number=number, entry=entry, run=run.id, output=output)
             fact = draft(version, parents=[run.id])
             facts.append(fact)
@@ -138,20 +133,9 @@ class Assets:
             moves.append(HeadMove(name=_HEADS + name, to=fact.id, expect=expect))
         return tuple(facts), tuple(moves), tuple(notes)
 
-    def _number_after(self, name: str, newest: Entry | None) -> int:
-        if newest is None:
-            return 1
-        if newest.payload is not None:
-            return read(newest, AssetVersion).number + 1
-        # It was forgotten, its number with it. Each version has moved the head once.
-        where, after, count = {"name": _HEADS + name}, None, 0
-        while True:
-            page = self._ledger.find(
-                HeadMoved.KIND, where=where, project=self._scope.project, after=after, limit=_PAGE
-            )
-            count, after = count + len(page.entries), page.after
-            if after is None:
-                return count + 1
+    def _moves_of(self, name: str) -> int:
+        where, project = {"name": _HEADS + name}, self._scope.project
+        return sum(1 for _ in find_all(self._ledger, HeadMoved.KIND, where=where, project=project))
 
     def _newest(self, name: str) -> KnownAsset | None:
         head = self._ledger.head(self._scope.project, _HEADS + name)

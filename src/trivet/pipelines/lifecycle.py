@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -12,6 +13,7 @@ from trivet.core.errors import Conflict, Invalid, TrivetError, Unavailable
 from trivet.core.facts import Claim, Scope, TaskMove, TaskNew, TaskOverride, draft, read
 from trivet.core.ids import NAME_PATTERN, new_id, sha256_hex
 from trivet.core.ports import Stores, Task
+from trivet.core.search import find_all
 from trivet.core.tasks import fenced
 from trivet.pipelines.assets import Assets
 from trivet.pipelines.context import Definition
@@ -254,7 +256,7 @@ class Lifecycle:
         """
         run_id = new_id()
         request = order.request or self._resumed(flow, name_of(flow), inputs) or run_id
-        before = self._tracking.runs(request=request)
+        before = self._tracking.runs(request=request) if request != run_id else ()
         for run in before:
             if run.finished is None and not self._is_over(run, None):
                 raise Conflict(
@@ -294,21 +296,17 @@ class Lifecycle:
 
     def _started(self, name: str) -> Iterator[tuple[str, RunStarted]]:
         """Yield the beginnings of the runs of a name, newest first."""
-        after: int | None = None
-        for _ in range(_LOOKED_BACK // _PAGE):
-            page = self._stores.ledger.find(
-                RunStarted.KIND,
-                where={"name": name},
-                project=self._scope.project,
-                after=after,
-                limit=_PAGE,
-            )
-            for found in page.entries:
-                if found.payload is not None:
-                    yield found.id, read(found, RunStarted)
-            after = page.after
-            if after is None:
-                return
+        begun = find_all(
+            self._stores.ledger,
+            RunStarted.KIND,
+            where={"name": name},
+            project=self._scope.project,
+            newest_first=True,
+            page=_PAGE,
+        )
+        for found in islice(begun, _LOOKED_BACK):
+            if found.payload is not None:
+                yield found.id, read(found, RunStarted)
 
     def _is_over(self, run: Run, successor: Task | None) -> bool:
         """Say whether a run ended without success, or was left behind by its process."""
@@ -340,8 +338,9 @@ class Lifecycle:
         for run in runs:
             if run.finished is None:
                 task = self._stores.journal.task(run.started.task or "")
-                is_own = task is not None and task.queue == FOREGROUND
-                ends = [TaskOverride(key=task.key, state="cancelled")] if task and is_own else []
+                ends: list[TaskOverride] = []
+                if task is not None and task.queue == FOREGROUND:
+                    ends.append(TaskOverride(key=task.key, state="cancelled"))
                 along = Along(tasks=ends)
                 error = "its process ended without recording an end"
                 with suppress(Conflict):  # somebody else has recorded its end in this moment
@@ -371,13 +370,18 @@ class Lifecycle:
             add_note(error, f"in flow {run.started.name!r} of run {run.id}")
 
 
+def name_runs(function: str) -> str:
+    """Return how the runs of a function of this name are called: lower-case, as names are."""
+    return function.lower().strip("_") or "flow"
+
+
 def run_name(flow: Definition) -> str:
-    """Make a run's name of a function's: lower-case, as names are.
+    """Name a flow's runs, as `name_runs` does.
 
     Raises:
         Invalid: Nothing that a name may be can be made of it.
     """
-    name = flow.name.lower().strip("_") or "flow"
+    name = name_runs(flow.name)
     if NAME_PATTERN.fullmatch(name) is None:
         raise Invalid(
             f"flow {flow.name!r} cannot give its runs a name; expected at most 64 of the letters "

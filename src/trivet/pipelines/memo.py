@@ -13,6 +13,7 @@ from trivet.core.errors import Conflict, NotFound
 from trivet.core.facts import Draft, Entry, Scope, TaskMove, draft, read
 from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import Stores
+from trivet.core.search import find_all
 from trivet.core.trees import StoredFiles, store_tree
 from trivet.pipelines.facts import AssetVersion, EffectBegun, StepCode, StepDone, StepFailed
 from trivet.pipelines.materialisers import digest_files
@@ -222,21 +223,9 @@ def steps_of(stores: Stores, project: str, run: str) -> Iterable[StepDone]:
 
 def step_entries_of(stores: Stores, project: str, run: str) -> Iterator[tuple[Entry, StepDone]]:
     """Yield the steps of a run in the order they ended, with their entries."""
-    after: int | None = None
-    while True:
-        page = stores.ledger.find(
-            StepDone.KIND,
-            where={"run": run},
-            project=project,
-            after=after,
-            limit=1000,
-            newest_first=False,
-        )
-        known = (entry for entry in page.entries if entry.payload is not None)
-        yield from ((entry, read(entry, StepDone)) for entry in known)
-        after = page.after
-        if after is None:
-            return
+    for entry in find_all(stores.ledger, StepDone.KIND, where={"run": run}, project=project):
+        if entry.payload is not None:
+            yield entry, read(entry, StepDone)
 
 
 def is_made_elsewhere(error: Conflict) -> bool:

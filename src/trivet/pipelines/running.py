@@ -141,8 +141,7 @@ class RunUnderWay:
         """
         began = monotonic()
         ask = self._keys.ask(definition, args, kwargs)
-        for name, value in ask.bound.items():
-            self._old.refuse(value, f"argument {name!r} of {definition.kind} {definition.name!r}")
+        self._old.refuse(ask.bound, "argument", definition)
         if definition.kind == "effect":
             ask = self._effect(ask)
         self._warn(definition.name, (limit.text for limit in ask.code.limits))
@@ -185,13 +184,13 @@ class RunUnderWay:
         """Tell of what concerns the whole run, each once."""
         self._warn("", texts)
 
-    def refuse_old(self, value: object, place: str) -> None:
-        """Refuse a result of the flow that a step has changed in place and returned.
+    def refuse_old(self, flow: Definition, results: Mapping[str, object]) -> None:
+        """Refuse results of the flow of which a step has changed one in place and returned it.
 
         Raises:
-            Invalid: It is such a value (code `old-value`).
+            Invalid: There is such a value (code `old-value`).
         """
-        self._old.refuse(value, place)
+        self._old.refuse(results, "result", flow)
 
     def settle(self) -> None:
         """Record what was gathered. Call it before the run's end is recorded.

@@ -1,8 +1,6 @@
 """The pipelines room's service: flows are run, planned, and their results read back."""
 
 import logging
-import math
-import numbers
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -23,6 +21,7 @@ from trivet.pipelines.limits import Limits
 from trivet.pipelines.loading import flow_of, load_flow
 from trivet.pipelines.logs.capture import captured, not_captured
 from trivet.pipelines.logs.lines import LINES, Line, LineWriter, Place, read_lines
+from trivet.pipelines.looping.checking import finite
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.readers import Reader, reader_of
 from trivet.pipelines.materialising.values import Values
@@ -395,12 +394,14 @@ class PipelinesService:
     ) -> tuple[dict[str, float], list[Output]]:
         metrics: dict[str, float] = {}
         outputs: list[Output] = []
-        for name, value in _named(flow, result).items():
-            if _is_figure(value):
-                metrics[name] = float(cast("float", value))
+        named = _named(flow, result)
+        caller.refuse_old(flow, named)
+        for name, value in named.items():
+            figure = finite(value)
+            if figure is not None:
+                metrics[name] = figure
             else:
                 place = f"result {name!r} of flow {flow.name!r}"
-                caller.refuse_old(value, place)
                 form = self._means.values.save(value, place, reader_of(flow))
                 outputs.append(self._means.memo.store(name, form))
         return metrics, outputs
@@ -449,10 +450,3 @@ def _named(flow: Definition, result: object) -> Mapping[str, object]:
                 hint=f"Rename the key in what {flow.name} returns: `output@2` means a version.",
             )
     return cast("Mapping[str, object]", named)
-
-
-def _is_figure(value: object) -> bool:
-    """Say whether a result is a metric: a real number that is finite."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return False
-    return math.isfinite(value)

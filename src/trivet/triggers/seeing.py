@@ -84,9 +84,9 @@ class Lookout:
         """
         match rule.cause:
             case "data":
-                return self._newest_data(rule.watch)
+                return self._newest(f"data/{rule.watch}")
             case "asset":
-                return self._newest_asset(rule.watch)
+                return self._newest(f"asset/{rule.watch}")
             case "git":
                 return Repository(rule.watch, self._world.folder).tip(rule.branch)
             case "files" | "bucket":
@@ -114,7 +114,7 @@ class Lookout:
         return Sight(mark=None, summary=f"no {words} about {rule.watch}")
 
     def _see_data(self, rule: TriggerSet, acted: str | None) -> Sight:
-        newest = self._newest_data(rule.watch)
+        newest = self._newest(f"data/{rule.watch}")
         if newest is None or newest in {acted, rule.seen}:
             return Sight(mark=None, summary=f"data set {rule.watch} has no newer version")
         commit = read(self._ledger.get(newest), DataCommit)
@@ -127,9 +127,9 @@ class Lookout:
             summary = f"{summary}, {grown} rows more than at the last run"
         return Sight(mark=newest, summary=summary, seen=newest)
 
-    def _newest_data(self, dataset: str) -> str | None:
-        head = self._ledger.head(self._scope.project, f"data/{dataset}")
-        return head.target if head else None
+    def _newest(self, head: str) -> str | None:
+        found = self._ledger.head(self._scope.project, head)
+        return found.target if found else None
 
     def _rows_of(self, version: str | None) -> int:
         if version is None:
@@ -140,16 +140,12 @@ class Lookout:
             return 0
 
     def _see_asset(self, rule: TriggerSet, acted: str | None) -> Sight:
-        newest = self._newest_asset(rule.watch)
+        newest = self._newest(f"asset/{rule.watch}")
         if newest is None or newest in {acted, rule.seen}:
             return Sight(mark=None, summary=f"asset {rule.watch} has no newer version")
         version = read(self._ledger.get(newest), AssetVersion)
         summary = f"new version {version.number} of asset {rule.watch}, by run {version.run}"
         return Sight(mark=newest, summary=summary, seen=newest)
-
-    def _newest_asset(self, name: str) -> str | None:
-        head = self._ledger.head(self._scope.project, f"asset/{name}")
-        return head.target if head else None
 
     def _see_branch(self, rule: TriggerSet, past: Past) -> Sight:
         acted = past.seen or rule.seen

@@ -78,18 +78,25 @@ class OldValues:
             living = [item for item in self._held if item[0]() is not None]
             self._held = [*living, *new][-_MOST:]
 
-    def refuse(self, value: object, place: str) -> None:
-        """Refuse a value that is an old one, or holds one.
+    def refuse(self, values: Mapping[str, object], what: str, of: Definition) -> None:
+        """Refuse values of which one is an old one, or holds one.
+
+        Args:
+            values: By name.
+            what: What they are, such as `argument`.
+            of: Whose.
 
         Raises:
-            Invalid: It is (code `old-value`).
+            Invalid: One is (code `old-value`).
         """
         for find, step in self._held:
             old = find()
-            if old is not None and holds(value, old):
+            for name, value in values.items() if old is not None else ():
+                if not holds(value, old):
+                    continue
                 raise Invalid(
-                    f"{place} is what step {step!r} changed in place; expected what {step!r} "
-                    "returned",
+                    f"{what} {name!r} of {of.kind} {of.name!r} is what step {step!r} changed in "
+                    f"place; expected what {step!r} returned",
                     code="old-value",
                     hint=f"Write x = {step}(x), and go on with x: a run that remembers {step!r} "
                     "does not change the old value.",

@@ -16,6 +16,7 @@ from trivet.core.errors import Conflict, TrivetError
 from trivet.core.facts import Draft, HeadMove, Scope, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
+from trivet.core.search import find_all
 from trivet.pipelines.context import Definition, current
 from trivet.pipelines.explaining.reads import shown_in, watch_reads
 from trivet.pipelines.looping.checking import name_of
@@ -25,7 +26,6 @@ from trivet.pipelines.looping.trials import Carrying, SearchBegun, TrialBegun, T
 
 LEASE_S: Final = 30.0
 _MOST_FILES: Final = 100
-_PAGE: Final = 1000
 
 
 class Work(Protocol):
@@ -154,22 +154,19 @@ class WorkTogether:
 
     def ended(self) -> Sequence[TrialEnded]:
         """Return the trials that ended anywhere; reads only what is new."""
-        while True:
-            page = self._stores.ledger.find(
-                TrialEnded.KIND,
-                where={"search": self._key},
-                project=self._scope.project,
-                after=self._after,
-                limit=_PAGE,
-                newest_first=False,
-            )
-            for entry in page.entries:
-                self._after = entry.seq
-                if entry.payload is not None:
-                    trial = read(entry, TrialEnded)
-                    self._ended[trial.number] = trial
-            if page.after is None:
-                return list(self._ended.values())
+        new = find_all(
+            self._stores.ledger,
+            TrialEnded.KIND,
+            where={"search": self._key},
+            project=self._scope.project,
+            after=self._after,
+        )
+        for entry in new:
+            self._after = entry.seq
+            if entry.payload is not None:
+                trial = read(entry, TrialEnded)
+                self._ended[trial.number] = trial
+        return list(self._ended.values())
 
     def take(
         self, most: int | None, choose: Callable[[int], Chosen], watcher: Watcher
