@@ -179,7 +179,8 @@ class Flow:
             changed = (self._changed[number] & before) - effect.writes
             outputs = (effect.writes | changed) & self.live[number]
             if outputs:  # a step that returns what it changed in place can be remembered
-                outputs |= (self._surely_changed(number) & before) - effect.writes
+                kept = effect.reads & before & self._sure[number]
+                outputs |= (self._surely_changed(number) & kept) - effect.writes
             outputs = frozenset(n for n in outputs if not n.startswith("<"))
             inputs = (effect.reads | (outputs - effect.bound)) & before
             made.append(

@@ -3,7 +3,7 @@
 import types
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from trivet.pipelines.context import Context, entered
@@ -132,6 +132,9 @@ def seen_in(sources: list[str]) -> Seen:
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(programs)
+@example(["for item in nested:\n    item.append(0)", "nested[0].append(0)"])
+@example(["xs.append(b)\ndel b"])
+@example(["xs.append(b)", "del b\nxs.append(c)"])
 def test_a_flow_computes_what_the_cells_compute(cells: list[str]) -> None:
     sources = [*START, *cells]
     try:
