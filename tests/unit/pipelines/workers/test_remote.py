@@ -355,7 +355,7 @@ def test_a_change_of_an_argument_stays_in_the_worker_and_is_told_of(project: Poo
         "def push(rows: list, number: float, path: Path, text: str) -> int:\n"
         "    rows.append(number)\n    return len(rows)\n"
         "@step(where='pool')\ndef look(rows: list) -> int:\n    return len(rows)\n"
-        "@flow\ndef main():\n    rows = [1.5]\n    push(rows, 2.5, Path('.'), 'x')\n"
+        "@flow\ndef main():\n    rows = [1.5]\n    push(rows, 2.5, Path(__file__), 'x')\n"
         "    return {'rows': rows, 'seen': look(rows)}\n"
     )
     told: list[str] = []
