@@ -108,4 +108,4 @@ def test_a_run_that_is_ended_leaves_no_process_and_goes_on_where_it_was(
         assert run.finished is not None
         assert run.finished.metrics == {"sum": float(sum(n * n for n in range(20)) + 1)}
         statuses = [(s.step, s.status) for s in workspace.pipelines.steps(run.id)]
-    assert statuses[:20] == [("quick", "remembered")] * 20
+    assert statuses.count(("quick", "remembered")) == 20
