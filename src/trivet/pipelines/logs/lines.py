@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from time import time
 from typing import Any, Literal
@@ -174,9 +175,10 @@ class LineWriter:
 
     def _renewed_mask(self) -> Mask:
         """Return the mask, with the secrets that the flow itself has put into the environment."""
-        now = hash(frozenset(os.environ.items()))
+        environment = _environment()
+        now = hash(frozenset(environment.items()))
         if now != self._mask_of:
-            self._mask, self._mask_of = Mask(os.environ), now
+            self._mask, self._mask_of = Mask(environment), now
         return self._mask
 
     def _place(self, line: Line) -> None:
@@ -195,6 +197,13 @@ class LineWriter:
         body = zlib.compress(msgspec.msgpack.encode(self._page), 1)
         row = {**self._row, "page": self._number, "first": self._first, "body": body}
         self._views.put(LINES.name, [row])
+
+
+def _environment() -> dict[str, str]:
+    """Copy the environment, which a thread of the flow may be changing in this moment."""
+    while True:
+        with suppress(KeyError, RuntimeError):
+            return dict(os.environ)
 
 
 def read_lines(

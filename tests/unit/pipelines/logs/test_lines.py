@@ -1,5 +1,9 @@
 """Lines in pages: bounded, in order, and read on from where one stood."""
 
+import itertools
+import os
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +73,32 @@ def test_a_store_that_refuses_does_not_stop_the_run(
     writer.add("", "out", "lost")
     writer.close()
     assert texts(stores) == []
+
+
+def test_lines_are_kept_while_another_thread_changes_the_environment(
+    stores: Stores, writer: LineWriter
+) -> None:
+    over = threading.Event()
+
+    def change() -> None:
+        for number in itertools.count():
+            if over.is_set():
+                return
+            os.environ[f"TRIVET_TEST_{number % 50}"] = "1"
+            os.environ.pop(f"TRIVET_TEST_{(number + 25) % 50}", None)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for number in range(200):
+            writer.add("", "out", f"line {number}")
+            writer.flush()
+    finally:
+        over.set()
+        thread.join()
+        for number in range(50):
+            os.environ.pop(f"TRIVET_TEST_{number}", None)
+    assert texts(stores) == [f"line {number}" for number in range(200)]
 
 
 def test_a_run_that_prints_nothing_leaves_nothing(stores: Stores, writer: LineWriter) -> None:
