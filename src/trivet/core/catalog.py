@@ -14,25 +14,35 @@ from trivet.core.errors import Invalid
 from trivet.core.ids import check_name
 
 Value = str | float
-"""Text, or a float64; NaN is a number that nothing equals."""
+"""Text, or a float64; NaN is a number that nothing equals. Whole numbers become float64, too."""
 Position = tuple[Value | None, ...]
 """Where a search goes on: the last document's values in the order asked for, and its identifier."""
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "like", "ilike"]
 
 OPERATORS: Final = frozenset({"=", "!=", "<", "<=", ">", ">=", "like", "ilike"})
 MOST_DOCUMENTS: Final = 50_000
+ORDERED_TEXT: Final = 200
+"""How many characters of a text an order looks at."""
 _MOST_NAME: Final = 300
 _MOST_TEXT: Final = 200_000
+_MOST_PATTERN: Final = 2_000
+_MOST_DEPTH: Final = 50
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of one document; what it does not mention stays as it is."""
+    """A change of one document; what it does not mention stays as it is.
+
+    An attribute is named by one of `set`, `once` and `drop`.
+    """
 
     collection: str
     """A name as people choose them: `runs`, `models`."""
     id: str
     group: str | None = None
-    """What searches are narrowed to first, such as an experiment; required for a new document."""
+    """What searches are narrowed to first, such as an experiment; required for a new document.
+
+    Another group than that of a document that exists moves it there.
+    """
     set: dict[str, Value] = {}
     once: dict[str, Value] = {}
     """Like `set`, but a value that stands there already and differs refuses the whole batch."""
@@ -43,7 +53,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
     expect: Literal["any", "new", "known"] = "any"
     """Whether the document must not exist yet, or must."""
     remove: bool = False
-    """The document goes away, with everything in it."""
+    """The document goes away, with everything in it; one that is not there is no error."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +68,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 class Compare(msgspec.Struct, frozen=True, tag="compare"):
     """The attribute is there and compares so.
 
-    Text is compared by code points, `like` with `%` and `_` and case-sensitive, `ilike` without
-    regard to case. NaN is `!=` to every number and nothing else. A number and a text never match.
+    Text is compared by code points. `like` takes `%` for any characters and `_` for one, and minds
+    case; `ilike` compares both sides as Unicode folds their case. NaN is `!=` to every number and
+    nothing else. A number and a text never match.
     """
 
     name: str
@@ -68,7 +79,10 @@ class Compare(msgspec.Struct, frozen=True, tag="compare"):
 
 
 class OneOf(msgspec.Struct, frozen=True, tag="one-of"):
-    """The attribute is there and is one of the values, or with `negated` none of them."""
+    """The attribute is there and is one of the values, or with `negated` none of them.
+
+    NaN is none of any values.
+    """
 
     name: str
     values: tuple[Value, ...]
@@ -101,7 +115,7 @@ class Order(msgspec.Struct, frozen=True):
     """One attribute to order by.
 
     Numbers stand before text, NaN behind all numbers and text, and documents without the attribute
-    last: in both directions.
+    last: in both directions. Of a text the first 200 characters count.
     """
 
     name: str
@@ -156,7 +170,8 @@ class Catalog(Protocol):
         documents that did not change.
 
         Raises:
-            Invalid: The limit is out of range, or `after` does not fit the order.
+            Invalid: The limit is out of range, `after` does not fit the order, or a condition is
+                malformed.
         """
         ...
 
@@ -169,8 +184,8 @@ def check_amendment(amendment: Amendment) -> None:
     """Check all of an amendment that can be checked without a store.
 
     Raises:
-        Invalid: A name is empty or too long, a value is neither text nor number, or text is
-            longer than 200,000 characters.
+        Invalid: A name is empty, too long or named twice, a value is neither text nor number, text
+            is longer than 200,000 characters, or a note cannot be stored.
     """
     check_name(amendment.collection, "collection")
     _check_text(amendment.id, "id")
@@ -178,31 +193,115 @@ def check_amendment(amendment: Amendment) -> None:
         _check_text(amendment.group, "group")
     for name, value in (*amendment.set.items(), *amendment.once.items()):
         _check_text(name, "attribute")
-        if isinstance(value, str) and len(value) <= _MOST_TEXT:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Invalid(
-                f"attribute {name!r} is a {type(value).__name__}; expected a number, or text of "
-                f"at most {_MOST_TEXT} characters",
-                code="bad-attribute",
-            )
+        _check_value(name, value)
+    for name in amendment.drop:
+        _check_text(name, "attribute")
+    _check_note(amendment)
+    parts = (amendment.set, amendment.once, amendment.drop)
+    if len(set[str]().union(*parts)) < sum(map(len, parts)):
+        raise Invalid(
+            f"an attribute of the document {amendment.id!r} is named twice; expected it in one of "
+            "set, once and drop",
+            code="bad-document",
+        )
+    if amendment.remove and (any(parts) or amendment.note or amendment.expect == "new"):
+        raise Invalid(
+            f"the document {amendment.id!r} shall go away and be written; expected one of them",
+            code="bad-document",
+        )
+
+
+def _check_value(name: str, value: object) -> None:
+    if isinstance(value, str):
+        fits = len(value) <= _MOST_TEXT and _is_text(value)
+    else:
+        fits = _is_number(value)
+    if not fits:
+        raise Invalid(
+            f"attribute {name!r} is a {type(value).__name__}; expected a float64, or text of "
+            f"at most {_MOST_TEXT} characters",
+            code="bad-attribute",
+        )
+
+
+def _check_note(amendment: Amendment) -> None:
+    try:
+        for name in amendment.note:
+            _check_text(name, "note")
+        msgspec.msgpack.encode(amendment.note)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if isinstance(error, Invalid):
+            raise
+        raise Invalid(
+            f"a note of the document {amendment.id!r} cannot be stored: {error}", code="bad-note"
+        ) from error
 
 
 def check_catalog_search(search: Search) -> None:
     """Check a search.
 
     Raises:
-        Invalid: The limit is out of range, or `after` does not fit the order.
+        Invalid: The limit is out of range, `after` does not fit the order, or a condition compares
+            with what is no text or number, has a pattern longer than 2,000 characters, or is
+            nested deeper than 50.
     """
     if not 1 <= search.limit <= MOST_DOCUMENTS:
         raise Invalid(f"limit is {search.limit}; expected 1 to {MOST_DOCUMENTS}", code="bad-limit")
+    if search.where is not None:
+        _check_condition(search.where, _MOST_DEPTH)
+    if search.after is None:
+        return
     expected = len(search.order) + 1
-    if search.after is not None and (
-        len(search.after) != expected or not isinstance(search.after[-1], str)
-    ):
+    *values, last = search.after or (None,)
+    if len(search.after) != expected or not isinstance(last, str):
         raise Invalid(
             f"after has {len(search.after)} values; expected {expected}, the last an identifier",
             code="bad-after",
+        )
+    for value in values:
+        if value is not None and not _is_value(value):
+            raise Invalid(
+                f"after has a {type(value).__name__}; expected numbers, text or None",
+                code="bad-after",
+            )
+
+
+def _check_condition(condition: Condition, depth: int) -> None:
+    if isinstance(condition, Every | Either):
+        if not depth:
+            raise Invalid(f"a condition is nested deeper than {_MOST_DEPTH}", code="bad-condition")
+        for part in condition.parts:
+            _check_condition(part, depth - 1)
+    elif isinstance(condition, OneOf):
+        for value in condition.values:
+            _check_compared(condition.name, value)
+    elif isinstance(condition, Compare):
+        _check_compared(condition.name, condition.value)
+        _check_operator(condition)
+
+
+def _check_compared(name: str, value: object) -> None:
+    if not _is_value(value):
+        raise Invalid(
+            f"{name!r} is compared with a {type(value).__name__}; expected a number or text",
+            code="bad-condition",
+        )
+
+
+def _check_operator(condition: Compare) -> None:
+    if condition.operator not in OPERATORS:
+        raise Invalid(
+            f"{condition.operator!r} compares nothing; expected one of {sorted(OPERATORS)}",
+            code="bad-condition",
+        )
+    is_pattern = condition.operator in {"like", "ilike"}
+    if is_pattern and not (
+        isinstance(condition.value, str) and len(condition.value) <= _MOST_PATTERN
+    ):
+        raise Invalid(
+            f"{condition.name!r} is compared by {condition.operator} with a "
+            f"{type(condition.value).__name__}; expected at most {_MOST_PATTERN} characters",
+            code="bad-condition",
         )
 
 
@@ -214,9 +313,33 @@ def is_same_value(one: Value, two: Value) -> bool:
 
 
 def _check_text(text: object, field: str) -> None:
-    if not isinstance(text, str) or not 0 < len(text) <= _MOST_NAME:
+    if not isinstance(text, str) or not 0 < len(text) <= _MOST_NAME or not _is_text(text):
         raise Invalid(
             f"the {field} of a document is a {type(text).__name__} that is no valid one; "
             f"expected 1 to {_MOST_NAME} characters",
             code="bad-document",
         )
+
+
+def _is_value(value: object) -> bool:
+    return _is_text(value) if isinstance(value, str) else _is_number(value)
+
+
+def _is_text(text: str) -> bool:
+    """Whether the text can be written as UTF-8: a lone surrogate cannot."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return True
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    try:
+        float(value)
+        return True
+    except OverflowError:
+        return False
