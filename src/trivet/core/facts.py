@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from trivet.core.catalog import Amendment
 from trivet.core.clock import to_micros
 from trivet.core.errors import Corrupt, Invalid, NotFound
 from trivet.core.ids import new_id, sha256_hex
@@ -195,6 +196,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[TaskNew | TaskMove | TaskOverride, ...] = ()
     inbox: tuple[Inbox, ...] = ()
     rows: tuple[ViewPut, ...] = ()
+    documents: tuple[Amendment, ...] = ()
     forget: tuple[str, ...] = ()
     """Identifiers of facts whose payloads are to be removed."""
 
@@ -231,6 +233,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         tasks: Iterable[TaskNew | TaskMove | TaskOverride] = (),
         inbox: Iterable[Inbox] = (),
         rows: Iterable[ViewPut] = (),
+        documents: Iterable[Amendment] = (),
     ) -> Batch:
         """Gather one commit of this project and actor."""
         return Batch(
@@ -242,6 +245,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
             tasks=tuple(tasks),
             inbox=tuple(inbox),
             rows=tuple(rows),
+            documents=tuple(documents),
         )
 
 

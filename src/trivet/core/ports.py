@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 import msgspec
 
+from trivet.core.catalog import Catalog
 from trivet.core.facts import Batch, Entry, Head, Limit, Link, Receipt
 
 
@@ -389,6 +390,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     journal: Journal
     views: Views
+    catalog: Catalog
     series: Series
     blobs: Blobs
     tables: Tables

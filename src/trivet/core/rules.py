@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from trivet.core.catalog import check_amendment
 from trivet.core.errors import Invalid
 from trivet.core.facts import Batch, Draft, Forgotten, HeadMoved, TaskMove, TaskNew, TaskOverride
 from trivet.core.ids import check_id, check_name
@@ -43,6 +44,8 @@ def check_batch(batch: Batch) -> None:
         check_id(identifier, "forget")
     for task in batch.tasks:
         _check_task(task)
+    for amendment in batch.documents:
+        check_amendment(amendment)
 
 
 def _check_draft(item: Draft) -> None:

@@ -1,6 +1,6 @@
-"""Ledger, journal and views in plain Python, sharing one state: what every unit test stands on.
+"""Ledger, journal, views and catalog in plain Python, sharing one state.
 
-They keep the promises of `trivet.core.ports` except durability.
+Every unit test stands on them. They keep the promises of `trivet.core.ports` except durability.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,6 +29,7 @@ from trivet.core.facts import (
 from trivet.core.ids import check_id
 from trivet.core.ports import Damage, Page
 from trivet.core.rules import RESERVED_KINDS, check_batch, check_search
+from trivet.testing.memory_catalog import MemoryCatalog, amend
 from trivet.testing.memory_journal import MemoryJournal, apply_task
 from trivet.testing.memory_state import MemoryState
 from trivet.testing.memory_views import MemoryViews, put_row
@@ -148,6 +149,12 @@ class _Commit:
             self._move_head(move)
         for identifier in batch.forget:
             self._forget(identifier)
+        self._project()
+        return self._close(known, digest)
+
+    def _project(self) -> None:
+        """Take in what the batch says beside its facts."""
+        state, batch = self._state, self._batch
         for task in batch.tasks:
             apply_task(state, task, self._now)
         for event in batch.inbox:
@@ -158,7 +165,8 @@ class _Commit:
             state.set(state.inbox, (event.source, event.key), value=True)
         for put in batch.rows:
             put_row(state, put.view, put.row)
-        return self._close(known, digest)
+        for amendment in batch.documents:
+            amend(state, amendment)
 
     def _known(self, item: Draft) -> int | None:
         entry = self._state.entry(item.id)
@@ -277,21 +285,25 @@ class _Commit:
 
 
 class MemoryDatabase(msgspec.Struct, frozen=True, kw_only=True):
-    """The three ports over one state, so that one commit reaches all of them."""
+    """The four ports over one state, so that one commit reaches all of them."""
 
     ledger: MemoryLedger
     journal: MemoryJournal
     views: MemoryViews
+    catalog: MemoryCatalog
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
 def memory_database() -> MemoryDatabase:
-    """Make an empty ledger with its journal and views."""
+    """Make an empty ledger with its journal, views and catalog."""
     state = MemoryState()
     return MemoryDatabase(
-        ledger=MemoryLedger(state), journal=MemoryJournal(state), views=MemoryViews(state)
+        ledger=MemoryLedger(state),
+        journal=MemoryJournal(state),
+        views=MemoryViews(state),
+        catalog=MemoryCatalog(state),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the in-memory ledger, journal and views share: one state, one lock, one undo list.
+"""What the in-memory ledger, journal, views and catalog share: one state, one lock, one undo list.
 
 All or none is kept by the undo list: each change notes how to take it back, and a batch that fails
 is taken back in reverse.
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
+from trivet.core.catalog import Document
 from trivet.core.clock import SystemClock
 from trivet.core.facts import Entry, Head, Link
 from trivet.core.ports import Row, Task, View
@@ -19,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class MemoryState:
-    """Everything the three ports share, and the undo list of the batch in progress."""
+    """Everything the four ports share, and the undo list of the batch in progress."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -36,6 +37,8 @@ class MemoryState:
         self.inbox: dict[tuple[str, str], bool] = {}
         self.leases: dict[str, tuple[str, int, datetime]] = {}
         self.views: dict[str, tuple[View, dict[tuple[Any, ...], Row]]] = {}
+        self.documents: dict[tuple[str, str], Document] = {}
+        self.attributes: dict[tuple[str, str], bool] = {}
         self._undo: list[Callable[[], object]] = []
 
     @contextmanager

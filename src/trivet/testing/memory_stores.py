@@ -347,6 +347,7 @@ def memory_stores() -> Stores:
         ledger=database.ledger,
         journal=database.journal,
         views=database.views,
+        catalog=database.catalog,
         series=MemorySeries(),
         blobs=MemoryBlobs(),
         tables=MemoryTables(),

@@ -172,6 +172,7 @@ class Served:
             ledger=database.ledger,
             journal=database.journal,
             views=database.views,
+            catalog=database.catalog,
             series=MemorySeries(),
             blobs=self.blobs,
             tables=MemoryTables(),
