@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 import threading
 
 import pytest
@@ -89,16 +90,19 @@ def test_lines_are_kept_while_another_thread_changes_the_environment(
 
     thread = threading.Thread(target=change)
     thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     try:
-        for number in range(200):
+        for number in range(300):
             writer.add("", "out", f"line {number}")
             writer.flush()
     finally:
+        sys.setswitchinterval(interval)
         over.set()
         thread.join()
         for number in range(50):
             os.environ.pop(f"TRIVET_TEST_{number}", None)
-    assert texts(stores) == [f"line {number}" for number in range(200)]
+    assert texts(stores) == [f"line {number}" for number in range(300)]
 
 
 def test_a_run_that_prints_nothing_leaves_nothing(stores: Stores, writer: LineWriter) -> None:
