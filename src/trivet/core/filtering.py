@@ -1,0 +1,312 @@
+"""The filter grammar: text that people write, turned into conditions on documents.
+
+    filter     := term { OR term }
+    term       := factor { AND factor }
+    factor     := "(" filter ")" | comparison
+    comparison := name op value | name IS [NOT] NULL | name [NOT] IN "(" value { "," value } ")"
+    name       := [entity "."] key
+
+Words of the grammar are written in any case. A key with other characters than letters, digits and
+`_ . - / :` stands in double quotes or backticks; text stands in single or double quotes. It is
+MLflow's grammar with OR and parentheses added.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final, Literal, NamedTuple, cast
+
+import msgspec
+
+from trivet.core.catalog import (
+    Compare,
+    Condition,
+    Either,
+    Every,
+    Has,
+    OneOf,
+    Operator,
+    Order,
+    Value,
+)
+from trivet.core.errors import Invalid
+
+Kind = Literal["text", "number"]
+
+_MOST_CHARACTERS: Final = 100_000
+_MOST_DEPTH: Final = 100
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<op><=|>=|!=|<>|=|<|>)
+      | (?P<mark>[(),])
+      | (?P<name>(?:[^\W\d][\w]*\.)?(?:`[^`]+`|"[^"]+")(?=\s*(?:<=|>=|!=|<>|=|<|>|
+            \b(?:I?LIKE|IS|IN|NOT)\b))|[^\W\d][\w.\-/:]*)
+      | (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
+      | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
+    )""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True):
+    """What can stand before the dot of a name.
+
+    Attributes:
+        prefix: What the document's attribute begins with: `metrics.`; empty for its own fields.
+        kind: Of what kind its values are, where any key is allowed.
+        fields: The keys that exist, with their kinds; None: any key.
+    """
+
+    prefix: str
+    kind: Kind = "text"
+    fields: Mapping[str, Kind] | None = None
+
+
+class Grammar(msgspec.Struct, frozen=True, kw_only=True):
+    """Which names a filter may speak of.
+
+    Attributes:
+        entities: By every word that may stand before the dot.
+        bare: The entity of a name without a dot.
+        aliases: Other spellings of fields, lower case.
+        sets: Fields that may be compared with a list; None: every text.
+        refine: Given a condition on one attribute, what it means in the documents.
+    """
+
+    entities: Mapping[str, Entity]
+    bare: Entity
+    aliases: Mapping[str, str] = {}
+    sets: Collection[str] | None = None
+    refine: Callable[[Condition], Condition] | None = None
+
+
+class Name(NamedTuple):
+    """A name that was resolved: the document's attribute, its kind, and how it was written."""
+
+    attribute: str
+    kind: Kind
+    written: str
+
+
+class _Token(NamedTuple):
+    sort: str
+    text: str
+    at: int
+
+
+def parse_filter(text: str, grammar: Grammar) -> Condition:
+    """Turn a filter into a condition; an empty one holds always.
+
+    Raises:
+        Invalid: It does not follow the grammar, or speaks of something that does not exist.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise Invalid(
+            f"the filter has {len(text)} characters; expected at most {_MOST_CHARACTERS}",
+            code="bad-filter",
+        )
+    if not text.strip():
+        return Every(())
+    return _Parser(text, grammar).parse()
+
+
+def parse_order(text: str, grammar: Grammar) -> Order:
+    """Read `name [ASC|DESC]`.
+
+    Raises:
+        Invalid: It is of another form, or the name does not exist.
+    """
+    found = re.fullmatch(r"\s*(.+?)(?:\s+(ASC|DESC))?\s*", text, re.IGNORECASE | re.DOTALL)
+    if found is None:
+        raise Invalid(
+            f"Invalid order_by clause {text!r}; expected a name, then ASC or DESC",
+            code="bad-order",
+        )
+    name = resolve(found[1], grammar)
+    return Order(name.attribute, falls=(found[2] or "").lower() == "desc")
+
+
+def resolve(written: str, grammar: Grammar) -> Name:
+    """Find what a name stands for.
+
+    Raises:
+        Invalid: No such entity or field exists.
+    """
+    entity, key = grammar.bare, written
+    before, dot, after = written.partition(".")
+    word = before.strip().lower()
+    if dot and word in grammar.entities:
+        entity, key = grammar.entities[word], after
+    elif dot and before[:1] not in {'"', "`"}:
+        raise Invalid(
+            f"Invalid entity type {before!r} in filter string; expected one of "
+            f"{sorted(grammar.entities)}",
+            code="bad-filter",
+            hint="Write for example metrics.loss < 0.5 AND params.model = 'tree'.",
+        )
+    key = _unquoted(key.strip())
+    if entity.fields is None:
+        return Name(entity.prefix + key, entity.kind, written)
+    field = grammar.aliases.get(key.lower(), key)
+    if field not in entity.fields:
+        raise Invalid(
+            f"Invalid attribute key {key!r} specified; expected one of {sorted(entity.fields)}",
+            code="bad-filter",
+        )
+    return Name(entity.prefix + field, entity.fields[field], written)
+
+
+class _Parser:
+    """Reads one filter by recursive descent."""
+
+    def __init__(self, text: str, grammar: Grammar) -> None:
+        self._text = text
+        self._grammar = grammar
+        self._tokens = list(self._split(text))
+        self._place = 0
+        self._depth = 0
+
+    def parse(self) -> Condition:
+        condition = self._either()
+        if self._peek() is not None:
+            raise self._refusal("AND, OR or the end")
+        return condition
+
+    def _either(self) -> Condition:
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            raise self._refusal(f"at most {_MOST_DEPTH} parentheses within each other")
+        parts = [self._every()]
+        while self._take_word("or"):
+            parts.append(self._every())
+        self._depth -= 1
+        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+
+    def _every(self) -> Condition:
+        parts = [self._factor()]
+        while self._take_word("and"):
+            parts.append(self._factor())
+        return parts[0] if len(parts) == 1 else Every(tuple(parts))
+
+    def _factor(self) -> Condition:
+        if self._take_mark("("):
+            inside = self._either()
+            if not self._take_mark(")"):
+                raise self._refusal("a closing parenthesis")
+            return inside
+        condition = self._comparison()
+        refine = self._grammar.refine
+        return refine(condition) if refine else condition
+
+    def _comparison(self) -> Condition:
+        token = self._next("a name")
+        if token.sort not in {"name", "text"}:
+            raise self._refusal("a name", token)
+        name = resolve(token.text, self._grammar)
+        if self._take_word("is"):
+            negated = not self._take_word("not")
+            if not self._take_word("null"):
+                raise self._refusal("NULL")
+            return Has(name.attribute, negated=negated)
+        negated = self._take_word("not")
+        if self._take_word("in"):
+            return OneOf(name.attribute, self._values(name), negated=negated)
+        if negated:
+            raise self._refusal("IN")
+        return Compare(name.attribute, operator := self._operator(), self._value(name, operator))
+
+    def _operator(self) -> Operator:
+        token = self._next("an operator")
+        if token.sort == "op":
+            return cast("Operator", "!=" if token.text == "<>" else token.text)
+        if token.sort == "name" and token.text.lower() in {"like", "ilike"}:
+            return cast("Operator", token.text.lower())
+        raise self._refusal("an operator", token)
+
+    def _value(self, name: Name, operator: Operator) -> Value:
+        token = self._next("a value")
+        if name.kind == "number":
+            if token.sort != "number":
+                raise self._refusal(f"a number to compare {name.written} with", token)
+            if operator in {"like", "ilike"}:
+                raise self._refusal("a comparison of numbers", token)
+            return float(token.text)
+        if token.sort not in {"text", "name"} or token.text[:1] not in {"'", '"'}:
+            raise self._refusal(f"text in quotes to compare {name.written} with", token)
+        if operator in {"<", "<=", ">", ">="}:
+            raise self._refusal("=, !=, LIKE, ILIKE or IN for text", token)
+        return _unquoted(token.text)
+
+    def _values(self, name: Name) -> tuple[Value, ...]:
+        sets = self._grammar.sets
+        if name.kind != "text" or (sets is not None and name.attribute not in sets):
+            raise Invalid(
+                f"Only {sorted(sets or ['text'])} attributes support comparison with a list of "
+                f"quoted string values; {name.written} does not",
+                code="bad-filter",
+            )
+        if not self._take_mark("("):
+            raise self._refusal("a list in parentheses")
+        values = [self._value(name, "=")]
+        while self._take_mark(","):
+            values.append(self._value(name, "="))
+        if not self._take_mark(")"):
+            raise self._refusal("a comma or a closing parenthesis")
+        return tuple(values)
+
+    # ------------------------------------------------------------------ tokens
+
+    def _split(self, text: str) -> Iterator[_Token]:
+        at, end = 0, len(text.rstrip())
+        while at < end:
+            found = _TOKEN.match(text, at)
+            if found is None or found.lastgroup is None:
+                raise _broken(text[at : at + 40].strip(), "a name, an operator or a value", at)
+            yield _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup))
+            at = found.end()
+
+    def _peek(self) -> _Token | None:
+        return self._tokens[self._place] if self._place < len(self._tokens) else None
+
+    def _next(self, expected: str) -> _Token:
+        token = self._peek()
+        if token is None:
+            raise self._refusal(expected)
+        self._place += 1
+        return token
+
+    def _take_word(self, word: str) -> bool:
+        token = self._peek()
+        if token is None or token.sort != "name" or token.text.lower() != word:
+            return False
+        self._place += 1
+        return True
+
+    def _take_mark(self, mark: str) -> bool:
+        token = self._peek()
+        if token is None or token.text != mark or token.sort != "mark":
+            return False
+        self._place += 1
+        return True
+
+    def _refusal(self, expected: str, token: _Token | None = None) -> Invalid:
+        token = token or self._peek()
+        if token is None:
+            return _broken("", expected, len(self._text))
+        return _broken(self._text[token.at : token.at + 40], expected, token.at)
+
+
+def _broken(found: str, expected: str, at: int) -> Invalid:
+    what = repr(found) if found else "the end"
+    return Invalid(
+        f"Invalid clause(s) in filter string: found {what} at character {at + 1}; "
+        f"expected {expected}",
+        code="bad-filter",
+        hint="Write for example metrics.loss < 0.5 AND params.model = 'tree'.",
+    )
+
+
+def _unquoted(text: str) -> str:
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"`":
+        inside = text[1:-1]
+        return inside.replace("\\" + text[0], text[0]) if text[0] != "`" else inside
+    return text

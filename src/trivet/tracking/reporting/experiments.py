@@ -1,0 +1,415 @@
+"""Experiments: places for runs that are compared with each other, numbered within their project."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from trivet.core.catalog import (
+    Amendment,
+    Compare,
+    Condition,
+    Document,
+    Order,
+    Position,
+    Search,
+    Value,
+)
+from trivet.core.clock import Clock, to_micros
+from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.facts import Draft, HeadMove, Scope, draft, read
+from trivet.core.ports import Stores
+from trivet.tracking.reporting.facts import Experiment, ExperimentChanged, ExperimentMade, Stage
+
+EXPERIMENTS: Final = "experiments"
+RUNS: Final = "runs"
+DEFAULT: Final = "Default"
+"""The experiment with number 0, which every project has."""
+_NEWEST = "experiments/newest"
+_NAMES = "experiments/names/"
+_MOST_NAME: Final = 500
+_MOST_KEY: Final = 250
+_MOST_VALUE: Final = 20_000
+_ATTEMPTS: Final = 100
+_PAGE: Final = 1000
+
+
+class Experiments:
+    """The experiments of one project.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        clock: For the times that people see.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope, clock: Clock) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._clock = clock
+
+    def make(
+        self,
+        name: str,
+        *,
+        tags: dict[str, str] | None = None,
+        location: Callable[[int], str] = str,
+    ) -> Experiment:
+        """Begin an experiment.
+
+        Args:
+            name: 1 to 500 characters; unique, also among those that were deleted.
+            tags: Text by key.
+            location: Given the number, where clients find its artifacts.
+
+        Raises:
+            Invalid: The name or a tag is malformed.
+            Conflict: There is an experiment of this name (code `experiment-exists`).
+        """
+        check_experiment_name(name)
+        check_tags(tags or {})
+        if name != DEFAULT:
+            self.default()
+        for _ in range(_ATTEMPTS):
+            head = self._stores.ledger.head(self._scope.project, _NEWEST)
+            number = 0
+            if head is not None:
+                number = read(self._stores.ledger.get(head.target), ExperimentMade).number + 1
+            made = ExperimentMade(
+                name=name, number=number, location=location(number), tags=tags or {}
+            )
+            fact = draft(made)
+            moves = [
+                HeadMove(name=_NEWEST, to=fact.id, expect=head.target if head else None),
+                HeadMove(name=_NAMES + name, to=fact.id, expect=None),
+            ]
+            try:
+                self._commit(f"experiment {name}", fact, moves, [self._new(fact.id, made)])
+            except Conflict as error:
+                if self._stores.ledger.head(self._scope.project, _NAMES + name) is not None:
+                    raise _exists(name) from error
+                continue  # somebody else took the number
+            return self.get(number)
+        raise Conflict("experiments are made faster than they can be numbered", code="busy")
+
+    def default(self) -> Experiment:
+        """Return the experiment with number 0; make it when it is missing."""
+        found = self._find(0)
+        if found is None:
+            try:
+                return self.make(DEFAULT)
+            except Conflict:  # by somebody else in this moment
+                return self.get(0)
+        return found
+
+    def get(self, number: int) -> Experiment:
+        """Return an experiment, a deleted one as well.
+
+        Raises:
+            NotFound: There is none of this number.
+        """
+        found = self.default() if number == 0 else self._find(number)
+        if found is None:
+            raise NotFound(f"No Experiment with id={number} exists", code="no-experiment")
+        return found
+
+    def by_name(self, name: str) -> Experiment:
+        """Return an experiment by its name, a deleted one as well.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        if name == DEFAULT:
+            self.default()
+        head = self._stores.ledger.head(self._scope.project, _NAMES + name)
+        if head is None:
+            raise NotFound(
+                f"Could not find experiment with name {name!r}",
+                code="no-experiment",
+                hint="Names are case-sensitive.",
+            )
+        return self.get(read(self._stores.ledger.get(head.target), ExperimentMade).number)
+
+    def search(
+        self,
+        where: Condition | None = None,
+        *,
+        order: Sequence[Order] = (),
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> tuple[tuple[Experiment, ...], Position | None]:
+        """Return a page of experiments, and where the next one begins.
+
+        Args:
+            where: A condition on `name`, `number`, `made`, `changed`, `stage` or `tags.…`.
+            order: By what; the newest first when nothing is said.
+            after: Where an earlier page ended.
+            limit: 1 to 50,000.
+        """
+        self.default()
+        found = self._stores.catalog.search(
+            Search(
+                collection=EXPERIMENTS,
+                groups=(self._scope.project,),
+                where=where,
+                order=tuple(order) or (Order("creation_time", falls=True), Order("number")),
+                after=after,
+                limit=limit,
+            )
+        )
+        return tuple(map(_experiment, found.documents)), found.after
+
+    def rename(self, number: int, name: str) -> None:
+        """Give an active experiment another name.
+
+        Raises:
+            Invalid: The name is malformed, or the experiment is deleted (code `not-active`).
+            Conflict: There is an experiment of this name (code `experiment-exists`).
+        """
+        check_experiment_name(name)
+        known = self.active(number)
+        if name == known.name:
+            return
+        fact = ExperimentChanged(experiment=known.id, name=name)
+        moves = [
+            HeadMove(name=_NAMES + known.name, to=None, expect=known.id),
+            HeadMove(name=_NAMES + name, to=known.id, expect=None),
+        ]
+        try:
+            self._change(known, fact, self._amended(known, now={"name": name}), moves)
+        except Conflict as error:
+            raise _exists(name) from error
+
+    def delete(self, number: int) -> None:
+        """Put an experiment and its runs away; `restore` brings them back.
+
+        Raises:
+            Invalid: It is deleted already (code `not-active`).
+        """
+        self._move(self.active(number), "deleted")
+
+    def restore(self, number: int) -> None:
+        """Bring a deleted experiment and its runs back.
+
+        Raises:
+            Invalid: It is not deleted (code `not-deleted`).
+        """
+        known = self.get(number)
+        if known.stage != "deleted":
+            raise Invalid(
+                f"The experiment {number} must be in the 'deleted' state. Current state is "
+                f"{known.stage}.",
+                code="not-deleted",
+            )
+        self._move(known, "active")
+
+    def tag(self, number: int, key: str, value: str) -> None:
+        """Set a tag of an active experiment."""
+        check_tags({key: value})
+        known = self.active(number)
+        fact = ExperimentChanged(experiment=known.id, tags={key: value})
+        self._change(known, fact, self._amended(known, now={f"tags.{key}": value}))
+
+    def untag(self, number: int, key: str) -> None:
+        """Take a tag of an active experiment away.
+
+        Raises:
+            NotFound: It has no such tag.
+        """
+        known = self.active(number)
+        if key not in known.tags:
+            raise NotFound(f"No tag with name: {key} in experiment with id {number}", code="no-tag")
+        fact = ExperimentChanged(experiment=known.id, dropped=(key,))
+        self._change(known, fact, self._amended(known, drop=(f"tags.{key}",)))
+
+    def active(self, number: int) -> Experiment:
+        """Return an experiment that is not deleted.
+
+        Raises:
+            NotFound: There is none of this number.
+            Invalid: It is deleted (code `not-active`).
+        """
+        known = self.get(number)
+        if known.stage != "active":
+            raise Invalid(
+                f"The experiment {number} must be in the 'active' state. Current state is "
+                f"{known.stage}.",
+                code="not-active",
+                hint="Restore it first.",
+            )
+        return known
+
+    def group_of(self, number: int) -> str:
+        """Return the group of documents in which an experiment's runs are."""
+        return f"{self._scope.project}/{number}"
+
+    # ------------------------------------------------------------------- inside
+
+    def _find(self, number: int) -> Experiment | None:
+        found = self._stores.catalog.get(EXPERIMENTS, [self.group_of(number)])
+        return _experiment(found[0]) if found else None
+
+    def _move(self, known: Experiment, stage: Stage) -> None:
+        runs = [
+            Amendment(collection=RUNS, id=run, set={"stage": stage})
+            for run in self._runs_of(known.number)
+        ]
+        fact = ExperimentChanged(experiment=known.id, stage=stage)
+        self._change(known, fact, self._amended(known, now={"stage": stage}), more=runs)
+
+    def _runs_of(self, number: int) -> Iterator[str]:
+        wanted = Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE)
+        while True:
+            page = self._stores.catalog.search(wanted)
+            yield from (document.id for document in page.documents)
+            if page.after is None:
+                return
+            wanted = msgspec.structs.replace(wanted, after=page.after)
+
+    def _new(self, fact: str, made: ExperimentMade) -> Amendment:
+        now = self._now_ms()
+        return Amendment(
+            collection=EXPERIMENTS,
+            id=self.group_of(made.number),
+            group=self._scope.project,
+            set={
+                "number": made.number,
+                "experiment_id": str(made.number),
+                "name": made.name,
+                "stage": "active",
+                "creation_time": now,
+                "last_update_time": now,
+                **{f"tags.{key}": value for key, value in made.tags.items()},
+            },
+            note={"fact": fact, "location": made.location},
+            expect="new",
+        )
+
+    def _amended(
+        self, known: Experiment, *, now: dict[str, Value] | None = None, drop: tuple[str, ...] = ()
+    ) -> Amendment:
+        document = self.group_of(known.number)
+        return Amendment(collection=EXPERIMENTS, id=document, set=now or {}, drop=drop)
+
+    def _change(
+        self,
+        known: Experiment,
+        changed: ExperimentChanged,
+        amendment: Amendment,
+        moves: Sequence[HeadMove] = (),
+        *,
+        more: Sequence[Amendment] = (),
+    ) -> None:
+        now = self._amended(known, now={"last_update_time": self._now_ms()})
+        fact = draft(changed, parents=[known.id])
+        self._commit(f"experiment {known.name}", fact, moves, [amendment, now, *more])
+
+    def _commit(
+        self,
+        reason: str,
+        fact: Draft,
+        moves: Sequence[HeadMove],
+        documents: Sequence[Amendment],
+    ) -> None:
+        batch = self._scope.batch(reason, [fact], heads=moves, documents=documents)
+        self._stores.ledger.commit(batch)
+
+    def _now_ms(self) -> int:
+        return to_micros(self._clock.now()) // 1000
+
+
+def is_in_stage(stage: Stage) -> Condition:
+    """Return the condition that something is in a stage."""
+    return Compare("stage", "=", stage)
+
+
+def check_experiment_name(name: str) -> None:
+    """Check the name of an experiment.
+
+    Raises:
+        Invalid: It is empty, or longer than 500 characters.
+    """
+    if not name.strip():
+        raise Invalid(
+            f"Invalid experiment name: {name!r}; expected some text", code="bad-experiment-name"
+        )
+    if len(name) > _MOST_NAME:
+        raise Invalid(
+            f"'name' exceeds the maximum length of {_MOST_NAME} characters",
+            code="bad-experiment-name",
+            hint="Choose a shorter name; a tag can hold the rest.",
+        )
+
+
+def check_tags(tags: dict[str, str], *, most_value: int = _MOST_VALUE) -> None:
+    """Check tags.
+
+    Raises:
+        Invalid: A key is no key, or a value is too long.
+    """
+    for key, value in tags.items():
+        check_key(key, "tag")
+        if len(value) > most_value:
+            raise Invalid(
+                f"the value of tag {key!r} has {len(value)} characters and exceeds the maximum "
+                f"length of {most_value}",
+                code="too-long",
+            )
+
+
+_KEY = re.compile(r"[/\w.\- :]+")
+
+
+def check_key(key: str, what: str) -> None:
+    """Check the key of a metric, parameter or tag.
+
+    Raises:
+        Invalid: It is not 1 to 250 letters, digits, `_ - . : /` and spaces, or as a path it is not
+            in its normal form.
+    """
+    if len(key) > _MOST_KEY:
+        raise Invalid(
+            f"the key of a {what} exceeds the maximum length of {_MOST_KEY} characters: it has "
+            f"{len(key)}",
+            code="too-long",
+        )
+    parts = key.split("/")
+    if not _KEY.fullmatch(key) or any(part in {"", ".", ".."} for part in parts):
+        raise Invalid(
+            f"Invalid value {key!r} for the name of a {what}; expected letters, digits, '_', '-', "
+            "'.', ':', '/' and spaces, without empty, '.' or '..' parts between slashes",
+            code="bad-key",
+            hint="Write for example train/loss.",
+        )
+
+
+def _experiment(document: Document) -> Experiment:
+    found = document.attributes
+    return Experiment(
+        id=document.notes["fact"],
+        number=int(found["number"]),
+        name=str(found["name"]),
+        location=document.notes["location"],
+        stage="deleted" if found["stage"] == "deleted" else "active",
+        made_ms=int(found["creation_time"]),
+        changed_ms=int(found["last_update_time"]),
+        tags=tagged(document, "tags."),
+    )
+
+
+def tagged(document: Document, prefix: str) -> dict[str, str]:
+    """Return the text attributes of a document whose names begin so, without the beginning."""
+    return {
+        name[len(prefix) :]: str(value)
+        for name, value in document.attributes.items()
+        if name.startswith(prefix)
+    }
+
+
+def _exists(name: str) -> Conflict:
+    return Conflict(
+        f"Experiment(name={name}) already exists",
+        code="experiment-exists",
+        hint="Deleted experiments keep their names: restore it, or choose another name.",
+    )

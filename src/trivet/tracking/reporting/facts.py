@@ -1,0 +1,162 @@
+"""What is recorded of experiments and of runs that report about themselves."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from trivet.core.facts import Fact
+
+Stage = Literal["active", "deleted"]
+"""Whether something is shown, or was put away and can be restored."""
+ReportedStatus = Literal["running", "scheduled", "succeeded", "failed", "cancelled"]
+
+STATUSES: Final[tuple[ReportedStatus, ...]] = (
+    "running",
+    "scheduled",
+    "succeeded",
+    "failed",
+    "cancelled",
+)
+
+
+class ExperimentMade(Fact, frozen=True, kw_only=True):
+    """Somebody began an experiment: a place for runs that are compared with each other."""
+
+    KIND = "experiment"
+    INDEXED = ("number",)
+
+    number: int
+    """Counted from 0 within the project, and never given again."""
+    name: str
+    location: str
+    """Where clients find its artifacts, as the wire writes addresses."""
+    tags: dict[str, str] = {}
+
+
+class ExperimentChanged(Fact, frozen=True, kw_only=True):
+    """What became of an experiment; its parent is the `experiment` fact."""
+
+    KIND = "experiment.changed"
+    INDEXED = ("experiment",)
+
+    experiment: str
+    name: str | None = None
+    stage: Stage | None = None
+    tags: dict[str, str] = {}
+    dropped: tuple[str, ...] = ()
+
+
+class RunOpened(Fact, frozen=True, kw_only=True):
+    """A program began to report a run; its parent is the `experiment` fact."""
+
+    KIND = "run.opened"
+    INDEXED = ("experiment",)
+
+    experiment: str
+    name: str
+    user: str
+    began_ms: int
+    location: str
+    tags: dict[str, str] = {}
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set that a run says it was given, by the program's own words."""
+
+    name: str
+    digest: str
+    source_type: str = ""
+    source: str = ""
+    schema: str | None = None
+    profile: str | None = None
+    tags: dict[str, str] = {}
+
+
+class ModelLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A logged model that a run read or made."""
+
+    model: str
+    step: int = 0
+
+
+class RunReported(Fact, frozen=True, kw_only=True):
+    """What a run reported, or what became of it; its parent is the `run.opened` fact.
+
+    Metric points are no facts: they are series whose owner is the run.
+    """
+
+    KIND = "run.reported"
+    INDEXED = ("run",)
+
+    run: str
+    parameters: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    dropped: tuple[str, ...] = ()
+    """Tags that were taken away."""
+    inputs: tuple[Input, ...] = ()
+    models_in: tuple[ModelLink, ...] = ()
+    models_out: tuple[ModelLink, ...] = ()
+    name: str | None = None
+    status: ReportedStatus | None = None
+    ended_ms: int | None = None
+    stage: Stage | None = None
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment as it stands."""
+
+    id: str
+    """The `experiment` fact."""
+    number: int
+    name: str
+    location: str
+    stage: Stage
+    made_ms: int
+    changed_ms: int
+    tags: dict[str, str]
+
+
+class Latest(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest point of a metric: the greatest by step, then time, then value."""
+
+    value: float
+    step: int
+    time_ms: int
+
+
+class ReportedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that reports about itself, as it stands."""
+
+    id: str
+    experiment: int
+    """The experiment's number."""
+    name: str
+    user: str
+    status: ReportedStatus
+    stage: Stage
+    began_ms: int
+    ended_ms: int | None
+    location: str
+    parameters: dict[str, str]
+    metrics: dict[str, Latest]
+    tags: dict[str, str]
+    inputs: tuple[Input, ...]
+    models_in: tuple[ModelLink, ...]
+    models_out: tuple[ModelLink, ...]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call says about a run; what it does not mention stays as it is."""
+
+    parameters: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    dropped: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    models_in: tuple[ModelLink, ...] = ()
+    models_out: tuple[ModelLink, ...] = ()
+    name: str | None = None
+    status: ReportedStatus | None = None
+    ended_ms: int | None = None
+
+    def __bool__(self) -> bool:
+        return self != Report()

@@ -1,0 +1,369 @@
+"""Runs that report about themselves: opened, written to as they go, searched while they run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from trivet.core.catalog import Amendment, Condition, Document, Order, Position, Search
+from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.facts import Scope, draft
+from trivet.core.ids import new_id
+from trivet.core.ports import Stores
+from trivet.tracking.reporting.experiments import (
+    RUNS,
+    Experiments,
+    check_key,
+    check_tags,
+    tagged,
+)
+from trivet.tracking.reporting.facts import (
+    STATUSES,
+    Experiment,
+    Input,
+    Latest,
+    ModelLink,
+    Report,
+    ReportedRun,
+    RunOpened,
+    RunReported,
+    Stage,
+)
+from trivet.tracking.reporting.points import Metrics
+
+_MOST_TEXT: Final = 100_000
+_NAMES: Final = (
+    "calm",
+    "clear",
+    "deep",
+    "early",
+    "fair",
+    "keen",
+    "kind",
+    "quick",
+    "steady",
+    "warm",
+)
+_THINGS: Final = ("ash", "brook", "crane", "dune", "fern", "heron", "lark", "oak", "reed", "wren")
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run when it begins."""
+
+    experiment: int = 0
+    name: str = ""
+    """A name is made up when it is empty."""
+    user: str = ""
+    began_ms: int = 0
+    tags: dict[str, str] = {}
+    location: str = ""
+    """Where clients find its artifacts; `{run}` in it stands for the run's identifier."""
+    name_tag: str = ""
+    """The tag that shall hold the name, too."""
+
+
+class ReportedRuns:
+    """The runs of one project that report about themselves.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        experiments: Where runs belong.
+        metrics: The points that runs report.
+    """
+
+    def __init__(
+        self, stores: Stores, scope: Scope, experiments: Experiments, metrics: Metrics
+    ) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._experiments = experiments
+        self.metrics = metrics
+
+    def open(self, opening: Opening) -> ReportedRun:
+        """Record that a run begins.
+
+        Raises:
+            NotFound: There is no such experiment.
+            Invalid: It is deleted (code `not-active`), or a tag is malformed.
+        """
+        experiment = self._experiments.active(opening.experiment)
+        check_tags(opening.tags, most_value=_MOST_TEXT)
+        run = new_id()
+        name = opening.name or _made_up(run)
+        opened = RunOpened(
+            experiment=experiment.id,
+            name=name,
+            user=opening.user,
+            began_ms=opening.began_ms,
+            location=opening.location.replace("{run}", run),
+            tags=opening.tags | ({opening.name_tag: name} if opening.name_tag else {}),
+        )
+        batch = self._scope.batch(
+            f"run in experiment {experiment.name}",
+            [draft(opened, id=run, parents=[experiment.id])],
+            documents=[self._new(run, experiment, opened)],
+        )
+        self._stores.ledger.commit(batch)
+        return self.get(run)
+
+    def get(self, run: str) -> ReportedRun:
+        """Return a run, a deleted one as well, with the latest points of its metrics.
+
+        Raises:
+            NotFound: There is no such run in this project.
+        """
+        return _run(self._document(run), self.metrics.latest(run))
+
+    def active(self, run: str) -> None:
+        """Make sure that a run can be written to.
+
+        Raises:
+            NotFound: There is no such run in this project.
+            Invalid: It is deleted (code `not-active`).
+        """
+        _demand(self._document(run), "active")
+
+    def report(self, run: str, report: Report) -> None:
+        """Record what an active run says about itself, all or none.
+
+        Raises:
+            NotFound: There is no such run.
+            Invalid: The run is deleted (`not-active`), a key or value is malformed, or a parameter
+                has another value already (`other-parameter`).
+        """
+        document = _demand(self._document(run), "active")
+        _check(report)
+        if not report:
+            return
+        amendment = self._amended(document, report)
+        fact = draft(
+            RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__}),
+            parents=[run],
+        )
+        batch = self._scope.batch(f"report of run {run}", [fact], documents=[amendment])
+        try:
+            self._stores.ledger.commit(batch)
+        except Conflict as error:
+            if error.code == "other-value":
+                raise self._other_parameter(run, report.parameters) from error
+            raise
+
+    def untag(self, run: str, key: str) -> None:
+        """Take a tag of an active run away.
+
+        Raises:
+            NotFound: There is no such run, or it has no such tag (code `no-tag`).
+            Invalid: The run is deleted.
+        """
+        document = _demand(self._document(run), "active")
+        if f"tags.{key}" not in document.attributes:
+            raise NotFound(f"No tag with name: {key} in run with id {run}", code="no-tag")
+        self.report(run, Report(dropped=(key,)))
+
+    def delete(self, run: str) -> None:
+        """Put a run away; one that is put away already stays so."""
+        self._move(run, "deleted")
+
+    def restore(self, run: str) -> None:
+        """Bring a deleted run back; one that is not deleted stays as it is."""
+        self._move(run, "active")
+
+    def search(
+        self,
+        experiments: Sequence[int],
+        where: Condition | None = None,
+        *,
+        order: Sequence[Order] = (),
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> tuple[tuple[ReportedRun, ...], Position | None]:
+        """Return a page of runs, and where the next one begins.
+
+        Args:
+            experiments: Numbers of the experiments to look into.
+            where: A condition on attributes of the runs' documents.
+            order: By what; ties by the newest beginning, then by identifier.
+            after: Where an earlier page of the same search ended.
+            limit: 1 to 50,000.
+        """
+        self.metrics.catch_up()
+        ties = (
+            () if any(o.name == "start_time" for o in order) else (Order("start_time", falls=True),)
+        )
+        found = self._stores.catalog.search(
+            Search(
+                collection=RUNS,
+                groups=tuple(map(self._experiments.group_of, experiments)),
+                where=where,
+                order=(*order, *ties),
+                after=after,
+                limit=limit,
+            )
+        )
+        return tuple(_run(document, {}) for document in found.documents), found.after
+
+    def most_inputs(self) -> int:
+        """Return how many data sets a run has at most."""
+        names = self._stores.catalog.names(RUNS, "datasets.")
+        return max((int(name.split(".")[1]) + 1 for name in names), default=0)
+
+    # ------------------------------------------------------------------- inside
+
+    def _document(self, run: str) -> Document:
+        found = self._stores.catalog.get(RUNS, [run]) if run else ()
+        if not found or found[0].group.rpartition("/")[0] != self._scope.project:
+            raise NotFound(f"Run with id={run} not found", code="no-run")
+        return found[0]
+
+    def _new(self, run: str, experiment: Experiment, opened: RunOpened) -> Amendment:
+        return Amendment(
+            collection=RUNS,
+            id=run,
+            group=self._experiments.group_of(experiment.number),
+            set={
+                "run_id": run,
+                "run_name": opened.name,
+                "status": "running",
+                "stage": "active",
+                "user_id": opened.user,
+                "artifact_uri": opened.location,
+                "start_time": opened.began_ms,
+                **{f"tags.{key}": value for key, value in opened.tags.items()},
+            },
+            expect="new",
+        )
+
+    def _amended(self, document: Document, report: Report) -> Amendment:
+        changed: dict[str, str | float] = {f"tags.{k}": v for k, v in report.tags.items()}
+        if report.name is not None:
+            changed["run_name"] = report.name
+        if report.status is not None:
+            changed["status"] = report.status
+        if report.ended_ms is not None:
+            changed["end_time"] = report.ended_ms
+        notes: dict[str, object] = {}
+        known = {(item.name, item.digest) for item in _inputs(document)}
+        new = [item for item in report.inputs if (item.name, item.digest) not in known]
+        for place, item in enumerate(_distinct(new), len(known)):
+            changed |= {
+                f"datasets.{place}.name": item.name,
+                f"datasets.{place}.digest": item.digest,
+            }
+            context = item.tags.get("mlflow.data.context")
+            if context is not None:
+                changed[f"datasets.{place}.context"] = context
+        for name, links in (("models_in", report.models_in), ("models_out", report.models_out)):
+            if links:
+                before = document.notes.get(name, [])
+                notes[name] = [*before, *(msgspec.to_builtins(link) for link in links)]
+        if new:
+            before = document.notes.get("inputs", [])
+            notes["inputs"] = [*before, *map(msgspec.to_builtins, _distinct(new))]
+        return Amendment(
+            collection=RUNS,
+            id=document.id,
+            set=changed,
+            once={f"params.{key}": value for key, value in report.parameters.items()},
+            drop=tuple(f"tags.{key}" for key in report.dropped),
+            note=notes,
+            expect="known",
+        )
+
+    def _move(self, run: str, stage: Stage) -> None:
+        document = self._document(run)
+        if document.attributes["stage"] == stage:
+            return
+        fact = draft(RunReported(run=run, stage=stage), parents=[run])
+        amendment = Amendment(collection=RUNS, id=run, set={"stage": stage}, expect="known")
+        batch = self._scope.batch(f"run {run} {stage}", [fact], documents=[amendment])
+        self._stores.ledger.commit(batch)
+
+    def _other_parameter(self, run: str, parameters: Mapping[str, str]) -> Invalid:
+        known = tagged(self._document(run), "params.")
+        key = next(k for k, v in parameters.items() if known.get(k, v) != v)
+        return Invalid(
+            f"Changing param values is not allowed. Param with key={key!r} was already logged with "
+            f"value={known[key]!r} for run ID={run!r}. Attempted logging new value "
+            f"{parameters[key]!r}.",
+            code="other-parameter",
+            hint="Open a new run, or give the parameter another name.",
+        )
+
+
+def _check(report: Report) -> None:
+    for key, value in report.parameters.items():
+        check_key(key, "param")
+        if len(value) > _MOST_TEXT:
+            raise Invalid(
+                f"the value of param {key!r} has {len(value)} characters and exceeds the maximum "
+                f"length of {_MOST_TEXT}",
+                code="too-long",
+                hint="Log it as an artifact.",
+            )
+    check_tags(report.tags, most_value=_MOST_TEXT)
+
+
+def _demand(document: Document, stage: Stage) -> Document:
+    found = document.attributes["stage"]
+    if found != stage:
+        raise Invalid(
+            f"The run {document.id} must be in the '{stage}' state. Current state is {found}.",
+            code="not-active",
+            hint="Restore it first.",
+        )
+    return document
+
+
+def _distinct(inputs: Sequence[Input]) -> list[Input]:
+    first: dict[tuple[str, str], Input] = {}
+    for item in inputs:
+        first.setdefault((item.name, item.digest), item)
+    return list(first.values())
+
+
+def _inputs(document: Document) -> tuple[Input, ...]:
+    return msgspec.convert(document.notes.get("inputs", []), tuple[Input, ...])
+
+
+def _links(document: Document, name: str) -> tuple[ModelLink, ...]:
+    return msgspec.convert(document.notes.get(name, []), tuple[ModelLink, ...])
+
+
+def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
+    found = document.attributes
+    ended = found.get("end_time")
+    status = str(found["status"])
+    return ReportedRun(
+        id=document.id,
+        experiment=int(document.group.rpartition("/")[2]),
+        name=str(found["run_name"]),
+        user=str(found["user_id"]),
+        status=status if status in STATUSES else "failed",
+        stage="deleted" if found["stage"] == "deleted" else "active",
+        began_ms=int(found["start_time"]),
+        ended_ms=None if ended is None else int(ended),
+        location=str(found["artifact_uri"]),
+        parameters=tagged(document, "params."),
+        metrics=_metrics(document) | dict(latest),
+        tags=tagged(document, "tags."),
+        inputs=_inputs(document),
+        models_in=_links(document, "models_in"),
+        models_out=_links(document, "models_out"),
+    )
+
+
+def _metrics(document: Document) -> dict[str, Latest]:
+    metrics: dict[str, Latest] = {}
+    for name, value in document.attributes.items():
+        if name.startswith("metrics."):
+            step, time_ms = document.notes[f"latest.{name[8:]}"]
+            metrics[name[8:]] = Latest(value=float(value), step=step, time_ms=time_ms)
+    return metrics
+
+
+def _made_up(run: str) -> str:
+    """Make a name that people can say; its number comes from the run's identifier."""
+    number = int(run[-8:], 16)
+    word = f"{_NAMES[number % 10]}-{_THINGS[number // 10 % 10]}"
+    return f"{word}-{number // 100 % 1000}"

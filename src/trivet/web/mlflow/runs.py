@@ -1,0 +1,200 @@
+"""Calls about runs: their life, what they report, and searches for them."""
+
+from typing import Final
+
+import msgspec
+
+from trivet.access.permissions import Permission
+from trivet.core.errors import Invalid
+from trivet.core.filtering import parse_filter, parse_order
+from trivet.tracking.reporting.facts import Input, ModelLink, Report
+from trivet.tracking.reporting.runs import Opening
+from trivet.tracking.reporting.searching import run_grammar
+from trivet.web.mlflow.calls import Call, Rooms
+from trivet.web.mlflow.experiments import (
+    VIEWS,
+    experiment_number,
+    numbered,
+    page_size,
+    seen_in,
+)
+from trivet.web.mlflow.fields import Fields
+from trivet.web.mlflow.paging import read_token, with_token
+from trivet.web.mlflow.rendering import STATUSES, Message, run_info, run_message
+
+_NAME: Final = "mlflow.runName"
+_MODELS: Final = "mlflow.log-model.history"
+_MOST: Final = 50_000
+
+
+def _create(rooms: Rooms, fields: Fields) -> Message:
+    tags = fields.tags()
+    name = fields.text("run_name")
+    if name and tags.get(_NAME, name) != name:
+        raise Invalid(
+            f"Both 'run_name' argument and '{_NAME}' tag are specified, but with different values "
+            f"(run_name={name!r}, {_NAME}={tags[_NAME]!r}).",
+            code="two-names",
+        )
+    experiment = rooms.experiments.get(experiment_number(fields, default=0))
+    run = rooms.runs.open(
+        Opening(
+            experiment=experiment.number,
+            name=name or tags.get(_NAME, ""),
+            user=fields.text("user_id"),
+            began_ms=fields.integer("start_time"),
+            tags=tags,
+            location=f"{experiment.location.rstrip('/')}/{{run}}/artifacts",
+            name_tag=_NAME,
+        )
+    )
+    return {"run": run_message(run)}
+
+
+def _get(rooms: Rooms, fields: Fields) -> Message:
+    return {"run": run_message(rooms.runs.get(run_of(fields)))}
+
+
+def _update(rooms: Rooms, fields: Fields) -> Message:
+    run = run_of(fields)
+    status = fields.choice("status", tuple(STATUSES), "")
+    name = fields.text("run_name")
+    report = Report(
+        name=name or None,
+        tags={_NAME: name} if name else {},
+        status=STATUSES[status] if status else None,
+        ended_ms=fields.integer("end_time") if fields.has("end_time") else None,
+    )
+    rooms.runs.report(run, report)
+    return {"run_info": run_info(rooms.runs.get(run))}
+
+
+def _delete(rooms: Rooms, fields: Fields) -> Message:
+    rooms.runs.delete(fields.demanded("run_id"))
+    return {}
+
+
+def _restore(rooms: Rooms, fields: Fields) -> Message:
+    rooms.runs.restore(fields.demanded("run_id"))
+    return {}
+
+
+def _search(rooms: Rooms, fields: Fields) -> Message:
+    grammar = run_grammar(STATUSES, rooms.runs.most_inputs)
+    experiments = fields.texts("experiment_ids")
+    text, orders = fields.text("filter"), fields.texts("order_by")
+    view = fields.choice("run_view_type", VIEWS, "ACTIVE_ONLY")
+    limit = page_size(fields, 1000, _MOST)
+    search = ["runs", experiments, text, orders, view]
+    where = seen_in(view, parse_filter(text, grammar))
+    order = [parse_order(item, grammar) for item in orders]
+    if len({item.name for item in order}) < len(order):
+        raise Invalid("`order_by` contains duplicate fields; expected each once", code="bad-order")
+    after = read_token(fields.text("page_token"), search)
+    numbers = list(dict.fromkeys(map(numbered, experiments)))
+    found, after = rooms.runs.search(numbers, where, order=order, after=after, limit=limit)
+    return with_token({"runs": list(map(run_message, found))}, after, search)
+
+
+def _log_parameter(rooms: Rooms, fields: Fields) -> Message:
+    parameters = {fields.demanded("key"): fields.text("value")}
+    rooms.runs.report(run_of(fields), Report(parameters=parameters))
+    return {}
+
+
+def _set_tag(rooms: Rooms, fields: Fields) -> Message:
+    rooms.runs.report(run_of(fields), tagging({fields.demanded("key"): fields.text("value")}))
+    return {}
+
+
+def _delete_tag(rooms: Rooms, fields: Fields) -> Message:
+    rooms.runs.untag(run_of(fields), fields.demanded("key"))
+    return {}
+
+
+def _log_inputs(rooms: Rooms, fields: Fields) -> Message:
+    inputs = tuple(_input(item) for item in fields.messages("datasets"))
+    models = tuple(ModelLink(model=m.demanded("model_id")) for m in fields.messages("models"))
+    rooms.runs.report(fields.demanded("run_id"), Report(inputs=inputs, models_in=models))
+    return {}
+
+
+def _outputs(rooms: Rooms, fields: Fields) -> Message:
+    models = tuple(
+        ModelLink(model=m.demanded("model_id"), step=m.integer("step"))
+        for m in fields.messages("models")
+    )
+    rooms.runs.report(fields.demanded("run_id"), Report(models_out=models))
+    return {}
+
+
+def _log_model(rooms: Rooms, fields: Fields) -> Message:
+    """Take a model's description, as clients before 3 send it, into the list in a tag."""
+    run, text = run_of(fields), fields.demanded("model_json")
+    try:
+        described = msgspec.json.decode(text, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise Invalid(
+            f"Malformed model info. \n {text[:200]} \n is not a valid JSON: {error}",
+            code="bad-model",
+        ) from error
+    missing = {"artifact_path", "flavors", "utc_time_created", "run_id"} - described.keys()
+    if missing:
+        raise Invalid(
+            f"Model json is missing mandatory fields: {sorted(missing)}", code="bad-model"
+        )
+    history: list[object] = []
+    known = rooms.runs.get(run).tags.get(_MODELS)
+    if known:
+        history = msgspec.json.decode(known, type=list[object])
+    value = msgspec.json.encode([*history, described]).decode()
+    rooms.runs.report(run, Report(tags={_MODELS: value}))
+    return {}
+
+
+def run_of(fields: Fields) -> str:
+    """Return which run a request is about; `run_uuid` is an older name of `run_id`.
+
+    Raises:
+        Invalid: It names none.
+    """
+    run = fields.text("run_id") or fields.text("run_uuid")
+    if not run:
+        raise fields.missing("run_id")
+    return run
+
+
+def tagging(tags: dict[str, str]) -> Report:
+    """Return the report that sets tags; one of them is the run's name."""
+    return Report(tags=tags, name=tags.get(_NAME) or None)
+
+
+def _input(fields: Fields) -> Input:
+    dataset = fields.message("dataset")
+    return Input(
+        name=dataset.demanded("name"),
+        digest=dataset.demanded("digest"),
+        source_type=dataset.demanded("source_type"),
+        source=dataset.demanded("source"),
+        schema=dataset.optional("schema"),
+        profile=dataset.optional("profile"),
+        tags=fields.tags(),
+    )
+
+
+_READ, _WRITE = Permission.READ, Permission.REGISTER
+
+CALLS: Final = (
+    Call("POST", "/runs/create", _WRITE, "Begin a run", _create),
+    Call("GET", "/runs/get", _READ, "Get a run", _get),
+    Call("POST", "/runs/update", _WRITE, "Change a run's status or name", _update),
+    Call("POST", "/runs/delete", _WRITE, "Delete a run", _delete),
+    Call("POST", "/runs/restore", _WRITE, "Restore a run", _restore),
+    Call("POST", "/runs/search", _READ, "Search runs", _search),
+    Call("POST", "/runs/log-parameter", _WRITE, "Log a parameter", _log_parameter),
+    Call("POST", "/runs/set-tag", _WRITE, "Tag a run", _set_tag),
+    Call("POST", "/runs/delete-tag", _WRITE, "Untag a run", _delete_tag),
+    Call("POST", "/runs/log-inputs", _WRITE, "Log a run's inputs", _log_inputs),
+    Call("POST", "/runs/outputs", _WRITE, "Log the models a run made", _outputs),
+    Call("POST", "/runs/log-model", _WRITE, "Log a model's description", _log_model),
+)
