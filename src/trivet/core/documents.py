@@ -139,11 +139,14 @@ def holds(condition: Condition | None, attributes: Mapping[str, Value]) -> bool:
 
 def _is_met(condition: Compare | OneOf, value: Value) -> bool:
     if isinstance(condition, OneOf):
-        is_one = value == value and value in condition.values  # noqa: PLR0124  # NaN equals nothing
-        return is_one != condition.negated
+        wanted = {one if isinstance(one, str) else float(one) for one in condition.values}
+        # NaN equals nothing, but a set finds the very same object.
+        return (value == value and value in wanted) != condition.negated  # noqa: PLR0124
     if isinstance(condition.value, str):
         return isinstance(value, str) and text_test(condition.operator, condition.value)(value)
-    return not isinstance(value, str) and _COMPARISONS[condition.operator](value, condition.value)
+    return not isinstance(value, str) and _COMPARISONS[condition.operator](
+        value, float(condition.value)
+    )
 
 
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -244,7 +247,7 @@ def _key(value: Value | None) -> tuple[int, Any]:
         return _MISSING, 0
     if isinstance(value, str):
         return _TEXT, value[:ORDERED_TEXT]
-    return (_NAN, 0) if math.isnan(value) else (_NUMBER, value)
+    return (_NAN, 0) if math.isnan(value) else (_NUMBER, float(value))
 
 
 def position_of(document: Document, order: tuple[Order, ...]) -> Position:

@@ -90,6 +90,7 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         ledger=database.ledger,
         journal=database.journal,
         views=database.views,
+        catalog=database.catalog,
         series=series,
         blobs=FileBlobs(folder / "blobs"),
         tables=DeltaTables(folder / "tables"),

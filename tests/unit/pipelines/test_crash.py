@@ -63,6 +63,7 @@ def opened(folder: Path, actor: str) -> Iterator[tuple[PipelinesService, Trackin
         ledger=database.ledger,
         journal=database.journal,
         views=database.views,
+        catalog=database.catalog,
         series=series,
         blobs=FileBlobs(folder / ".stores" / "blobs"),
         tables=MemoryTables(),

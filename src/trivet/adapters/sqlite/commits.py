@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from trivet.adapters.sqlite.catalog_writing import put_documents
 from trivet.adapters.sqlite.projections import put_rows
 from trivet.adapters.sqlite.session import Session
 from trivet.adapters.sqlite.transitions import apply_task, take_event
@@ -132,6 +133,7 @@ def apply(session: Session, prepared: Prepared) -> Receipt:
     for event in batch.inbox:
         take_event(session, event, commit.micros)
     put_rows(session, batch.rows)
+    put_documents(session, batch.documents)
     return commit.close(newest_link)
 
 

@@ -11,6 +11,7 @@ from typing import Final, Self
 import apsw
 
 from trivet.adapters.sqlite.anchors import Anchor, Anchors
+from trivet.adapters.sqlite.catalog import SqliteCatalog
 from trivet.adapters.sqlite.connection import execute, open_connection, pragma, told_apart
 from trivet.adapters.sqlite.journal import SqliteJournal
 from trivet.adapters.sqlite.ledger import SqliteLedger
@@ -29,7 +30,7 @@ _HERE = files("trivet.adapters.sqlite")
 
 
 class Database:
-    """The three ports over one file. Make it with `open_database`."""
+    """The four ports over one file. Make it with `open_database`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,6 +39,7 @@ class Database:
         self.ledger = SqliteLedger(self._writer, self._readers)
         self.journal = SqliteJournal(self._writer, self._readers)
         self.views = SqliteViews(self._writer, self._readers)
+        self.catalog = SqliteCatalog(self._writer, self._readers)
 
     def backup(self, folder: Path) -> Path:
         """Copy one consistent state into another folder, while writers go on.

@@ -222,3 +222,49 @@ WHERE f.kind = (SELECT id FROM words WHERE sort = 'kind' AND word = 'head.moved'
 
 -- name: link_hash
 SELECT hash FROM links WHERE number = ?;
+
+-- ---------------------------------------------------------------- catalog
+
+-- name: words_from
+SELECT word FROM words WHERE sort = ? AND word >= ? ORDER BY word;
+
+-- name: document_by_id
+SELECT number, grp, attributes, notes FROM documents WHERE collection = ? AND id = ?;
+
+-- name: documents_at
+SELECT d.id, d.grp, d.attributes, d.notes
+FROM carray(?) AS wanted CROSS JOIN documents AS d ON d.number = wanted.value;
+
+-- name: put_document
+INSERT INTO documents (number, collection, id, grp, attributes, notes) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (number) DO UPDATE SET attributes = excluded.attributes, notes = excluded.notes;
+
+-- name: drop_document
+DELETE FROM documents WHERE number = ?;
+
+-- name: largest_block
+SELECT coalesce(max(number), 0) FROM blocks;
+
+-- name: block
+SELECT grp, used FROM blocks WHERE number = ?;
+
+-- name: block_with_room
+SELECT number, used FROM blocks WHERE grp = ? AND room > 0 LIMIT 1;
+
+-- name: put_block
+INSERT INTO blocks (number, grp, used, room) VALUES (?, ?, ?, ?)
+ON CONFLICT (number) DO UPDATE SET used = excluded.used, room = excluded.room;
+
+-- name: blocks_of
+SELECT b.number, b.used FROM carray(?) AS wanted CROSS JOIN blocks AS b ON b.grp = wanted.value;
+
+-- name: cells_at
+SELECT c.numbers, c.texts
+FROM carray(?) AS wanted LEFT JOIN cells AS c ON c.place = wanted.value;
+
+-- name: put_cell
+INSERT INTO cells (place, numbers, texts) VALUES (?, ?, ?)
+ON CONFLICT (place) DO UPDATE SET numbers = excluded.numbers, texts = excluded.texts;
+
+-- name: drop_cell
+DELETE FROM cells WHERE place = ?;

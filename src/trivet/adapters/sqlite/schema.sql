@@ -109,3 +109,33 @@ CREATE TABLE views (
     name TEXT PRIMARY KEY,
     declaration TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Documents stand in blocks of 120 of one group, and `number` says where: block * 128 + slot.
+-- `attributes` and `notes` are the whole document, in MessagePack.
+CREATE TABLE documents (
+    number INTEGER PRIMARY KEY,
+    collection INTEGER NOT NULL REFERENCES words (id),
+    id TEXT NOT NULL,
+    grp INTEGER NOT NULL REFERENCES words (id),
+    attributes BLOB NOT NULL,
+    notes BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX documents_by_id ON documents (collection, id);
+
+-- `used` has a bit for each slot that holds a document, the lowest first.
+CREATE TABLE blocks (
+    number INTEGER PRIMARY KEY,
+    grp INTEGER NOT NULL REFERENCES words (id),
+    used BLOB NOT NULL,
+    room INTEGER NOT NULL
+) STRICT;
+CREATE INDEX blocks_by_group ON blocks (grp);
+CREATE INDEX blocks_with_room ON blocks (grp) WHERE room > 0;
+
+-- What searches read: one attribute of all documents of a block, in columns; see `catalog_cells`.
+-- `place` is block * 2**32 + the attribute's word; word 0 holds the identifiers.
+CREATE TABLE cells (
+    place INTEGER PRIMARY KEY,
+    numbers BLOB,
+    texts BLOB
+) STRICT;

@@ -1,0 +1,153 @@
+"""The columns that a search reads: one attribute of all documents of some groups, as arrays."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from trivet.adapters.sqlite.catalog_cells import (
+    IDS,
+    NOTHING,
+    NUMBERS_BYTES,
+    SLOTS,
+    number_of,
+    place_of,
+    unpack_texts,
+)
+from trivet.adapters.sqlite.catalog_writing import (
+    sort_of_attributes,
+    sort_of_groups,
+    to_document,
+)
+from trivet.adapters.sqlite.session import Session, numbers
+from trivet.core.catalog import Document
+
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
+"""Places in a column."""
+_EMPTY_NUMBERS: Final = NOTHING * NUMBERS_BYTES
+_EMPTY_CODES: Final = NOTHING * SLOTS
+_MISSING: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+
+
+class Column:
+    """One attribute of all slots: each has a number, a text, or nothing.
+
+    Args:
+        cells: For each block, the stored numbers and texts.
+    """
+
+    def __init__(self, cells: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+        self._cells = cells
+
+    @cached_property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The numbers; where there is none, a NaN."""
+        packed = (
+            (numbers or b"").ljust(NUMBERS_BYTES, NOTHING) if numbers else _EMPTY_NUMBERS
+            for numbers, _ in self._cells
+        )
+        return np.frombuffer(b"".join(packed), np.dtype("<f8"))
+
+    @cached_property
+    def is_number(self) -> Mask:
+        """Where a number is."""
+        return self.numbers.view(np.uint64) != _MISSING
+
+    @cached_property
+    def _texts(self) -> tuple[list[str], npt.NDArray[np.int64]]:
+        texts: list[str] = []
+        packed: list[bytes] = []
+        firsts = np.zeros(len(self._cells), np.int64)
+        for place, (_, cell) in enumerate(self._cells):
+            if cell is None:
+                packed.append(_EMPTY_CODES)
+                continue
+            firsts[place] = len(texts)
+            distinct, codes = unpack_texts(cell)
+            texts += distinct
+            packed.append(codes.ljust(SLOTS, NOTHING))
+        slots = np.frombuffer(b"".join(packed), np.uint8)
+        codes = np.repeat(firsts, SLOTS) + slots
+        codes[slots == NOTHING[0]] = -1
+        return texts, codes
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts that `codes` stand for; the same may stand there several times."""
+        return self._texts[0]
+
+    @property
+    def codes(self) -> npt.NDArray[np.int64]:
+        """For each slot the place of its text, -1 where there is none."""
+        return self._texts[1]
+
+    @property
+    def is_text(self) -> Mask:
+        """Where a text is."""
+        return self.codes >= 0
+
+    def texts_where(self, are_meant: Iterable[bool]) -> Mask:
+        """Return where one of the texts is that are meant."""
+        meant = np.fromiter(are_meant, np.bool_, len(self.texts))
+        return np.append(meant, np.False_)[self.codes]  # the last is for -1
+
+
+class Shelf:
+    """All documents of some groups of a collection, seen through one transaction.
+
+    Args:
+        session: Reads inside a transaction.
+        collection: Whose documents.
+        groups: Of which groups; None for all.
+    """
+
+    def __init__(self, session: Session, collection: str, groups: Iterable[str] | None) -> None:
+        self._session = session
+        self._sort = sort_of_attributes(collection)
+        self._columns: dict[str | None, Column] = {}
+        sort = sort_of_groups(collection)
+        words = session.words
+        if groups is None:
+            wanted = words.of_sort(sort)
+        else:
+            found = (words.find(sort, group) for group in dict.fromkeys(groups))
+            wanted = [word for word in found if word is not None]
+        rows = session.all("blocks_of", (numbers(wanted),)) if wanted else []
+        self._blocks: list[int] = [block for block, _ in rows]
+        used = np.frombuffer(b"".join(used for _, used in rows), np.uint8)
+        self.is_used: Mask = np.unpackbits(used, bitorder="little").view(np.bool_)
+        """Where documents are."""
+
+    def column(self, name: str) -> Column:
+        """Return an attribute of all slots."""
+        if name not in self._columns:
+            word = self._session.words.find(self._sort, name)
+            self._columns[name] = self._read(word)
+        return self._columns[name]
+
+    def ids(self, rows: Rows) -> list[str]:
+        """Return the identifiers of documents."""
+        if None not in self._columns:
+            self._columns[None] = self._read(IDS)
+        column = self._columns[None]
+        texts = column.texts
+        return [texts[code] for code in column.codes[rows].tolist()]
+
+    def _read(self, word: int | None) -> Column:
+        if word is None:
+            return Column([(None, None)] * len(self._blocks))
+        places = [place_of(block, word) for block in self._blocks]
+        return Column(self._session.all("cells_at", (numbers(places),)) if places else [])
+
+    def documents(self, rows: Rows) -> list[Document]:
+        """Return documents whole, in the order asked for."""
+        if not len(rows):
+            return []
+        places: list[int] = rows.tolist()
+        wanted = [number_of(self._blocks[place // SLOTS], place % SLOTS) for place in places]
+        found: list[Any] = self._session.all("documents_at", (numbers(wanted),))
+        word = self._session.words.word
+        return [to_document(id_, word(group), *packed) for id_, group, *packed in found]
