@@ -42,26 +42,30 @@ class Experiments:
         stores: Where everything is kept.
         scope: Project and actor.
         clock: For the times that people see.
+        location: Given an experiment's number, where clients find its artifacts.
     """
 
-    def __init__(self, stores: Stores, scope: Scope, clock: Clock) -> None:
+    def __init__(
+        self, stores: Stores, scope: Scope, clock: Clock, location: Callable[[int], str]
+    ) -> None:
         self._stores = stores
         self._scope = scope
         self._clock = clock
+        self._location = location
 
     def make(
         self,
         name: str,
         *,
         tags: dict[str, str] | None = None,
-        location: Callable[[int], str] = str,
+        location: str = "",
     ) -> Experiment:
         """Begin an experiment.
 
         Args:
             name: 1 to 500 characters; unique, also among those that were deleted.
             tags: Text by key.
-            location: Given the number, where clients find its artifacts.
+            location: A storage of its own for its artifacts, as clients write its address.
 
         Raises:
             Invalid: The name or a tag is malformed.
@@ -77,7 +81,10 @@ class Experiments:
             if head is not None:
                 number = read(self._stores.ledger.get(head.target), ExperimentMade).number + 1
             made = ExperimentMade(
-                name=name, number=number, location=location(number), tags=tags or {}
+                name=name,
+                number=number,
+                location=location or self._location(number),
+                tags=tags or {},
             )
             fact = draft(made)
             moves = [
