@@ -11,6 +11,8 @@ from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Method, Route
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.runs import ReportedRuns
+from trivet.tracking.traces.assessments import Assessments
+from trivet.tracking.traces.service import Traces
 from trivet.web.mlflow.errors import error_reply
 from trivet.web.mlflow.fields import Fields, fields_of_body, fields_of_query
 from trivet.web.mlflow.rendering import Message
@@ -23,6 +25,8 @@ class Rooms(msgspec.Struct, frozen=True):
 
     experiments: Experiments
     runs: ReportedRuns
+    traces: Traces
+    assessments: Assessments
 
 
 RoomsOf = Callable[[str], Rooms]

@@ -11,12 +11,15 @@ from trivet.http.routes import Route
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import ReportedRuns
-from trivet.web.mlflow import experiments, metrics, runs
+from trivet.tracking.traces.assessments import Assessments
+from trivet.tracking.traces.service import Traces
+from trivet.web.mlflow import assessments, experiments, metrics, runs, traces, traces_v2
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 
 VERSION: Final = "3.3.0"
 """Which MLflow this is to clients: one that takes no spans over OTLP."""
 _PREFIXES: Final = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
+_PREFIXES_3: Final = ("/api/3.0/mlflow", "/ajax-api/3.0/mlflow")
 _INFO: Final = {
     "store_type": "SqlStore",
     "workspaces_enabled": False,
@@ -31,8 +34,15 @@ def mlflow_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
         stores: Where everything is kept.
         scope: The project; what is recorded is in the name of whoever calls.
     """
-    calls = (*experiments.CALLS, *runs.CALLS, *metrics.CALLS)
-    return [*routes(calls, _PREFIXES, _rooms_of(stores, scope)), *_handshakes()]
+    calls = (*experiments.CALLS, *runs.CALLS, *metrics.CALLS, *traces_v2.CALLS)
+    calls_3 = (*traces.CALLS_3, *assessments.CALLS_3)
+    rooms_of = _rooms_of(stores, scope)
+    return [
+        *routes(calls, _PREFIXES, rooms_of),
+        *routes(calls_3, _PREFIXES_3, rooms_of),
+        *routes(traces.CALLS_BOTH, (*_PREFIXES, *_PREFIXES_3), rooms_of),
+        *_handshakes(),
+    ]
 
 
 def _rooms_of(stores: Stores, scope: Scope) -> RoomsOf:
@@ -41,7 +51,13 @@ def _rooms_of(stores: Stores, scope: Scope) -> RoomsOf:
     def rooms_of(actor: str) -> Rooms:
         own = Scope(project=scope.project, actor=actor)
         found = Experiments(stores, own, clock, experiments.location_of)
-        return Rooms(found, ReportedRuns(stores, own, found, points))
+        kept = Traces(stores, own, found)
+        return Rooms(
+            experiments=found,
+            runs=ReportedRuns(stores, own, found, points),
+            traces=kept,
+            assessments=Assessments(kept, clock),
+        )
 
     return rooms_of
 
