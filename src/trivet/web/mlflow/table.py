@@ -40,7 +40,7 @@ def _rooms_of(stores: Stores, scope: Scope) -> RoomsOf:
 
     def rooms_of(actor: str) -> Rooms:
         own = Scope(project=scope.project, actor=actor)
-        found = Experiments(stores, own, clock, experiments.location_of)
+        found = Experiments(stores, own, clock)
         return Rooms(found, ReportedRuns(stores, own, found, points))
 
     return rooms_of
