@@ -235,6 +235,9 @@ SELECT number, grp, attributes, notes FROM documents WHERE collection = ? AND id
 SELECT d.id, d.grp, d.attributes, d.notes
 FROM carray(?) AS wanted CROSS JOIN documents AS d ON d.number = wanted.value;
 
+-- name: ids_at
+SELECT d.id FROM carray(?) AS wanted CROSS JOIN documents AS d ON d.number = wanted.value;
+
 -- name: put_document
 INSERT INTO documents (number, collection, id, grp, attributes, notes) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (number) DO UPDATE SET attributes = excluded.attributes, notes = excluded.notes;
