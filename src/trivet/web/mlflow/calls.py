@@ -8,6 +8,7 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Method, Route
+from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.runs import ReportedRuns
 from trivet.web.mlflow.fields import Fields, fields_of_body, fields_of_query
@@ -16,11 +17,12 @@ from trivet.web.mlflow.rendering import Message
 _encode = msgspec.json.Encoder().encode
 
 
-class Rooms(msgspec.Struct, frozen=True):
+class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """The rooms behind the wire, in the name of whoever calls."""
 
     experiments: Experiments
     runs: ReportedRuns
+    artifacts: Artifacts
 
 
 RoomsOf = Callable[[str], Rooms]
