@@ -1,7 +1,7 @@
 """Experiments: places for runs that are compared with each other, numbered within their project."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -42,16 +42,12 @@ class Experiments:
         stores: Where everything is kept.
         scope: Project and actor.
         clock: For the times that people see.
-        location: Given an experiment's number, where clients find its artifacts.
     """
 
-    def __init__(
-        self, stores: Stores, scope: Scope, clock: Clock, location: Callable[[int], str]
-    ) -> None:
+    def __init__(self, stores: Stores, scope: Scope, clock: Clock) -> None:
         self._stores = stores
         self._scope = scope
         self._clock = clock
-        self._location = location
 
     def make(
         self,
@@ -83,7 +79,7 @@ class Experiments:
             made = ExperimentMade(
                 name=name,
                 number=number,
-                location=location or self._location(number),
+                location=location or location_of(number),
                 tags=tags or {},
             )
             fact = draft(made)
@@ -324,6 +320,14 @@ class Experiments:
 
     def _now_ms(self) -> int:
         return to_micros(self._clock.now()) // 1000
+
+
+def location_of(number: int) -> str:
+    """Return the address under which clients find the artifacts of an experiment.
+
+    It is an address of the artifact proxy, in the form that MLflow's clients know, and no place.
+    """
+    return f"mlflow-artifacts:/{number}"
 
 
 def is_in_stage(stage: Stage) -> Condition:

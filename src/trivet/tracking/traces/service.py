@@ -1,7 +1,7 @@
 """Traces of one project: told of when they end, or begun and ended, tagged, searched, deleted."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from trivet.core.catalog import (
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, Scope, draft
 from trivet.core.ports import Stores
+from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import RUNS, Experiments
 from trivet.tracking.reporting.facts import Experiment
 from trivet.tracking.traces.documents import (
@@ -44,21 +45,10 @@ from trivet.tracking.traces.facts import (
 
 SPANS: Final = "traces.json"
 """The file of a trace's artifacts that holds its spans."""
+_MOST_SPANS_BYTES: Final = 64 << 20
 _ATTEMPTS: Final = 20
 _AT_ONCE: Final = 100
 _PAGE: Final = 1000
-
-
-class TraceFiles(Protocol):
-    """Where the files of traces are."""
-
-    def read(self, trace: str, path: str) -> bytes | None:
-        """Return a file of a trace; None when there is none."""
-        ...
-
-    def delete(self, trace: str) -> None:
-        """Delete all files of a trace, be it none."""
-        ...
 
 
 class Traces:
@@ -68,7 +58,7 @@ class Traces:
         stores: Where everything is kept.
         scope: Project and actor.
         experiments: Where traces belong.
-        files: Where their spans are; None: nowhere here.
+        artifacts: Where their spans are, unless the experiment has a storage of its own.
     """
 
     def __init__(
@@ -76,12 +66,12 @@ class Traces:
         stores: Stores,
         scope: Scope,
         experiments: Experiments,
-        files: TraceFiles | None = None,
+        artifacts: Artifacts,
     ) -> None:
         self._stores = stores
         self._scope = scope
         self._experiments = experiments
-        self._files = files
+        self._artifacts = artifacts
 
     def put(
         self,
@@ -265,8 +255,25 @@ class Traces:
         self._assess(self._document(trace), standing, withdrawn)
 
     def spans(self, trace: Trace) -> bytes | None:
-        """Return the file that holds a trace's spans; None when it did not arrive here."""
-        return self._files.read(trace.id, SPANS) if self._files else None
+        """Return the file that holds a trace's spans; None when it did not arrive here.
+
+        Raises:
+            Invalid: It is larger than 64 MiB (code `too-large`).
+            Corrupt: Its bytes are not what was stored.
+        """
+        try:
+            found = self._artifacts.get(_owner(trace.id), SPANS)
+        except NotFound:
+            return None
+        if found.size_bytes > _MOST_SPANS_BYTES:
+            raise Invalid(
+                f"the spans of the trace {trace.id} have {found.size_bytes} bytes; expected at "
+                f"most {_MOST_SPANS_BYTES}",
+                code="too-large",
+                hint="Download the file itself.",
+            )
+        with self._artifacts.read(found) as file:
+            return file.read()
 
     # ------------------------------------------------------------------- inside
 
@@ -416,9 +423,8 @@ class Traces:
                 Amendment(collection=TRACES, id=self._name(trace), remove=True) for trace in traces
             ],
         )
-        if self._files:  # before the traces, which say whose they are
-            for trace in traces:
-                self._files.delete(trace)
+        for trace in traces:  # while the traces still say whose their files are
+            self._artifacts.delete(_owner(trace), "")
         forget = tuple(fact for trace in traces for fact in self._told(trace))
         self._stores.ledger.commit(msgspec.structs.replace(batch, forget=forget))
 
@@ -444,6 +450,11 @@ class Traces:
 
 
 _NEWEST_FIRST: Final = Order("timestamp", falls=True)
+
+
+def _owner(trace: str) -> str:
+    """Return whose files a trace's are, as artifacts know it."""
+    return f"trace:{trace}"
 
 
 def _check(report: TraceReport, assessments: Sequence[Assessment]) -> None:

@@ -125,11 +125,6 @@ def seen_in(view: str, condition: Condition) -> Condition:
     return Every((is_in_stage("active" if view == "ACTIVE_ONLY" else "deleted"), condition))
 
 
-def location_of(number: int) -> str:
-    """Return where clients find the artifacts of an experiment."""
-    return f"mlflow-artifacts:/{number}"
-
-
 def _own_storage(given: str) -> str:
     """Return the storage that a client wants to use by itself, empty when artifacts are kept here.
 

@@ -191,8 +191,8 @@ class Fields:
         value = self._value(name)
         if value is None:
             return {}
-        items = cast("dict[str, object] | object", value)
-        if not isinstance(items, dict) or not all(isinstance(v, str) for v in items.values()):
+        items = cast("dict[str, object]", value if isinstance(value, dict) else {"": None})
+        if not all(isinstance(item, str) for item in items.values()):
             raise self.invalid(name, cast("object", value), "expected an object of strings")
         return cast("dict[str, str]", items)
 

@@ -11,6 +11,7 @@ from trivet.core.ports import Stores
 from trivet.http.application import Application
 from trivet.http.guards import loopback_policy
 from trivet.http.routes import RouteTable
+from trivet.web.mlflow.errors import DIALECT
 from trivet.web.mlflow.table import mlflow_routes
 
 PORT = 7979
@@ -100,6 +101,7 @@ def wire(stores: Stores) -> Wire:
             table,
             policy=loopback_policy(PORT),
             principal_of=lambda token: Principal(name=token, role="developer"),
+            dialects=(DIALECT,),
         )
     )
 
