@@ -12,7 +12,7 @@ from trivet.web.mlflow.rendering import Message
 
 _SOURCES: Final[dict[str, SourceKind]] = {"HUMAN": "human", "LLM_JUDGE": "judge", "CODE": "code"}
 _UNSPECIFIED: Final = "SOURCE_TYPE_UNSPECIFIED"
-_KINDS: Final[list[AssessmentKind]] = ["feedback", "expectation", "issue"]
+_KINDS: Final[tuple[AssessmentKind, ...]] = ("feedback", "expectation", "issue")
 
 
 def _create(rooms: Rooms, fields: Fields) -> Message:
@@ -43,7 +43,8 @@ def read_assessment(fields: Fields) -> Assessment:
     Raises:
         Invalid: It says nothing, or several things at once.
     """
-    kinds = [kind for kind in _KINDS if fields.has(kind)]
+    kinds: list[AssessmentKind] = []
+    kinds.extend(kind for kind in _KINDS if fields.has(kind))
     if len(kinds) != 1:
         raise Invalid(
             f"an assessment has {' and '.join(kinds) or 'no value'}; expected one of "
