@@ -19,7 +19,7 @@ from trivet.tracking.reporting.experiments import (
     tagged,
 )
 from trivet.tracking.reporting.facts import (
-    STATUSES,
+    STATUS_WORDS,
     Experiment,
     Input,
     Latest,
@@ -36,6 +36,7 @@ from trivet.tracking.reporting.points import Metrics
 PARENT: Final = "mlflow.parentRunId"
 """The tag that names the run within which a run takes place, as MLflow's clients know it."""
 _MOST_TEXT: Final = 100_000
+_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
 _NAMES: Final = (
     "calm",
     "clear",
@@ -238,7 +239,7 @@ class ReportedRuns:
             set={
                 "run_id": run,
                 "run_name": opened.name,
-                "status": "running",
+                "status": "RUNNING",
                 "stage": "active",
                 "user_id": opened.user,
                 "artifact_uri": opened.location,
@@ -253,7 +254,7 @@ class ReportedRuns:
         if report.name is not None:
             changed["run_name"] = report.name
         if report.status is not None:
-            changed["status"] = report.status
+            changed["status"] = _WORDS[report.status]
         if report.ended_ms is not None:
             changed["end_time"] = report.ended_ms
         notes: dict[str, object] = {}
@@ -347,13 +348,12 @@ def _links(document: Document, name: str) -> tuple[ModelLink, ...]:
 def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
     found = document.attributes
     ended = found.get("end_time")
-    status = str(found["status"])
     return ReportedRun(
         id=document.id,
         experiment=int(document.group.rpartition("/")[2]),
         name=str(found["run_name"]),
         user=str(found["user_id"]),
-        status=status if status in STATUSES else "failed",
+        status=STATUS_WORDS[str(found["status"])],
         stage="deleted" if found["stage"] == "deleted" else "active",
         began_ms=int(found["start_time"]),
         ended_ms=None if ended is None else int(ended),

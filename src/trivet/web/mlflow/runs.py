@@ -7,7 +7,7 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
 from trivet.core.filtering import parse_filter, parse_order
-from trivet.tracking.reporting.facts import Input, ModelLink, Report
+from trivet.tracking.reporting.facts import STATUS_WORDS, Input, ModelLink, Report
 from trivet.tracking.reporting.runs import Opening
 from trivet.tracking.reporting.searching import run_grammar
 from trivet.web.mlflow.calls import Call, Rooms
@@ -20,11 +20,13 @@ from trivet.web.mlflow.experiments import (
 )
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.paging import read_token, with_token
-from trivet.web.mlflow.rendering import STATUSES, Message, run_info, run_message
+from trivet.web.mlflow.rendering import Message, run_info, run_message
 
 _NAME: Final = "mlflow.runName"
 _MODELS: Final = "mlflow.log-model.history"
 _MOST: Final = 50_000
+_MOST_PARAMETER: Final = 6000
+_MOST_TAG: Final = 8000
 
 
 def _create(rooms: Rooms, fields: Fields) -> Message:
@@ -57,12 +59,12 @@ def _get(rooms: Rooms, fields: Fields) -> Message:
 
 def _update(rooms: Rooms, fields: Fields) -> Message:
     run = run_of(fields)
-    status = fields.choice("status", tuple(STATUSES), "")
+    status = fields.choice("status", tuple(STATUS_WORDS), "")
     name = fields.text("run_name")
     report = Report(
         name=name or None,
         tags={_NAME: name} if name else {},
-        status=STATUSES[status] if status else None,
+        status=STATUS_WORDS[status] if status else None,
         ended_ms=fields.integer("end_time") if fields.has("end_time") else None,
     )
     rooms.runs.report(run, report)
@@ -80,7 +82,7 @@ def _restore(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _search(rooms: Rooms, fields: Fields) -> Message:
-    grammar = run_grammar(STATUSES, rooms.runs.most_inputs)
+    grammar = run_grammar(rooms.runs.most_inputs)
     experiments = fields.texts("experiment_ids")
     text, orders = fields.text("filter"), fields.texts("order_by")
     view = fields.choice("run_view_type", VIEWS, "ACTIVE_ONLY")
@@ -88,6 +90,8 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
     search = ["runs", experiments, text, orders, view]
     where = seen_in(view, parse_filter(text, grammar))
     order = [parse_order(item, grammar) for item in orders]
+    if any(item.name.startswith("datasets.") for item in order):
+        raise Invalid("runs cannot be ordered by their data sets", code="bad-order")
     if len({item.name for item in order}) < len(order):
         raise Invalid("`order_by` contains duplicate fields; expected each once", code="bad-order")
     after = read_token(fields.text("page_token"), search)
@@ -97,7 +101,7 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _log_parameter(rooms: Rooms, fields: Fields) -> Message:
-    parameters = {fields.demanded("key"): fields.text("value")}
+    parameters = {fields.demanded("key"): cut_parameter(fields.text("value"))}
     rooms.runs.report(run_of(fields), Report(parameters=parameters))
     return {}
 
@@ -166,7 +170,13 @@ def run_of(fields: Fields) -> str:
 
 def tagging(tags: dict[str, str]) -> Report:
     """Return the report that sets tags; one of them is the run's name."""
-    return Report(tags=tags, name=tags.get(_NAME) or None)
+    cut = {key: value[:_MOST_TAG] for key, value in tags.items()}
+    return Report(tags=cut, name=tags.get(_NAME) or None)
+
+
+def cut_parameter(value: str) -> str:
+    """Cut a parameter's value as MLflow does: a program shall not fail because one is long."""
+    return value[:_MOST_PARAMETER]
 
 
 def _input(fields: Fields) -> Input:
