@@ -9,10 +9,10 @@ import msgspec
 from trivet.core.catalog import Document, Value
 from trivet.core.errors import Invalid
 from trivet.tracking.reporting.experiments import tagged
-from trivet.tracking.traces.facts import STATES, Assessment, Trace, TraceReport, TraceState
+from trivet.tracking.traces.facts import STATE_WORDS, Assessment, Trace, TraceReport
 
 TRACES: Final = "traces"
-_STATES: Final[dict[str, TraceState]] = {state: state for state in STATES}
+_WORDS: Final = {state: word for word, state in STATE_WORDS.items()}
 _ASSESSMENT: Final = "assessment."
 _MOST_ID: Final = 200
 _MOST_KEY: Final = 250
@@ -30,7 +30,7 @@ def trace_of(document: Document) -> Trace:
         fact=notes["fact"],
         experiment=int(document.group.rpartition("/")[2]),
         location=notes["location"],
-        state=_STATES.get(str(found["status"]), "unknown"),
+        state=STATE_WORDS.get(str(found["status"]), "unknown"),
         began_ms=int(found["timestamp"]),
         duration_ms=None if duration is None else int(duration),
         client_id=None if client is None else str(client),
@@ -64,7 +64,7 @@ def attributes_of(report: TraceReport, began_ms: int, duration_ms: int | None) -
         **{f"metadata.{key}": value for key, value in report.metadata.items()},
     }
     texts = {
-        "status": report.state,
+        "status": report.state and _WORDS[report.state],
         "name": report.name,
         "run_id": report.run,
         "client_request_id": report.client_id,

@@ -7,7 +7,14 @@ import msgspec
 from trivet.core.facts import Fact
 
 TraceState = Literal["unknown", "running", "succeeded", "failed"]
-STATES: Final[tuple[TraceState, ...]] = ("unknown", "running", "succeeded", "failed")
+STATE_WORDS: Final[dict[str, TraceState]] = {
+    "OK": "succeeded",
+    "ERROR": "failed",
+    "IN_PROGRESS": "running",
+    "STATE_UNSPECIFIED": "unknown",
+}
+"""How documents say how a trace stands, so that searches by MLflow's words find and order it, and
+ours; in the order of MLflow's enumeration, which calls the last one 0."""
 AssessmentKind = Literal["feedback", "expectation", "issue"]
 SourceKind = Literal["unknown", "human", "judge", "code"]
 

@@ -1,8 +1,7 @@
 """What filters over traces may speak of."""
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -31,11 +30,10 @@ _JUDGED: Final = ("feedback.", "expectation.")
 _NEGATIVE: Final = frozenset({"!="})
 
 
-def trace_grammar(states: Mapping[str, str], links: Callable[[], int]) -> Grammar:
+def trace_grammar(links: Callable[[], int]) -> Grammar:
     """Return the grammar of searches for traces.
 
     Args:
-        states: The words that the filter uses for a state, and what documents say.
         links: Returns to how many runs a trace belongs at most, besides its own.
     """
     own = Entity(prefix="", fields=_FIELDS)
@@ -44,8 +42,6 @@ def trace_grammar(states: Mapping[str, str], links: Callable[[], int]) -> Gramma
     def refine(condition: Condition) -> Condition:
         if not isinstance(condition, Compare | OneOf):
             return condition
-        if condition.name == "status":
-            return _of_state(condition, states)
         if condition.name == "run_id":
             return _of_any_run(condition, links())
         if condition.name.startswith(_JUDGED) and isinstance(condition, Compare):
@@ -64,20 +60,6 @@ def trace_grammar(states: Mapping[str, str], links: Callable[[], int]) -> Gramma
         aliases=_ALIASES,
         refine=refine,
     )
-
-
-def _of_state(condition: Compare | OneOf, states: Mapping[str, str]) -> Condition:
-    if isinstance(condition, OneOf):
-        wanted = tuple(states.get(str(word), word) for word in condition.values)
-        return msgspec.structs.replace(condition, values=wanted)
-    word = str(condition.value)
-    if condition.operator in {"=", "!="}:
-        return Compare("status", condition.operator, states.get(word, word))
-    parts = re.split("([%_])", word)
-    pattern = "".join({"%": ".*", "_": "."}.get(part, re.escape(part)) for part in parts)
-    flags = re.IGNORECASE if condition.operator == "ilike" else 0
-    fitting = [ours for theirs, ours in states.items() if re.fullmatch(pattern, theirs, flags)]
-    return OneOf("status", tuple(fitting))
 
 
 def _of_any_run(condition: Compare | OneOf, links: int) -> Condition:

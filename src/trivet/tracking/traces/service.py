@@ -303,6 +303,7 @@ class Traces:
         assessments: Sequence[Assessment],
     ) -> None:
         fact = self._reported(trace, home.id, report)
+        told = msgspec.structs.replace(report, state=report.state or "unknown")
         notes = {
             "fact": fact.id,
             "experiment": home.id,
@@ -315,9 +316,8 @@ class Traces:
             set={
                 "request_id": trace,
                 "experiment_id": home.number,
-                "status": "unknown",
                 "timestamp": 0,
-                **attributes_of(report, report.began_ms or 0, report.duration_ms),
+                **attributes_of(told, told.began_ms or 0, told.duration_ms),
                 **judgements(assessments),
             },
             note=notes | notes_of(report, assessments),

@@ -8,7 +8,7 @@ from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.filtering import parse_filter, parse_order
 from trivet.tracking.traces.assessments import all_dated
-from trivet.tracking.traces.facts import Trace, TraceReport, TraceState
+from trivet.tracking.traces.facts import STATE_WORDS, Trace, TraceReport, TraceState
 from trivet.tracking.traces.searching import trace_grammar
 from trivet.web.mlflow.assessments import assessment_message, read_assessment
 from trivet.web.mlflow.calls import Call, Rooms
@@ -19,13 +19,9 @@ from trivet.web.mlflow.paging import read_token, with_token
 from trivet.web.mlflow.rendering import Message
 from trivet.web.mlflow.spans import span_messages
 
-STATES: Final[dict[str, TraceState]] = {
-    "OK": "succeeded",
-    "ERROR": "failed",
-    "IN_PROGRESS": "running",
-}
-"""MLflow's words for how a trace stands, in the order of its enumeration, and ours."""
 LOCATION: Final = "mlflow.artifactLocation"
+_STATES: Final = tuple(word for word, state in STATE_WORDS.items() if state != "unknown")
+_WORDS: Final = {state: word for word, state in STATE_WORDS.items()}
 _UNSPECIFIED: Final = ("STATE_UNSPECIFIED", "TRACE_STATUS_UNSPECIFIED", 0, "0")
 _NAME: Final = "mlflow.traceName"
 _RUN: Final = "mlflow.sourceRun"
@@ -90,7 +86,7 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
 
 def search(rooms: Rooms, fields: Fields, homes: list[int]) -> tuple[tuple[Trace, ...], Message]:
     """Find a page of traces; return them, and the token of the next page where there is one."""
-    grammar = trace_grammar(STATES, rooms.traces.most_links)
+    grammar = trace_grammar(rooms.traces.most_links)
     text, orders = fields.text("filter"), fields.texts("order_by")
     limit = page_size(fields, 100, _MOST_FOUND)
     asked = ["traces", homes, text, orders]
@@ -157,7 +153,7 @@ def trace_message(trace: Trace) -> Message:
             "mlflow_experiment": {"experiment_id": str(trace.experiment)},
         },
         "request_time": moment(trace.began_ms),
-        "state": word_of(trace.state, "STATE_UNSPECIFIED"),
+        "state": _WORDS[trace.state],
         "trace_metadata": trace.metadata,
         "tags": tags_of(trace),
         "assessments": [assessment_message(trace.id, said) for said in trace.assessments],
@@ -177,11 +173,6 @@ def tags_of(trace: Trace) -> dict[str, str]:
     return {**trace.tags, LOCATION: trace.location}
 
 
-def word_of(state: TraceState, unknown: str) -> str:
-    """Return MLflow's word for a state."""
-    return next((word for word, ours in STATES.items() if ours == state), unknown)
-
-
 def read_state(fields: Fields, name: str) -> TraceState | None:
     """Read a state; None when nothing is said.
 
@@ -190,8 +181,8 @@ def read_state(fields: Fields, name: str) -> TraceState | None:
     """
     if fields.json(name) in _UNSPECIFIED:
         return None
-    word = fields.choice(name, tuple(STATES), "")
-    return STATES[word] if word else None
+    word = fields.choice(name, _STATES, "")
+    return STATE_WORDS[word] if word else None
 
 
 def labelled(metadata: dict[str, str], tags: dict[str, str]) -> TraceReport:

@@ -7,12 +7,16 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
 from trivet.core.ids import new_id
-from trivet.tracking.traces.facts import Trace
+from trivet.tracking.traces.facts import STATE_WORDS, Trace
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.experiments import experiment_number, numbered
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.rendering import Message, pairs
-from trivet.web.mlflow.traces import labelled, read_state, search, tags_of, word_of
+from trivet.web.mlflow.traces import labelled, read_state, search, tags_of
+
+_STATUSES: Final = {state: word for word, state in STATE_WORDS.items()} | {
+    "unknown": "TRACE_STATUS_UNSPECIFIED"
+}
 
 
 def _begin(rooms: Rooms, fields: Fields) -> Message:
@@ -56,7 +60,7 @@ def _info(trace: Trace) -> Message:
         "experiment_id": str(trace.experiment),
         "timestamp_ms": trace.began_ms,
         "execution_time_ms": trace.duration_ms or 0,
-        "status": word_of(trace.state, "TRACE_STATUS_UNSPECIFIED"),
+        "status": _STATUSES[trace.state],
         "request_metadata": pairs(trace.metadata),
         "tags": pairs(tags_of(trace)),
     }
