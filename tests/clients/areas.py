@@ -20,14 +20,14 @@ class Area:
 
 
 AREAS = (
-    Area("fluent", EVERY),
-    Area("experiments", EVERY),
-    Area("runs", EVERY),
+    Area("fluent", EVERY, supported=True),
+    Area("experiments", EVERY, supported=True),
+    Area("runs", EVERY, supported=True),
     Area("metrics", EVERY),
-    Area("nested", EVERY),
-    Area("searching", EVERY),
-    Area("searching_order", EVERY),
-    Area("datasets", EVERY),
+    Area("nested", EVERY, supported=True),
+    Area("searching", EVERY, supported=True),
+    Area("searching_order", EVERY, supported=True),
+    Area("datasets", EVERY, supported=True),
     Area("artifacts", EVERY),
     Area("media", FULL),
     Area("system_metrics", FULL),
