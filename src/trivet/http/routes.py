@@ -13,7 +13,7 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid, NotFound
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 H = TypeVar("H")
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[a-z_]+\}")

@@ -10,6 +10,7 @@ from trivet.core.errors import TrivetError
 from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Method, Route
 from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.runs import ReportedRuns
 from trivet.web.mlflow.errors import error_reply
 from trivet.web.mlflow.fields import Fields, fields_of_body, fields_of_query
@@ -23,6 +24,7 @@ class Rooms(msgspec.Struct, frozen=True):
 
     experiments: Experiments
     runs: ReportedRuns
+    logged_models: LoggedModels
 
 
 RoomsOf = Callable[[str], Rooms]

@@ -9,9 +9,10 @@ from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
 from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import ReportedRuns
-from trivet.web.mlflow import experiments, metrics, runs
+from trivet.web.mlflow import experiments, logged_models, metrics, runs
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 
 VERSION: Final = "3.3.0"
@@ -31,7 +32,7 @@ def mlflow_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
         stores: Where everything is kept.
         scope: The project; what is recorded is in the name of whoever calls.
     """
-    calls = (*experiments.CALLS, *runs.CALLS, *metrics.CALLS)
+    calls = (*experiments.CALLS, *runs.CALLS, *metrics.CALLS, *logged_models.CALLS)
     return [*routes(calls, _PREFIXES, _rooms_of(stores, scope)), *_handshakes()]
 
 
@@ -41,7 +42,11 @@ def _rooms_of(stores: Stores, scope: Scope) -> RoomsOf:
     def rooms_of(actor: str) -> Rooms:
         own = Scope(project=scope.project, actor=actor)
         found = Experiments(stores, own, clock)
-        return Rooms(found, ReportedRuns(stores, own, found, points))
+        return Rooms(
+            experiments=found,
+            runs=ReportedRuns(stores, own, found, points),
+            logged_models=LoggedModels(stores, own, found, points, clock),
+        )
 
     return rooms_of
 
