@@ -15,6 +15,7 @@ from time import monotonic
 
 from trivet.adapters.sqlite import connection
 from trivet.adapters.sqlite.database import Database, open_database
+from trivet.core.catalog import Amendment
 from trivet.core.facts import Fact, HeadMove, Scope, TaskNew, ViewPut, draft
 from trivet.core.ports import View
 
@@ -41,7 +42,7 @@ def say(line: str) -> None:
 
 
 def write(database: Database, thread: str, commits: int, options: tuple[str, ...]) -> None:
-    """Commit numbered batches: facts, a head, a task and a row each."""
+    """Commit numbered batches: facts, a head, a task, a row and documents each."""
     synced = not {"soon", "later"}.intersection(options)
     waiting: deque[tuple[float, str]] = deque()
     last = None
@@ -54,6 +55,10 @@ def write(database: Database, thread: str, commits: int, options: tuple[str, ...
             heads=[HeadMove(name=thread, to=facts[-1].id, expect=last)],
             tasks=[TaskNew(key=name, queue=thread, body=b"")],
             rows=[ViewPut(view=ROWS.name, row={"key": name, "number": number})],
+            documents=[
+                Amendment(collection="batches", id=name, group=thread, set={"number": number}),
+                Amendment(collection="newest", id=thread, group="all", set={"number": number}),
+            ],
         )
         database.ledger.commit(batch, synced=synced)
         last = facts[-1].id

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from trivet.adapters.sqlite.database import Database, open_database
+from trivet.core.catalog import Compare, Search
 from trivet.core.ports import Damage
 from trivet.testing.crash import (
     Command,
@@ -47,10 +48,18 @@ def check(folder: Path, acknowledged: list[str]) -> None:
         rows: set[str] = set()
         if batches or acknowledged:
             rows = {str(row["key"]) for row in database.views.find("rows", limit=100_000)}
-        assert tasks == rows == batches, "half of a batch"
+        assert tasks == rows == documents(database) == batches, "half of a batch"
         for thread, target in heads.items():
             newest = max(int(name[1:]) for name in batches if name[0] == thread)
             assert target == last_part(database, f"{thread} {newest}")
+            where = Compare("number", "=", newest)
+            found = database.catalog.search(Search(collection="newest", where=where)).documents
+            assert thread in {document.id for document in found}, "half of a batch"
+
+
+def documents(database: Database) -> set[str]:
+    found = database.catalog.search(Search(collection="batches", limit=50_000)).documents
+    return {document.id for document in found}
 
 
 def whole_batches(database: Database) -> set[str]:

@@ -17,6 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from trivet.adapters.sqlite.database import Database, open_database
+from trivet.core.catalog import Amendment, Order, Search
 from trivet.core.errors import Corrupt, TrivetError
 from trivet.core.facts import Fact, HeadMove, Inbox, Scope, TaskNew, ViewPut, draft
 from trivet.core.ports import Damage, View
@@ -51,12 +52,18 @@ def fill(database: Database) -> None:
             tasks=[TaskNew(key=f"task {n}", queue="q", body=b"body" * 10)],
             inbox=[Inbox(source="git", key=str(n))],
             rows=[ViewPut(view="latest", row={"key": f"row {n}", "value": n / 3})],
+            documents=[document(n, k) for k in range(20)],
         )
         database.ledger.commit(batch)
     database.ledger.commit(replace(SCOPE.batch("forget"), forget=(facts[3].id,)))
     (task, *_) = database.journal.claim("q", owner="me", lease_s=3600)
     database.journal.extend(task, 7200)
     database.ledger.commit(SCOPE.batch("last", [draft(Note(about="last"))]))
+
+
+def document(n: int, k: int) -> Amendment:
+    attributes = {"metrics.m": n / (k + 1), "params.p": f"text {k}", "tags.long": "x" * 300}
+    return Amendment(collection="runs", id=f"{n} {k}", group=f"{k % 2}", set=attributes)
 
 
 def state(database: Database) -> Any:
@@ -66,6 +73,9 @@ def state(database: Database) -> Any:
         database.ledger.heads("shop"),
         database.journal.tasks(limit=1000),
         database.views.find("latest", limit=1000),
+        database.catalog.search(
+            Search(collection="runs", order=(Order("metrics.m"), Order("params.p")), limit=1000)
+        ),
         [database.ledger.find(Note.KIND, where={"about": f"topic {n}"}) for n in range(7)],
     )
 
@@ -205,6 +215,10 @@ def test_a_damaged_page_is_refused_and_not_served(tmp_path: Path) -> None:
             "not its own",
         ),
         ("UPDATE facts SET salt = NULL WHERE seq = 5", "half forgotten"),
+        ("UPDATE cells SET numbers = zeroblob(8) WHERE numbers IS NOT NULL", "'metrics.m'"),
+        ("UPDATE blocks SET used = zeroblob(15) WHERE number = 1", "other documents"),
+        ("UPDATE documents SET id = 'other' WHERE number = 129", "identifiers"),
+        ("DELETE FROM blocks WHERE number = 1", "outside"),
     ],
 )
 def test_a_changed_row_is_named_even_when_its_page_is_sound(

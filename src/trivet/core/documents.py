@@ -162,12 +162,20 @@ _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 def text_test(operator: Operator, wanted: str) -> Callable[[str], bool]:
     """Return the test that a comparison with a text puts other texts to."""
     if operator == "like":
-        return Pattern(wanted).matches
+        return _pattern_test(wanted)
     if operator == "ilike":
-        folded = Pattern(wanted.casefold())
-        return lambda text: folded.matches(text.casefold())
+        matches = _pattern_test(wanted.casefold())
+        return lambda text: matches(text.casefold())
     compare = _COMPARISONS[operator]
     return lambda text: compare(text, wanted)
+
+
+def _pattern_test(pattern: str) -> Callable[[str], bool]:
+    within = pattern.strip("%")
+    # What is mostly asked for is a matter of one call.
+    if pattern == f"%{within}%" and not {"%", "_"}.intersection(within):
+        return lambda text: within in text
+    return Pattern(pattern).matches
 
 
 class Pattern:

@@ -46,6 +46,11 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 
+_ORDER = re.compile(
+    r"""\s*((?:[^\W\d]\w*\.)?(?:`[^`]+`|"[^"]+")|[^\s`"]+)(?:\s+(ASC|DESC))?\s*""",
+    re.IGNORECASE | re.DOTALL,
+)
+
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
     """What can stand before the dot of a name.
@@ -115,7 +120,7 @@ def parse_order(text: str, grammar: Grammar) -> Order:
     Raises:
         Invalid: It is of another form, or the name does not exist.
     """
-    found = re.fullmatch(r"\s*(.+?)(?:\s+(ASC|DESC))?\s*", text, re.IGNORECASE | re.DOTALL)
+    found = _ORDER.fullmatch(text)
     if found is None:
         raise Invalid(
             f"Invalid order_by clause {text!r}; expected a name, then ASC or DESC",
@@ -260,7 +265,8 @@ class _Parser:
         while at < end:
             found = _TOKEN.match(text, at)
             if found is None or found.lastgroup is None:
-                raise _broken(text[at : at + 40].strip(), "a name, an operator or a value", at)
+                at += len(text[at:]) - len(text[at:].lstrip())
+                raise _broken(text[at : at + 40], "a name, an operator or a value", at)
             yield _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup))
             at = found.end()
 

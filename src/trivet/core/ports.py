@@ -255,11 +255,34 @@ class Series(Protocol):
         ...
 
 
+class BlobWriter(Protocol):
+    """A blob on its way in. It is nothing to anybody until it is finished."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        ...
+
+    def finish(self) -> str:
+        """Store what was written durably and return its digest. Call it once."""
+        ...
+
+    def discard(self) -> None:
+        """Leave nothing behind. After `finish`, or a second time, it does nothing."""
+        ...
+
+
 class Blobs(Protocol):
     """Bytes by digest: `b3:` and 64 hexadecimal digits of BLAKE3."""
 
     def put(self, data: bytes | BinaryIO) -> str:
         """Store bytes durably and return their digest. Bytes that exist are not written again."""
+        ...
+
+    def begin(self) -> BlobWriter:
+        """Begin a blob whose bytes arrive piece by piece, and need no thread while they do not.
+
+        Whoever begins one finishes or discards it.
+        """
         ...
 
     def open(self, digest: str) -> BinaryIO:

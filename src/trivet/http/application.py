@@ -5,28 +5,28 @@ here the order cannot be got wrong: door, route, permission, body, handler, for 
 """
 
 import asyncio
+import re
 import sys
 import time
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from traceback import print_exception
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from trivet.access.permissions import Principal
-from trivet.core.errors import Invalid, TrivetError, Unavailable
-from trivet.http.errors import error_body, status_of
-from trivet.http.guards import DoorPolicy, admit, check_door, read_visitor, too_large
+from trivet.core.errors import Invalid, TrivetError
+from trivet.http.bodies import BodyStream, Receive, read_body, unpack
+from trivet.http.errors import error_body, error_headers, status_of
+from trivet.http.guards import DoorPolicy, admit, check_body, check_door, read_visitor
 from trivet.http.routes import RouteTable
+from trivet.http.sending import Parts, Send, close_parts, send_parts
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-_BODY_S = 30.0
+_BODILESS: Final = frozenset({"GET", "HEAD"})
 
 encode_json = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -39,7 +39,12 @@ class Request(msgspec.Struct, frozen=True):
     query_string: bytes
     headers: Iterable[tuple[bytes, bytes]]
     body: bytes
+    """The whole body; empty on a route that takes a stream."""
     principal: Principal
+    method: str = "GET"
+    path: str = "/"
+    stream: BodyStream | None = None
+    """The body piece by piece, on a route that says so."""
 
     def query(self) -> dict[str, str]:
         """Return the query's parameters.
@@ -57,11 +62,25 @@ class Request(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True):
     """What a handler gives back. `after` runs once the answer is on its way."""
 
-    body: bytes
+    body: bytes = b""
     status: int = 200
     headers: Headers = []
     content_type: bytes = b"application/json"
     after: Callable[[], None] | None = None
+    parts: Parts | None = None
+    """Sent instead of a body, each once the client has taken the one before."""
+    length: int = 0
+    """How many bytes the parts are together."""
+
+
+class Dialect(msgspec.Struct, frozen=True):
+    """How errors are said to clients of another tongue, unknown routes among them."""
+
+    paths: re.Pattern[str]
+    """Matches the beginning of the paths at which it is spoken."""
+    say: Callable[[TrivetError], tuple[int, Any]]
+    """Returns the status and the JSON-ready body of an error; unknown routes have the codes
+    `no-route` and `other-method`."""
 
 
 Handler = Callable[[Request], Awaitable[Reply]]
@@ -85,6 +104,7 @@ class Application:
         policy: What the guards go by.
         principal_of: Who holds a token.
         observer: Told of every request.
+        dialects: Who is told of errors in another form than the house's; the first that fits.
         startup: Awaited before the first request.
         shutdown: Awaited after the last.
     """
@@ -96,6 +116,7 @@ class Application:
         policy: DoorPolicy,
         principal_of: Callable[[str], Principal],
         observer: Observer | None = None,
+        dialects: Sequence[Dialect] = (),
         startup: Callable[[], Awaitable[None]] | None = None,
         shutdown: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -103,6 +124,7 @@ class Application:
         self._policy = policy
         self._principal_of = principal_of
         self._observer = observer or Observer()
+        self._dialects = tuple(dialects)
         self._startup = startup
         self._shutdown = shutdown
 
@@ -120,66 +142,93 @@ class Application:
         try:
             reply = await self._answer(scope, receive)
         except TrivetError as error:
-            reply = _error(error)
+            reply = self._say(scope, error)
         except Exception as error:  # noqa: BLE001  # the HTTP edge: nobody above can answer
-            self._observer.fail(error)
-            # The client learns nothing of the inside; whoever runs the server learns the line.
-            print_exception(error, file=sys.stderr)
-            reply = _error(TrivetError(f"the server failed: {type(error).__name__}"))
-        headers = [
-            (b"content-type", reply.content_type),
-            (b"content-length", b"%d" % len(reply.body)),
-            *reply.headers,
-        ]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
+            self._fail(error)
+            reply = self._say(scope, TrivetError(f"the server failed: {type(error).__name__}"))
+        if reply.parts is not None or scope["method"] == "HEAD":
+            await self._send_otherwise(reply, scope, receive, send)
+        else:
+            headers = [
+                (b"content-type", reply.content_type),
+                (b"content-length", b"%d" % len(reply.body)),
+                *reply.headers,
+            ]
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": reply.body})
         self._observer.count(reply.status, time.perf_counter_ns() - started)
         if reply.after is not None:
             reply.after()
 
+    async def _send_otherwise(
+        self, reply: Reply, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send an answer in parts, or the head of one alone."""
+        parts = reply.parts
+        length = len(reply.body) if parts is None else reply.length
+        headers = [
+            (b"content-type", reply.content_type),
+            (b"content-length", b"%d" % length),
+            *reply.headers,
+        ]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if scope["method"] == "HEAD" or parts is None:
+            if parts is not None:
+                await close_parts(parts)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        try:
+            await send_parts(parts, length, receive, send, self._policy.patience_s)
+        except Exception as error:  # noqa: BLE001  # the head is sent: only a cut connection tells the client
+            self._fail(error)
+
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         method: str = scope["method"]
+        path: str = scope["path"]
         visitor = read_visitor(scope["headers"])
-        check_door(visitor, self._policy, changes=method != "GET")
-        match = self.table.match(method, scope["path"])
-        principal = admit(visitor, match.route.permission, self._principal_of)
-        body = await self._read_body(receive) if method != "GET" else b""
-        return await match.route.handler(
-            Request(match.parameters, scope["query_string"], scope["headers"], body, principal)
+        changes = method not in _BODILESS
+        check_door(visitor, self._policy, changes=changes)
+        match = self.table.match(method, path)
+        route = match.route
+        principal = admit(visitor, route.permission, self._principal_of)
+        limit_bytes = route.max_body_bytes or self._policy.max_body_bytes
+        length = visitor.length
+        if visitor.encoding is not None or (length is not None and length > limit_bytes):
+            check_body(visitor, limit_bytes, route.encodings)
+        body = b""
+        stream = None
+        if route.is_streamed:
+            patience_s = self._policy.patience_s
+            stream = BodyStream(receive, limit_bytes, patience_s, visitor.encoding)
+        elif changes:
+            body = await read_body(receive, limit_bytes, self._policy.patience_s)
+            if visitor.encoding is not None:
+                body = await asyncio.to_thread(unpack, body, visitor.encoding, limit_bytes)
+        return await route.handler(
+            Request(
+                match.parameters,
+                scope["query_string"],
+                scope["headers"],
+                body,
+                principal,
+                method,
+                path,
+                stream,
+            )
         )
 
-    async def _read_body(self, receive: Receive) -> bytes:
-        reading = self._body(receive)
-        try:
-            # Begun by hand: nearly every body is there already, and a timer costs a tenth of all
-            # the time that a small model's answer takes.
-            waits_for = reading.send(None)
-        except StopIteration as done:
-            return done.value
-        try:
-            async with asyncio.timeout(_BODY_S):
-                return await _resumed(reading, waits_for)
-        except TimeoutError as error:
-            raise Invalid(
-                f"the body was not whole after {_BODY_S:.0f} s", code="too-slow"
-            ) from error
+    def _say(self, scope: Scope, error: TrivetError) -> Reply:
+        status, body = status_of(error), error_body(error)
+        for dialect in self._dialects:
+            if dialect.paths.match(scope["path"]):
+                status, body = dialect.say(error)
+                break
+        return Reply(encode_json(body), status=status, headers=error_headers(error))
 
-    async def _body(self, receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            return body
-        parts = [body]
-        size = len(body)
-        while message.get("more_body", False):
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Invalid("the client went away before its body was whole", code="bad-body")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._policy.max_body_bytes:
-                raise too_large(self._policy.max_body_bytes)
-        return b"".join(parts)
+    def _fail(self, error: Exception) -> None:
+        self._observer.fail(error)
+        # The client learns nothing of the inside; whoever runs the server learns the line.
+        print_exception(error, file=sys.stderr)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -192,22 +241,6 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-@types.coroutine
-def _resumed(begun: Coroutine[Any, Any, bytes], waits_for: object) -> Generator[object, Any, bytes]:
-    """Await a coroutine that was begun by hand and waits for something."""
-    try:
-        yield waits_for
-    except BaseException:
-        begun.close()
-        raise
-    return (yield from begun.__await__())
-
-
 def json_reply(value: Any, *, after: Callable[[], None] | None = None) -> Reply:  # noqa: ANN401  # whatever a service answers
     """Answer a value as JSON."""
     return Reply(encode_json(value), after=after)
-
-
-def _error(error: TrivetError) -> Reply:
-    headers: Headers = [(b"retry-after", b"1")] if isinstance(error, Unavailable) else []
-    return Reply(encode_json(error_body(error)), status=status_of(error), headers=headers)

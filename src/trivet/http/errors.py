@@ -29,6 +29,7 @@ _BY_CODE = {
     "no-token": 401,
     "too-large": 413,
     "too-slow": 408,
+    "bad-range": 416,
     "other-encoding": 415,
     "other-method": 405,
 }
@@ -49,3 +50,13 @@ def error_body(error: TrivetError) -> dict[str, Any]:
         "hint": error.hint,
         "detail": error.detail,
     }
+
+
+def error_headers(error: TrivetError) -> list[tuple[bytes, bytes]]:
+    """Return the headers that go with an error."""
+    if isinstance(error, Unavailable):
+        return [(b"retry-after", b"1")]
+    if error.code == "bad-range":
+        return [(b"content-range", b"bytes */%d" % error.detail["size_bytes"])]
+    # What a slow client still sends is not waited for.
+    return [(b"connection", b"close")] if error.code == "too-slow" else []

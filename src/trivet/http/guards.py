@@ -5,7 +5,8 @@ inferred from the network: Host and Origin must be on an exact list (which defea
 cross-site fetches are turned away whatever they carry, and a token is always needed.
 """
 
-from collections.abc import Callable, Iterable
+from base64 import b64decode
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -30,6 +31,8 @@ class DoorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     hosts: frozenset[bytes]
     origins: frozenset[bytes]
     max_body_bytes: int = 16 << 20
+    patience_s: float = 30.0
+    """How long a client may take over a whole body, or be silent within a stream, either way."""
 
 
 def loopback_policy(port: int, *, max_body_bytes: int = 16 << 20) -> DoorPolicy:
@@ -51,6 +54,8 @@ class Visitor(msgspec.Struct, frozen=True):
     token: str | None
     by_cookie: bool
     length: int | None
+    encoding: bytes | None
+    """How the body is packed; None when it is as it is."""
 
 
 def read_visitor(headers: RawHeaders) -> Visitor:
@@ -67,13 +72,7 @@ def read_visitor(headers: RawHeaders) -> Visitor:
                     f"header {name.decode()} is given twice; expected once", code="bad-header"
                 )
             found[name] = value
-    if found.get(b"content-encoding", b"identity") != b"identity":
-        raise Invalid(
-            "the body is encoded in a way that is not read here; expected none",
-            code="other-encoding",
-            hint="Send it without Content-Encoding.",
-        )
-    token = _bearer(found.get(b"authorization"))
+    token = _secret(found.get(b"authorization"))
     by_cookie = False
     if token is None and b"cookie" in found:
         token = _cookie_token(found[b"cookie"])
@@ -85,6 +84,7 @@ def read_visitor(headers: RawHeaders) -> Visitor:
         token,
         by_cookie,
         _length(found.get(b"content-length")),
+        _encoding(found[b"content-encoding"]) if b"content-encoding" in found else None,
     )
 
 
@@ -111,7 +111,6 @@ def check_door(visitor: Visitor, policy: DoorPolicy, *, changes: bool) -> None:
 
     Raises:
         Forbidden: Host or Origin is not on the list, or the fetch is cross-site.
-        Invalid: The declared body is too large (code `too-large`).
     """
     if visitor.host is None or visitor.host.lower() not in policy.hosts:
         raise Forbidden(
@@ -129,8 +128,28 @@ def check_door(visitor: Visitor, policy: DoorPolicy, *, changes: bool) -> None:
             code="no-origin",
             hint="Send the token in the Authorization header.",
         )
-    if visitor.length is not None and visitor.length > policy.max_body_bytes:
-        raise too_large(policy.max_body_bytes)
+
+
+def check_body(visitor: Visitor, limit_bytes: int, encodings: Collection[bytes] = ()) -> None:
+    """Check what a request says of its body, before any of it is read.
+
+    Args:
+        visitor: The request's guarded headers.
+        limit_bytes: The most bytes that are taken.
+        encodings: How the body may be packed.
+
+    Raises:
+        Invalid: It is too large (code `too-large`) or packed in another way (`other-encoding`).
+    """
+    if visitor.encoding is not None and visitor.encoding not in encodings:
+        raise Invalid(
+            "the body is encoded in a way that is not read here; expected "
+            + (" or ".join(sorted(name.decode() for name in encodings)) or "none"),
+            code="other-encoding",
+            hint="Send it without Content-Encoding.",
+        )
+    if visitor.length is not None and visitor.length > limit_bytes:
+        raise too_large(limit_bytes)
 
 
 def too_large(limit_bytes: int) -> Invalid:
@@ -138,7 +157,7 @@ def too_large(limit_bytes: int) -> Invalid:
     return Invalid(
         f"the body is larger than {limit_bytes} bytes",
         code="too-large",
-        hint="Send fewer rows in one request.",
+        hint="Send less in one request.",
     )
 
 
@@ -164,16 +183,29 @@ def admit(
     return principal
 
 
-def _bearer(value: bytes | None) -> str | None:
+def _secret(value: bytes | None) -> str | None:
+    """Return the token of an Authorization header: a bearer's, or the password of a basic one."""
     if value is None:
         return None
-    scheme, _, token = value.partition(b" ")
-    if scheme.lower() != b"bearer" or not token:
+    scheme, _, secret = value.partition(b" ")
+    scheme = scheme.lower()
+    if scheme != b"bearer":
+        secret = _password(secret.strip()) if scheme == b"basic" else b""
+    if not secret:
         raise Invalid(
-            "header authorization is of an unknown form; expected `Bearer <token>`",
+            "header authorization is of an unknown form; expected `Bearer <token>`, or `Basic` "
+            "with the token as the password",
             code="bad-header",
         )
-    return token.strip().decode("latin-1")
+    return secret.strip().decode("latin-1")
+
+
+def _password(credentials: bytes) -> bytes:
+    # Who it is follows from the token alone: the user name is whatever the client has.
+    try:
+        return b64decode(credentials, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def _cookie_token(value: bytes) -> str | None:
@@ -190,3 +222,8 @@ def _length(value: bytes | None) -> int | None:
     if not value.isdigit() or len(value) > 15:  # 15 digits cannot overflow anything
         raise Invalid("header content-length is no number of bytes", code="bad-header")
     return int(value)
+
+
+def _encoding(value: bytes) -> bytes | None:
+    name = value.strip().lower()
+    return None if name in {b"", b"identity"} else name

@@ -10,6 +10,8 @@ import asyncio
 from typing import Any, Final
 
 _MOST_BYTES: Final = 1 << 16
+_LINGER_S: Final = 30.0
+"""How long a client may take what is left for it when its connection is closed."""
 
 
 class JoinedWrites(asyncio.Transport):
@@ -43,9 +45,11 @@ class JoinedWrites(asyncio.Transport):
             self._transport.write(b"".join(waiting))
 
     def close(self) -> None:
-        """Write what is waiting, then close."""
+        """Write what is waiting, then close; a client that takes nothing more is given up."""
         self.flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(_LINGER_S, self._transport.abort)
 
     def abort(self) -> None:
         """Close at once; what is waiting is lost, as the name says."""

@@ -23,6 +23,30 @@ _MAX_STREAM = 200
 _SIGN_MASK = 0x7FFF_FFFF_FFFF_FFFF
 
 
+class MemoryBlobWriter:
+    """A blob on its way into a `MemoryBlobs`."""
+
+    def __init__(self, store: "MemoryBlobs") -> None:
+        self._store = store
+        self._parts: list[bytes] | None = []
+
+    def write(self, data: bytes) -> None:
+        self._taken().append(bytes(data))
+
+    def finish(self) -> str:
+        digest = self._store.put(b"".join(self._taken()))
+        self._parts = None
+        return digest
+
+    def discard(self) -> None:
+        self._parts = None
+
+    def _taken(self) -> list[bytes]:
+        if self._parts is None:
+            raise Invalid("the blob is finished or discarded", code="closed")
+        return self._parts
+
+
 class MemoryBlobs:
     """Bytes by digest, in a dictionary."""
 
@@ -34,6 +58,9 @@ class MemoryBlobs:
         digest = "b3:" + blake3.blake3(content).hexdigest()
         self._blobs.setdefault(digest, content)
         return digest
+
+    def begin(self) -> MemoryBlobWriter:
+        return MemoryBlobWriter(self)
 
     def open(self, digest: str) -> BinaryIO:
         content = self._blobs.get(_check_digest(digest))

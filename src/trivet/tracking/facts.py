@@ -94,6 +94,36 @@ class Note(Fact, frozen=True, kw_only=True):
     text: str
 
 
+class ArtifactStored(Fact, frozen=True, kw_only=True):
+    """A file of an owner stands at a path; it replaces what stood there."""
+
+    KIND = "artifact"
+    INDEXED = ("owner",)
+
+    owner: str
+    """Whose file it is: an opaque text that names a run, a model, an experiment or a trace."""
+    path: str
+    digest: str
+    """Blob digest of its bytes."""
+    size_bytes: int
+    media_type: str
+
+
+class ArtifactsDeleted(Fact, frozen=True, kw_only=True):
+    """The file at a path of an owner, or all files below it, are no longer there.
+
+    Their bytes stay until nothing names them.
+    """
+
+    KIND = "artifact.deleted"
+    INDEXED = ("owner",)
+
+    owner: str
+    path: str
+    """A file or a folder; empty: all of the owner's."""
+    files: int
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run as people see it: how it began and, once it is over, how it ended."""
 

@@ -32,14 +32,18 @@ def openapi(table: RouteTable[Any], *, title: str = "Trivet") -> dict[str, Any]:
     by_kind = list(zip(kinds, schemas, strict=False))
     paths: dict[str, dict[str, Any]] = {}
     for route in table.routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_kind)
+        path = route.path.replace("...}", "}")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, by_kind)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1"},
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "password": {"type": "http", "scheme": "basic"},
+            },
         },
     }
 
@@ -59,19 +63,19 @@ def _operation(route: Route[Any], by_kind: list[tuple[Any, Any]]) -> dict[str, A
     if route.request is not None:
         operation["requestBody"] = {"required": True, **_content(route.request, by_kind)}
     if route.permission is not Permission.PUBLIC:
-        operation["security"] = [{"token": []}]
+        operation["security"] = [{"token": []}, {"password": []}]
     return operation
 
 
 def _name(route: Route[Any]) -> str:
-    words = [word.strip("{}") for word in route.path.split("/") if word]
+    words = [word.strip("{.}") for word in route.path.split("/") if word]
     return "-".join([route.method.lower(), *words])
 
 
 def _parameters(route: Route[Any]) -> list[dict[str, Any]]:
     text = {"type": "string"}
     found: list[dict[str, Any]] = [
-        {"name": part[1:-1], "in": "path", "required": True, "schema": text}
+        {"name": part.strip("{.}"), "in": "path", "required": True, "schema": text}
         for part in route.path.split("/")
         if part.startswith("{")
     ]

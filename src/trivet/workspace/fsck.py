@@ -14,6 +14,7 @@ from trivet.core.facts import Entry, read
 from trivet.core.ports import Damage, Link, Stores
 from trivet.core.trees import read_tree
 from trivet.data.facts import DataCommit
+from trivet.tracking.facts import ArtifactStored
 
 _DIGEST = re.compile(rb'"(b3:[0-9a-f]{64})"')
 _PAGE = 1000
@@ -122,7 +123,9 @@ def _digests(entry: Entry, seen: set[str]) -> Iterator[str]:
     for match in _DIGEST.finditer(entry.payload or b""):
         digest = match.group(1).decode()
         if digest not in seen:
-            seen.add(digest)
+            # An artifact's digest may be met again as the root of somebody's tree.
+            if entry.kind != ArtifactStored.KIND:
+                seen.add(digest)
             yield digest
 
 
@@ -133,7 +136,8 @@ def _missing(
     if digest not in sizes:
         yield _lost(entry, digest)
         return
-    if sizes[digest] > _LARGEST_FOLDER_BYTES:
+    # What somebody uploaded is bytes and no more, even if they look like a folder's.
+    if sizes[digest] > _LARGEST_FOLDER_BYTES or entry.kind == ArtifactStored.KIND:
         return
     try:
         files = read_tree(stores.blobs, digest)

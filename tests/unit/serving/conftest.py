@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import lightgbm as lgb
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -164,6 +165,7 @@ class Served:
     log: Log
     refresh_s: float = 3600.0
     max_body_bytes: int = 1 << 20
+    patience_s: float = 30.0
     stores: Stores = field(init=False)
 
     def __post_init__(self) -> None:
@@ -216,7 +218,10 @@ class Served:
             self.endpoints,
             Capture(self.log),
             self._accept,
-            policy=loopback_policy(PORT, max_body_bytes=self.max_body_bytes),
+            policy=msgspec.structs.replace(
+                loopback_policy(PORT, max_body_bytes=self.max_body_bytes),
+                patience_s=self.patience_s,
+            ),
             principal_of=_principal_of,
             refresh_s=self.refresh_s,
         ).application

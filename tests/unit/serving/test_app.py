@@ -149,10 +149,8 @@ def test_a_body_over_the_limit_is_refused_by_its_declared_length_and_by_its_real
     assert (answer.status, answer.code) == (413, "too-large")
 
 
-def test_a_body_that_does_not_come_is_given_up(
-    served: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("trivet.http.application._BODY_S", 0.05)
+def test_a_body_that_does_not_come_is_given_up(served: Any) -> None:
+    served.patience_s = 0.05
 
     async def never_whole() -> Any:
         async with served.running() as call:

@@ -9,7 +9,8 @@ import io
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +26,50 @@ _FAN_OUT = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{62}")
 _IN_MEMORY_BYTES = 8 << 20
 _STALE_S = 3600
+
+
+class FileBlobWriter:
+    """A blob being written to a staged file, and hashed meanwhile.
+
+    Args:
+        staged: The file to make.
+        keep: Makes the staged file, open and whole, the blob of a digest.
+    """
+
+    def __init__(self, staged: Path, keep: Callable[[Path, int, str], None]) -> None:
+        self._staged = staged
+        self._keep = keep
+        self._state = blake3.blake3()
+        self._fd: int | None = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
+        disk.try_lock(self._fd)  # says that this process lives, see _remove_stale
+
+    def write(self, data: bytes) -> None:
+        self._state.update(data)
+        disk.write_all(self._open_file(), [data])
+
+    def finish(self) -> str:
+        digest = "b3:" + self._state.hexdigest()
+        try:
+            self._keep(self._staged, self._open_file(), digest)
+            self._close()
+        finally:
+            self.discard()
+        return digest
+
+    def discard(self) -> None:
+        if self._fd is not None:
+            self._close()
+            disk.remove_staged(self._staged)
+
+    def _open_file(self) -> int:
+        if self._fd is None:
+            raise Invalid("the blob is finished or discarded", code="closed")
+        return self._fd
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
 
 class FileBlobs:
@@ -43,16 +88,24 @@ class FileBlobs:
         self._remove_stale()
 
     def put(self, data: bytes | BinaryIO) -> str:
-        if self._failure:
-            raise copy.copy(self._failure)
+        if isinstance(data, bytes | bytearray | memoryview):
+            digest = "b3:" + blake3.blake3(data).hexdigest()
+            with self._trusted():
+                if _matches(self._place(digest), digest):
+                    self._confirm(self._place(digest).parent)
+                    return digest
+            data = io.BytesIO(data)
+        writer = self.begin()
         try:
-            if isinstance(data, bytes | bytearray | memoryview):
-                return self._store_bytes(data)
-            return self._store(data)
-        except Unavailable as error:
-            if error.code == "sync-failed":
-                self._failure = error  # what the disk has confirmed before may be gone, too
-            raise
+            while block := data.read(disk.CHUNK_BYTES):
+                writer.write(block)
+            return writer.finish()
+        finally:
+            writer.discard()
+
+    def begin(self) -> "FileBlobWriter":
+        with self._trusted(), disk.translated("storing a blob"):
+            return FileBlobWriter(self._staging / new_id(), self._keep)
 
     def open(self, digest: str) -> BinaryIO:
         place = self._place(digest)
@@ -120,36 +173,29 @@ class FileBlobs:
             )
         return self._folder / parts[1] / parts[2]
 
-    def _store_bytes(self, content: bytes) -> str:
-        digest = "b3:" + blake3.blake3(content).hexdigest()
-        place = self._place(digest)
-        if _matches(place, digest):
-            self._confirm(place.parent)
-            return digest
-        return self._store(io.BytesIO(content))
-
-    def _store(self, data: BinaryIO) -> str:
-        staged = self._staging / new_id()
+    @contextmanager
+    def _trusted(self) -> Generator[None]:
+        """Store nothing once a sync has failed: what the disk confirmed before may be gone, too."""
+        if self._failure:
+            raise copy.copy(self._failure)
         try:
-            with disk.translated("storing a blob"):
-                fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
-                try:
-                    disk.try_lock(fd)  # says that this process lives, see _remove_stale
-                    digest = _copy(data, fd)
-                    disk.sync_data(fd)
-                finally:
-                    os.close(fd)
-                place = self._place(digest)
-                self._make_fan_out(place.parent)
-                if _matches(place, digest):
-                    staged.unlink()
-                else:
-                    staged.replace(place)
-            self._confirm(place.parent)
-        except BaseException:
-            disk.remove_staged(staged)
+            yield
+        except Unavailable as error:
+            if error.code == "sync-failed":
+                self._failure = error
             raise
-        return digest
+
+    def _keep(self, staged: Path, fd: int, digest: str) -> None:
+        """Sync a staged file and give it its name."""
+        place = self._place(digest)
+        with self._trusted(), disk.translated("storing a blob"):
+            disk.sync_data(fd)
+            self._make_fan_out(place.parent)
+            if _matches(place, digest):
+                staged.unlink()
+            else:
+                staged.replace(place)
+            self._confirm(place.parent)
 
     def _make_fan_out(self, folder: Path) -> None:
         if folder.name not in self._synced:
@@ -186,15 +232,6 @@ class FileBlobs:
                     staged.unlink(missing_ok=True)
             finally:
                 os.close(fd)
-
-
-def _copy(data: BinaryIO, fd: int) -> str:
-    """Write the stream to an open file; return its digest."""
-    state = blake3.blake3()
-    while block := data.read(disk.CHUNK_BYTES):
-        state.update(block)
-        disk.write_all(fd, [block])
-    return "b3:" + state.hexdigest()
 
 
 def _digest(file: BinaryIO) -> str:

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from trivet.core.catalog import ORDERED_TEXT, Value
+from trivet.core.catalog import Value
 
 SLOTS: Final = 120
 """Four cells of numbers fill a page."""
@@ -35,6 +35,7 @@ _decoder: Final = msgspec.msgpack.Decoder(tuple[list[str], bytes])
 
 Cell = tuple[bytes | None, bytes | None]
 """What is stored: numbers and texts, None where there are none."""
+NO_CELL: Final[Cell] = (None, None)
 
 
 def number_of(block: int, slot: int) -> int:
@@ -52,23 +53,25 @@ def place_of(block: int, word: int) -> int:
     return (block << _WORD_BITS) | word
 
 
-def cut(value: Value) -> Value:
-    """Return what a cell holds of an attribute's value."""
-    return value[:ORDERED_TEXT] if isinstance(value, str) else value
-
-
 def unpack_texts(texts: bytes) -> tuple[list[str], bytes]:
     """Return the distinct texts of a cell and the code of each slot."""
     return _decoder.decode(texts)
 
 
 def changed_cell(cell: Cell, changes: Iterable[tuple[int, Value | None]]) -> Cell:
-    """Return a cell with values put into slots; None takes away what was there."""
+    """Return a cell with values put into slots; None takes away what was there.
+
+    However a cell came about, the same values make the same bytes.
+    """
     numbers = bytearray(cell[0] or b"")
     slots = _unpacked(cell[1])
     for slot, value in changes:
-        _put_number(numbers, slot, None if isinstance(value, str) else value)
-        _put_text(slots, slot, value if isinstance(value, str) else None)
+        if isinstance(value, str):
+            _put_number(numbers, slot, None)
+            _put_text(slots, slot, value)
+        else:
+            _put_number(numbers, slot, value)
+            _put_text(slots, slot, None)
     while numbers.endswith(_MISSING):
         del numbers[-8:]
     return bytes(numbers) or None, _packed(slots)

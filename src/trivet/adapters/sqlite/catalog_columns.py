@@ -1,6 +1,6 @@
 """The columns that a search reads: one attribute of all documents of some groups, as arrays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -22,11 +22,17 @@ from trivet.adapters.sqlite.catalog_writing import (
     to_document,
 )
 from trivet.adapters.sqlite.session import Session, numbers
-from trivet.core.catalog import Document
+from trivet.core.catalog import ORDERED_TEXT, Document
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 """Places in a column."""
+Doubt = tuple[bool, bool]
+"""Whether something holds for sure, and whether it may."""
+Judgement = tuple[Mask, Mask]
+"""The same for every slot."""
+_FEW: Final = 500
+"""So many identifiers are looked up one by one more quickly than the column of them is read."""
 _EMPTY_NUMBERS: Final = NOTHING * NUMBERS_BYTES
 _EMPTY_CODES: Final = NOTHING * SLOTS
 _MISSING: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
@@ -89,10 +95,28 @@ class Column:
         """Where a text is."""
         return self.codes >= 0
 
-    def texts_where(self, are_meant: Iterable[bool]) -> Mask:
-        """Return where one of the texts is that are meant."""
-        meant = np.fromiter(are_meant, np.bool_, len(self.texts))
-        return np.append(meant, np.False_)[self.codes]  # the last is for -1
+    def judge_texts(
+        self, test: Callable[[str], bool], judge_long: Callable[[str], Doubt], among: Mask
+    ) -> Judgement:
+        """Judge texts; those of other slots than `among` may be judged not to hold.
+
+        Args:
+            test: Judges a text that is whole.
+            judge_long: Judges the beginning of a text that may be longer.
+            among: Which slots matter.
+        """
+        matter = np.zeros(len(self.texts) + 1, np.bool_)
+        matter[self.codes[among]] = True
+        places = np.flatnonzero(matter[:-1])
+        texts = [self.texts[place] for place in places.tolist()]
+        sure = np.zeros(len(matter), np.bool_)
+        sure[places] = np.fromiter(map(test, texts), np.bool_, len(texts))
+        may = sure.copy()
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        for place in np.flatnonzero(lengths >= ORDERED_TEXT).tolist():
+            sure[places[place]], may[places[place]] = judge_long(texts[place])
+        # The last is for slots without a text, whose code is -1.
+        return sure[self.codes], may[self.codes]
 
 
 class Shelf:
@@ -130,6 +154,8 @@ class Shelf:
 
     def ids(self, rows: Rows) -> list[str]:
         """Return the identifiers of documents."""
+        if len(rows) < _FEW:
+            return [row[0] for row in self._session.all("ids_at", (numbers(self._numbers(rows)),))]
         if None not in self._columns:
             self._columns[None] = self._read(IDS)
         column = self._columns[None]
@@ -146,8 +172,11 @@ class Shelf:
         """Return documents whole, in the order asked for."""
         if not len(rows):
             return []
-        places: list[int] = rows.tolist()
-        wanted = [number_of(self._blocks[place // SLOTS], place % SLOTS) for place in places]
-        found: list[Any] = self._session.all("documents_at", (numbers(wanted),))
+        wanted = numbers(self._numbers(rows))
+        found: list[Any] = self._session.all("documents_at", (wanted,))
         word = self._session.words.word
         return [to_document(id_, word(group), *packed) for id_, group, *packed in found]
+
+    def _numbers(self, rows: Rows) -> list[int]:
+        places: list[int] = rows.tolist()
+        return [number_of(self._blocks[place // SLOTS], place % SLOTS) for place in places]

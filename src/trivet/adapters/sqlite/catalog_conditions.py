@@ -10,19 +10,26 @@ from typing import Any, Final
 
 import numpy as np
 
-from trivet.adapters.sqlite.catalog_columns import Column, Mask, Rows, Shelf
+from trivet.adapters.sqlite.catalog_columns import (
+    Column,
+    Doubt,
+    Judgement,
+    Mask,
+    Rows,
+    Shelf,
+)
 from trivet.core.catalog import (
     ORDERED_TEXT,
+    Compare,
     Condition,
     Either,
     Every,
     Has,
     OneOf,
+    Operator,
 )
 from trivet.core.documents import Pattern, holds, text_test
 
-Judgement = tuple[Mask, Mask]
-"""Where it holds for sure, and where it may."""
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -37,8 +44,7 @@ def rows_where(shelf: Shelf, condition: Condition | None) -> Rows:
     """Return the places of the documents that meet a condition."""
     if condition is None:
         return np.flatnonzero(shelf.is_used)
-    sure, may = _judge(shelf, condition)
-    sure, may = sure & shelf.is_used, may & shelf.is_used
+    sure, may = _judge(shelf, condition, shelf.is_used)
     doubtful = np.flatnonzero(may & ~sure)
     if len(doubtful):
         for row, document in zip(doubtful, shelf.documents(doubtful), strict=True):
@@ -46,89 +52,96 @@ def rows_where(shelf: Shelf, condition: Condition | None) -> Rows:
     return np.flatnonzero(sure)
 
 
-def _judge(shelf: Shelf, condition: Condition) -> Judgement:
-    if isinstance(condition, Every | Either):
-        return _judge_parts(shelf, condition)
+def _judge(shelf: Shelf, condition: Condition, among: Mask) -> Judgement:
+    """Judge the slots in `among`; in all others it holds not."""
+    if isinstance(condition, Every):
+        return _judge_every(shelf, condition, among)
+    if isinstance(condition, Either):
+        return _judge_either(shelf, condition, among)
     column = shelf.column(condition.name)
     if isinstance(condition, Has):
-        found = (column.is_number | column.is_text) != condition.negated
-        return found, found
-    if isinstance(condition, OneOf):
-        return _is_one_of(column, condition)
-    if isinstance(condition.value, str):
-        return _judge_text(column, condition.operator, condition.value)
-    found = _COMPARISONS[condition.operator](column.numbers, float(condition.value))
-    found &= column.is_number
-    return found, found
+        sure = may = (column.is_number | column.is_text) != condition.negated
+    elif isinstance(condition, OneOf):
+        sure, may = _judge_one_of(column, condition, among)
+    elif isinstance(condition.value, str):
+        sure, may = _judge_text(column, condition.operator, condition.value, among)
+    else:
+        compared = _COMPARISONS[condition.operator](column.numbers, float(condition.value))
+        sure = may = compared & column.is_number
+    return sure & among, may & among
 
 
-def _judge_parts(shelf: Shelf, condition: Every | Either) -> Judgement:
-    is_every = isinstance(condition, Every)
-    sure = np.full(len(shelf.is_used), is_every)
-    may = sure.copy()
-    for part in condition.parts:
-        judged = _judge(shelf, part)
-        sure, may = (
-            (sure & judged[0], may & judged[1]) if is_every else (sure | judged[0], may | judged[1])
-        )
+def _judge_every(shelf: Shelf, condition: Every, among: Mask) -> Judgement:
+    sure = may = among
+    for part in sorted(condition.parts, key=_cost):
+        part_sure, part_may = _judge(shelf, part, may)
+        sure, may = sure & part_sure, part_may
+    return sure.copy(), may
+
+
+def _judge_either(shelf: Shelf, condition: Either, among: Mask) -> Judgement:
+    sure, may = np.zeros_like(among), np.zeros_like(among)
+    for part in sorted(condition.parts, key=_cost):
+        part_sure, part_may = _judge(shelf, part, among & ~sure)
+        sure, may = sure | part_sure, may | part_may
     return sure, may
 
 
-def _is_one_of(column: Column, condition: OneOf) -> Judgement:
+def _cost(condition: Condition) -> int:
+    """Return a whole number that rises with the work of judging: comparing texts comes last."""
+    if isinstance(condition, Compare) and isinstance(condition.value, str):
+        return 3 if condition.operator in {"like", "ilike"} else 2
+    return 0 if isinstance(condition, Compare | Has) else 1
+
+
+def _judge_one_of(column: Column, condition: OneOf, among: Mask) -> Judgement:
     texts = {value for value in condition.values if isinstance(value, str)}
-    wanted = [value for value in condition.values if not isinstance(value, str)]
-    sure = column.is_number & np.isin(column.numbers, np.array(wanted, np.float64))
-    may = sure.copy()
-    if texts:
-        beginnings = {text[:ORDERED_TEXT] for text in texts}
-        may |= column.texts_where(text in beginnings for text in column.texts)
-        sure |= column.texts_where(
-            text in texts and len(text) < ORDERED_TEXT for text in column.texts
-        )
+    beginnings = {text[:ORDERED_TEXT] for text in texts}
+    sure, may = column.judge_texts(
+        texts.__contains__, lambda text: (False, text in beginnings), among
+    )
+    wanted = np.array([v for v in condition.values if not isinstance(v, str)], np.float64)
+    is_one = column.is_number & np.isin(column.numbers, wanted)
     if condition.negated:
         is_there = column.is_number | column.is_text
-        return is_there & ~may, is_there & ~sure
-    return sure, may
+        return is_there & ~is_one & ~may, is_there & ~is_one & ~sure
+    return sure | is_one, may | is_one
 
 
-def _judge_text(column: Column, word: Any, wanted: str) -> Judgement:
-    test = text_test(word, wanted)
-    sure = column.texts_where(
-        test(text) if len(text) < ORDERED_TEXT else False for text in column.texts
-    )
-    if all(len(text) < ORDERED_TEXT for text in column.texts):
-        return sure, sure
-    judge_long = _pattern_judge(wanted) if word == "like" else _order_judge(word, wanted)
-    judged = [
-        judge_long(text) if len(text) >= ORDERED_TEXT else (False, False) for text in column.texts
-    ]
-    surely = column.texts_where(one for one, _ in judged)
-    maybe = column.texts_where(one for _, one in judged)
-    return sure | surely, sure | maybe
-
-
-def _order_judge(word: str, wanted: str) -> Callable[[str], tuple[bool, bool]]:
-    """Judge long texts by their beginnings: where these differ, they decide."""
+def _judge_text(column: Column, word: Operator, wanted: str, among: Mask) -> Judgement:
     if word == "ilike":
-        return lambda _: (False, True)
+        judge_long = _doubt
+    elif word == "like":
+        judge_long = _pattern_judge(wanted)
+    else:
+        judge_long = _order_judge(word, wanted)
+    return column.judge_texts(text_test(word, wanted), judge_long, among)
+
+
+def _doubt(_: str) -> Doubt:
+    return False, True
+
+
+def _order_judge(word: str, wanted: str) -> Callable[[str], Doubt]:
+    """Judge long texts by their beginnings: where these differ, they decide."""
     compare, beginning = _COMPARISONS[word], wanted[:ORDERED_TEXT]
 
-    def judge(text: str) -> tuple[bool, bool]:
+    def judge(text: str) -> Doubt:
         if text == beginning:
-            return False, True
+            return _doubt(text)
         found = bool(compare(text, beginning))
         return found, found
 
     return judge
 
 
-def _pattern_judge(wanted: str) -> Callable[[str], tuple[bool, bool]]:
+def _pattern_judge(wanted: str) -> Callable[[str], Doubt]:
     """Judge long texts by their beginnings: what matches before a final `%` goes on matching."""
-    pattern, first = Pattern(wanted), wanted.split("%", 1)[0]
-    beginning = Pattern(first[:ORDERED_TEXT] + "%")
+    pattern = Pattern(wanted)
+    beginning = Pattern(wanted.split("%", 1)[0][:ORDERED_TEXT] + "%")
     is_open = wanted.endswith("%")
 
-    def judge(text: str) -> tuple[bool, bool]:
+    def judge(text: str) -> Doubt:
         if is_open and pattern.matches(text):
             return True, True
         return False, beginning.matches(text)

@@ -8,16 +8,16 @@ import msgspec
 
 from trivet.adapters.sqlite.catalog_cells import (
     IDS,
+    NO_CELL,
     SLOTS,
     Cell,
     changed_cell,
-    cut,
     number_of,
     place_of,
     slot_of,
 )
 from trivet.adapters.sqlite.session import Session, numbers
-from trivet.core.catalog import Amendment, Document, Value, is_same_value
+from trivet.core.catalog import ORDERED_TEXT, Amendment, Document, Value, is_same_value
 from trivet.core.documents import amended
 
 _FULL: Final = (1 << SLOTS) - 1
@@ -120,14 +120,14 @@ class _Writing:
         group = self._group(collection, document)
         number = self._blocks.take(group)
         self._set(collection, number, document.attributes)
-        self._set_cell(number, IDS, document.id)
+        self._set_id(number, document.id)
         word = self._session.words.intern("collection", collection)
         packed = _pack(document.attributes), _pack(document.notes)
         self._rows.append((number, word, document.id, group, *packed))
 
     def _take_out(self, collection: str, before: Standing) -> None:
         self._set(collection, before.number, dict.fromkeys(before.document.attributes))
-        self._set_cell(before.number, IDS, None)
+        self._set_id(before.number, None)
         self._blocks.free(before.number)
         self._session.run("drop_document", (before.number,))
 
@@ -144,13 +144,17 @@ class _Writing:
         return self._session.words.intern(sort_of_groups(collection), document.group)
 
     def _set(self, collection: str, number: int, changes: Mapping[str, Value | None]) -> None:
-        words, sort = self._session.words, sort_of_attributes(collection)
-        for name, value in changes.items():
-            self._set_cell(number, words.intern(sort, name), value if value is None else cut(value))
-
-    def _set_cell(self, number: int, word: int, value: Value | None) -> None:
+        intern, sort = self._session.words.intern, sort_of_attributes(collection)
         block, slot = slot_of(number)
-        self._changes[place_of(block, word)].append((slot, value))
+        first = place_of(block, 0)
+        for name, value in changes.items():
+            self._changes[first | intern(sort, name)].append(
+                (slot, value if value is None else cut(value))
+            )
+
+    def _set_id(self, number: int, identifier: str | None) -> None:
+        block, slot = slot_of(number)
+        self._changes[place_of(block, IDS)].append((slot, identifier))
 
     def flush(self) -> None:
         """Write what was gathered."""
@@ -162,11 +166,16 @@ class _Writing:
         kept: list[tuple[int, bytes | None, bytes | None]] = []
         for place, cell in zip(places, stored, strict=True):
             changed = changed_cell(cell, self._changes[place])
-            if changed == (None, None):
+            if changed == NO_CELL:
                 session.run("drop_cell", (place,))
             elif changed != cell:
                 kept.append((place, *changed))
         session.many("put_cell", kept)
+
+
+def cut(value: Value | None) -> Value | None:
+    """Return what a cell holds of an attribute's value."""
+    return value[:ORDERED_TEXT] if isinstance(value, str) else value
 
 
 def _changes(old: Document, new: Document) -> dict[str, Value | None]:

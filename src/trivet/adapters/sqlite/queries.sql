@@ -235,6 +235,9 @@ SELECT number, grp, attributes, notes FROM documents WHERE collection = ? AND id
 SELECT d.id, d.grp, d.attributes, d.notes
 FROM carray(?) AS wanted CROSS JOIN documents AS d ON d.number = wanted.value;
 
+-- name: ids_at
+SELECT d.id FROM carray(?) AS wanted CROSS JOIN documents AS d ON d.number = wanted.value;
+
 -- name: put_document
 INSERT INTO documents (number, collection, id, grp, attributes, notes) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (number) DO UPDATE SET attributes = excluded.attributes, notes = excluded.notes;
@@ -268,3 +271,16 @@ ON CONFLICT (place) DO UPDATE SET numbers = excluded.numbers, texts = excluded.t
 
 -- name: drop_cell
 DELETE FROM cells WHERE place = ?;
+
+-- name: all_blocks
+SELECT number, grp, used FROM blocks ORDER BY number;
+
+-- name: documents_between
+SELECT number, collection, id, grp, attributes, notes FROM documents
+WHERE number >= ? AND number < ?;
+
+-- name: cells_between
+SELECT place, numbers, texts FROM cells WHERE place >= ? AND place < ?;
+
+-- name: count_documents
+SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM cells);

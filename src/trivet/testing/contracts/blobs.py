@@ -93,6 +93,45 @@ class BlobsContract:
             file.seek(0)
             assert file.read() == content
 
+    def test_bytes_that_arrive_in_pieces_are_the_same_blob(self, store: Blobs) -> None:
+        @given(pieces=st.lists(st.binary(max_size=500), max_size=8))
+        def check(pieces: list[bytes]) -> None:
+            writer = store.begin()
+            for piece in pieces:
+                writer.write(piece)
+            digest = writer.finish()
+            assert digest == store.put(b"".join(pieces))
+            writer.discard()
+            with store.open(digest) as file:
+                assert file.read() == b"".join(pieces)
+
+        check()
+
+    def test_a_blob_that_is_begun_is_nobody_s_until_it_is_finished(
+        self, store: Blobs, tmp_path: Path
+    ) -> None:
+        before = {place for place in tmp_path.rglob("*") if place.is_file()}
+        writer = store.begin()
+        writer.write(b"half of")
+        assert list(store.list()) == []
+        writer.discard()
+        writer.discard()
+        assert list(store.list()) == []
+        assert {place for place in tmp_path.rglob("*") if place.is_file()} == before
+        with pytest.raises(Invalid):
+            writer.write(b"the rest")
+        with pytest.raises(Invalid):
+            writer.finish()
+
+    def test_a_blob_is_finished_once(self, store: Blobs) -> None:
+        writer = store.begin()
+        writer.write(b"tea")
+        digest = writer.finish()
+        with pytest.raises(Invalid):
+            writer.finish()
+        with store.open(digest) as file:
+            assert file.read() == b"tea"
+
     def test_bytes_that_exist_are_listed_once(self, store: Blobs) -> None:
         first = store.put(b"tea")
         assert store.put(b"tea") == first

@@ -1,4 +1,4 @@
-"""What the suites of ledger, journal and views open, and the facts they write."""
+"""What the suites of ledger, journal, views and catalog open, and the facts they write."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 
 import pytest
 
+from trivet.core.catalog import Catalog
 from trivet.core.facts import Draft, Fact, Scope, draft
 from trivet.core.ports import Journal, Ledger, Views
 
@@ -13,7 +14,7 @@ SCOPE = Scope(project="shop", actor="ada")
 
 
 class Trio(Protocol):
-    """Three ports over one store."""
+    """Three ports over one store, and the catalog beside them."""
 
     @property
     def ledger(self) -> Ledger:
@@ -28,6 +29,11 @@ class Trio(Protocol):
     @property
     def views(self) -> Views:
         """The projections."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog:
+        """The documents."""
         ...
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Experiments: places for runs that are compared with each other, numbered within their project."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -54,14 +54,14 @@ class Experiments:
         name: str,
         *,
         tags: dict[str, str] | None = None,
-        location: Callable[[int], str] = str,
+        location: str = "",
     ) -> Experiment:
         """Begin an experiment.
 
         Args:
             name: 1 to 500 characters; unique, also among those that were deleted.
             tags: Text by key.
-            location: Given the number, where clients find its artifacts.
+            location: A storage of its own for its artifacts, as clients write its address.
 
         Raises:
             Invalid: The name or a tag is malformed.
@@ -77,7 +77,10 @@ class Experiments:
             if head is not None:
                 number = read(self._stores.ledger.get(head.target), ExperimentMade).number + 1
             made = ExperimentMade(
-                name=name, number=number, location=location(number), tags=tags or {}
+                name=name,
+                number=number,
+                location=location or location_of(number),
+                tags=tags or {},
             )
             fact = draft(made)
             moves = [
@@ -317,6 +320,14 @@ class Experiments:
 
     def _now_ms(self) -> int:
         return to_micros(self._clock.now()) // 1000
+
+
+def location_of(number: int) -> str:
+    """Return the address under which clients find the artifacts of an experiment.
+
+    It is an address of the artifact proxy, in the form that MLflow's clients know, and no place.
+    """
+    return f"mlflow-artifacts:/{number}"
 
 
 def is_in_stage(stage: Stage) -> Condition:

@@ -5,6 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from trivet.core.facts import Fact
+from trivet.tracking.facts import CodeState, Environment
 
 Stage = Literal["active", "deleted"]
 """Whether something is shown, or was put away and can be restored."""
@@ -100,6 +101,17 @@ class RunReported(Fact, frozen=True, kw_only=True):
     status: ReportedStatus | None = None
     ended_ms: int | None = None
     stage: Stage | None = None
+
+
+class RunObserved(Fact, frozen=True, kw_only=True):
+    """What a reported run's code and machine were; its parent is the `run.opened` fact."""
+
+    KIND = "run.observed"
+    INDEXED = ("run",)
+
+    run: str
+    code: CodeState
+    environment: Environment
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,10 @@ import msgspec
 
 from trivet.core.catalog import Amendment, Condition, Document, Order, Position, Search
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Scope, draft
+from trivet.core.facts import Scope, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
+from trivet.tracking.facts import CodeState, Environment
 from trivet.tracking.reporting.experiments import (
     RUNS,
     Experiments,
@@ -25,12 +26,15 @@ from trivet.tracking.reporting.facts import (
     ModelLink,
     Report,
     ReportedRun,
+    RunObserved,
     RunOpened,
     RunReported,
     Stage,
 )
 from trivet.tracking.reporting.points import Metrics
 
+PARENT: Final = "mlflow.parentRunId"
+"""The tag that names the run within which a run takes place, as MLflow's clients know it."""
 _MOST_TEXT: Final = 100_000
 _NAMES: Final = (
     "calm",
@@ -148,6 +152,16 @@ class ReportedRuns:
             if error.code == "other-value":
                 raise self._other_parameter(run, report.parameters) from error
             raise
+
+    def observe(self, run: str, code: CodeState, environment: Environment) -> None:
+        """Record the code and the machine of a run."""
+        fact = draft(RunObserved(run=run, code=code, environment=environment), parents=[run])
+        self._stores.ledger.commit(self._scope.batch(f"code of run {run}", [fact]))
+
+    def observed(self, run: str) -> RunObserved | None:
+        """Return the code and the machine of a run, None when nobody recorded them."""
+        found = self._stores.ledger.find(RunObserved.KIND, where={"run": run}, limit=1).entries
+        return read(found[0], RunObserved) if found and found[0].payload is not None else None
 
     def untag(self, run: str, key: str) -> None:
         """Take a tag of an active run away.

@@ -6,25 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from trivet.access.permissions import Permission
-from trivet.core.errors import TrivetError
 from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Method, Route
+from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.runs import ReportedRuns
-from trivet.web.mlflow.errors import error_reply
 from trivet.web.mlflow.fields import Fields, fields_of_body, fields_of_query
 from trivet.web.mlflow.rendering import Message
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Rooms(msgspec.Struct, frozen=True):
+class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """The rooms behind the wire, in the name of whoever calls."""
 
     experiments: Experiments
     runs: ReportedRuns
     logged_models: LoggedModels
+    artifacts: Artifacts
 
 
 RoomsOf = Callable[[str], Rooms]
@@ -65,10 +65,7 @@ def _handler(call: Call, rooms_of: RoomsOf) -> Handler:
         return _encode(call.answer(rooms_of(request.principal.name), fields))
 
     async def handle(request: Request) -> Reply:
-        try:
-            return Reply(await asyncio.to_thread(answer, request))
-        except TrivetError as error:
-            return error_reply(error)
+        return Reply(await asyncio.to_thread(answer, request))
 
     return handle
 

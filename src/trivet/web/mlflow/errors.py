@@ -1,4 +1,11 @@
-"""Errors as MLflow's clients read them."""
+"""Errors as MLflow's clients read them: an `error_code` from their list, and a status.
+
+Clients repeat a request for minutes after most statuses from 500 on, so nothing that a user did
+wrong may have one.
+"""
+
+import re
+from typing import Any, Final
 
 import msgspec
 
@@ -13,32 +20,61 @@ from trivet.core.errors import (
     Unavailable,
     Unsupported,
 )
-from trivet.http.application import Reply
+from trivet.http.application import Dialect
 
-_CODES: dict[type[TrivetError], tuple[int, str]] = {
-    Invalid: (400, "INVALID_PARAMETER_VALUE"),
-    NotFound: (404, "RESOURCE_DOES_NOT_EXIST"),
-    Forbidden: (403, "PERMISSION_DENIED"),
-    Refused: (403, "PERMISSION_DENIED"),
-    Conflict: (409, "RESOURCE_CONFLICT"),
-    Unsupported: (501, "NOT_IMPLEMENTED"),
-    Unavailable: (503, "TEMPORARILY_UNAVAILABLE"),
-    Corrupt: (500, "DATA_LOSS"),
+PATHS: Final = re.compile(r"/(?:[^/]+/)?(?:ajax-)?api/[234]\.0/mlflow")
+"""Where this is spoken: at the root, or one folder below."""
+
+
+class MlflowError(msgspec.Struct, frozen=True):
+    """What an error is to a client: its exception's code, and the status of the answer."""
+
+    error_code: str
+    status: int
+
+
+_BY_CLASS: Final[dict[type[TrivetError], MlflowError]] = {
+    Invalid: MlflowError("INVALID_PARAMETER_VALUE", 400),
+    NotFound: MlflowError("RESOURCE_DOES_NOT_EXIST", 404),
+    Conflict: MlflowError("RESOURCE_CONFLICT", 409),
+    Refused: MlflowError("INVALID_STATE", 400),
+    Forbidden: MlflowError("PERMISSION_DENIED", 403),
+    Unavailable: MlflowError("TEMPORARILY_UNAVAILABLE", 503),
+    Unsupported: MlflowError("NOT_IMPLEMENTED", 501),
+    Corrupt: MlflowError("DATA_LOSS", 500),
 }
-_BY_CODE = {
-    "experiment-exists": (400, "RESOURCE_ALREADY_EXISTS"),
-    "bad-json": (400, "BAD_REQUEST"),
-    "bad-content-type": (400, "BAD_REQUEST"),
+_BY_CODE: Final[dict[tuple[type[TrivetError], str], MlflowError]] = {
+    # Clients try the next older way to ask exactly when they are answered so.
+    (NotFound, "no-route"): MlflowError("ENDPOINT_NOT_FOUND", 404),
+    (Invalid, "other-method"): MlflowError("ENDPOINT_NOT_FOUND", 404),
+    (Forbidden, "no-token"): MlflowError("UNAUTHENTICATED", 401),
+    (Forbidden, "bad-token"): MlflowError("UNAUTHENTICATED", 401),
+    (Invalid, "too-large"): MlflowError("INVALID_PARAMETER_VALUE", 413),
+    (Invalid, "too-slow"): MlflowError("INVALID_PARAMETER_VALUE", 408),
+    (Invalid, "other-encoding"): MlflowError("INVALID_PARAMETER_VALUE", 415),
+    (Invalid, "bad-range"): MlflowError("INVALID_PARAMETER_VALUE", 416),
+    (Invalid, "bad-json"): MlflowError("BAD_REQUEST", 400),
+    (Invalid, "bad-content-type"): MlflowError("BAD_REQUEST", 400),
+    (Conflict, "experiment-exists"): MlflowError("RESOURCE_ALREADY_EXISTS", 400),
 }
+_INTERNAL: Final = MlflowError("INTERNAL_ERROR", 500)
 
 
-def error_reply(error: TrivetError) -> Reply:
-    """Render an error. What a client did wrong never has a status that it tries again."""
-    found = _BY_CODE.get(error.code)
-    if found is None:
-        kinds = (code for kind, code in _CODES.items() if isinstance(error, kind))
-        found = next(kinds, (500, "INTERNAL_ERROR"))
-    status, code = found
-    end = "" if error.message.endswith((".", ":")) else "."
+def mlflow_error(error: TrivetError) -> MlflowError:
+    """Return what an error is to MLflow's clients."""
+    for kind, meaning in _BY_CLASS.items():
+        if isinstance(error, kind):
+            return _BY_CODE.get((kind, error.code), meaning)
+    return _INTERNAL
+
+
+def say(error: TrivetError) -> tuple[int, dict[str, Any]]:
+    """Return the status and the body of an error."""
+    meaning = mlflow_error(error)
+    end = "" if error.message.endswith(".") else "."
     message = f"{error.message}{end} {error.hint}" if error.hint else error.message
-    return Reply(msgspec.json.encode({"error_code": code, "message": message}), status=status)
+    return meaning.status, {"error_code": meaning.error_code, "message": message}
+
+
+DIALECT: Final = Dialect(PATHS, say)
+"""For the application that answers these routes."""

@@ -20,12 +20,8 @@ _REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://[^?#]+", re.IGNORECASE)
 
 
 def _create(rooms: Rooms, fields: Fields) -> Message:
-    given = fields.text("artifact_location")
-    made = rooms.experiments.make(
-        fields.demanded("name"),
-        tags=fields.tags(),
-        location=lambda number: _location(given, number),
-    )
+    location = _own_storage(fields.text("artifact_location"))
+    made = rooms.experiments.make(fields.demanded("name"), tags=fields.tags(), location=location)
     return {"experiment_id": str(made.number)}
 
 
@@ -129,25 +125,19 @@ def seen_in(view: str, condition: Condition) -> Condition:
     return Every((is_in_stage("active" if view == "ACTIVE_ONLY" else "deleted"), condition))
 
 
-def _location(given: str, number: int) -> str:
-    """Return where clients find an experiment's artifacts.
+def _own_storage(given: str) -> str:
+    """Return the storage that a client wants to use by itself, empty when artifacts are kept here.
 
-    A storage of the client's own is handed back to clients as it was given, and never looked at
-    here. Folders are none: what they meant on another machine nobody can say.
+    Its address is handed back to clients as it was given, and never looked at here. Folders are
+    none: what they meant on another machine nobody can say.
     """
-    if not given:
-        return f"mlflow-artifacts:/{number}"
-    if (
-        given.lower().startswith("runs:")
-        or ".." in given
-        or "\\" in given
-        or "%2e" in given.lower()
-    ):
+    lower = given.lower()
+    if lower.startswith("runs:") or ".." in given or "\\" in given or "%2e" in lower:
         raise _bad_location(given)
-    if given.lower().startswith(("file:", "mlflow-artifacts:")) or "://" not in given:
+    if not given or lower.startswith(("file:", "mlflow-artifacts:")) or "://" not in given:
         if "#" in given or "?" in given or ";" in given:
             raise _bad_location(given)
-        return f"mlflow-artifacts:/{number}"
+        return ""
     if not _REMOTE.fullmatch(given):
         raise _bad_location(given)
     return given

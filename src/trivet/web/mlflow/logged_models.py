@@ -197,6 +197,6 @@ CALLS: Final = (
     Call("PATCH", _ONE, _WRITE, "Say whether a logged model's files are there", _finish),
     Call("DELETE", _ONE, _WRITE, "Delete a logged model", _delete),
     Call("PATCH", f"{_ONE}/tags", _WRITE, "Tag a logged model", _tag),
-    Call("DELETE", f"{_ONE}/tags/{{tag_key}}", _WRITE, "Untag a logged model", _untag),
+    Call("DELETE", f"{_ONE}/tags/{{tag_key...}}", _WRITE, "Untag a logged model", _untag),
     Call("POST", f"{_ONE}/params", _WRITE, "Log parameters of a logged model", _describe),
 )

@@ -2,26 +2,47 @@
 
 from typing import Final
 
-from trivet.access.permissions import Permission
+from trivet.access.permissions import Permission, Principal
 from trivet.core.clock import SystemClock
+from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Scope
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
+from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import ReportedRuns
-from trivet.web.mlflow import experiments, logged_models, metrics, runs
+from trivet.tracking.uploads import Uploads
+from trivet.web.mlflow import experiments, folders, logged_models, metrics, runs
+from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
+from trivet.web.mlflow.locations import Kind, Place
+from trivet.web.mlflow.receiving import Threads
+from trivet.web.mlflow.uploads import upload_routes
 
 VERSION: Final = "3.3.0"
 """Which MLflow this is to clients: one that takes no spans over OTLP."""
+CALLS: Final = (
+    *experiments.CALLS,
+    *runs.CALLS,
+    *metrics.CALLS,
+    *folders.CALLS,
+    *logged_models.CALLS,
+)
 _PREFIXES: Final = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
+_COLLECTIONS: Final[dict[Kind, str]] = {
+    "run": "runs",
+    "model": "logged-models",
+    "trace": "traces",
+}
 _INFO: Final = {
     "store_type": "SqlStore",
     "workspaces_enabled": False,
     "artifact_serving_enabled": True,
+    "multipart_uploads_enabled": True,
+    "multipart_downloads_enabled": False,
 }
 
 
@@ -32,11 +53,17 @@ def mlflow_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
         stores: Where everything is kept.
         scope: The project; what is recorded is in the name of whoever calls.
     """
-    calls = (*experiments.CALLS, *runs.CALLS, *metrics.CALLS, *logged_models.CALLS)
-    return [*routes(calls, _PREFIXES, _rooms_of(stores, scope)), *_handshakes()]
+    artifacts, threads = Artifacts(stores, scope), Threads()
+    check = _check(stores, scope)
+    return [
+        *routes(CALLS, _PREFIXES, _rooms_of(stores, scope, artifacts)),
+        *artifact_routes(artifacts, threads, check),
+        *upload_routes(Uploads(stores, artifacts, scope.project, SystemClock()), threads, check),
+        *_handshakes(),
+    ]
 
 
-def _rooms_of(stores: Stores, scope: Scope) -> RoomsOf:
+def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts) -> RoomsOf:
     clock, points = SystemClock(), Metrics(stores)
 
     def rooms_of(actor: str) -> Rooms:
@@ -46,9 +73,31 @@ def _rooms_of(stores: Stores, scope: Scope) -> RoomsOf:
             experiments=found,
             runs=ReportedRuns(stores, own, found, points),
             logged_models=LoggedModels(stores, own, found, points, clock),
+            artifacts=artifacts.acting_for(actor),
         )
 
     return rooms_of
+
+
+def _check(stores: Stores, scope: Scope) -> Check:
+    """Make sure that whoever artifacts belong to is there, and may still be written to."""
+
+    def check(place: Place, _: Principal, permission: Permission) -> None:
+        group = f"{scope.project}/{place.experiment}"
+        collection = _COLLECTIONS.get(place.kind, "experiments")
+        document = group if place.kind == "experiment" else place.id
+        found = stores.catalog.get(collection, [document])
+        if not found or (place.kind != "experiment" and found[0].group != group):
+            raise NotFound(f"there is no {place.kind} {place.id} in experiment {place.experiment}")
+        if permission is not Permission.READ and found[0].attributes.get("stage") == "deleted":
+            raise Invalid(
+                f"The {place.kind} {place.id} must be in the 'active' state. Current state is "
+                "deleted.",
+                code="not-active",
+                hint="Restore it first.",
+            )
+
+    return check
 
 
 def _handshakes() -> list[Route[Handler]]:

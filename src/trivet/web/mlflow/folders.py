@@ -1,0 +1,31 @@
+"""Calls that list and hand out the artifacts of a run, by paths that begin at the run."""
+
+from typing import Any, Final
+
+from trivet.access.permissions import Permission
+from trivet.web.mlflow.calls import Call, Rooms
+from trivet.web.mlflow.fields import Fields
+from trivet.web.mlflow.locations import owner_of
+from trivet.web.mlflow.rendering import Message
+from trivet.web.mlflow.runs import run_of
+
+
+def _list(rooms: Rooms, fields: Fields) -> Message:
+    run = rooms.runs.get(run_of(fields))
+    files = files_in(rooms, owner_of("run", run.id), fields.text("path"))
+    return {"root_uri": run.location, "files": files}
+
+
+def files_in(rooms: Rooms, owner: str, folder: str) -> list[dict[str, Any]]:
+    """List a folder; the paths begin at the owner's uppermost folder."""
+    above = f"{folder.strip('/')}/" if folder.strip("/") else ""
+    return [
+        {"path": above + item.name, "is_dir": item.is_folder}
+        | ({} if item.size_bytes is None else {"file_size": item.size_bytes})
+        for item in rooms.artifacts.list(owner, folder)
+    ]
+
+
+CALLS: Final = (
+    Call("GET", "/artifacts/list", Permission.READ, "List a folder of a run's artifacts", _list),
+)

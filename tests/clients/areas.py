@@ -1,0 +1,46 @@
+"""What the clients are asked to judge, and how far the server of Trivet has come."""
+
+from dataclasses import dataclass
+
+# Each has an environment of its own, `.venv-<name>`. `plain` needs no client: it speaks HTTP itself.
+FULL = ("mlflow3", "mlflow2")
+SKINNY = ("mlflow3-skinny", "mlflow2-skinny")
+EVERY = (*FULL, *SKINNY)
+THIRD = ("mlflow3", "mlflow3-skinny")
+PLAIN = ("plain",)
+
+
+@dataclass(frozen=True)
+class Area:
+    """One program in `programs/`, and the environments that run it."""
+
+    name: str
+    clients: tuple[str, ...]
+    supported: bool = False  # whether Trivet's server answers all of it
+
+
+AREAS = (
+    Area("fluent", EVERY),
+    Area("experiments", EVERY),
+    Area("runs", EVERY),
+    Area("metrics", EVERY),
+    Area("nested", EVERY),
+    Area("searching", EVERY),
+    Area("searching_order", EVERY),
+    Area("datasets", EVERY),
+    Area("artifacts", EVERY),
+    Area("media", FULL),
+    Area("system_metrics", FULL),
+    Area("logged_models", THIRD),
+    Area("flavours", FULL),
+    Area("torch_flavour", ("mlflow3",)),
+    Area("autologging", FULL),
+    Area("registry", EVERY),
+    Area("registry_models", FULL),
+    Area("prompts", ("mlflow3", "mlflow3-skinny")),
+    Area("tracing", EVERY),
+    Area("webhooks", THIRD),
+    Area("rest_requests", PLAIN),
+    Area("rest_errors", PLAIN),
+    Area("rest_artifacts", PLAIN),
+)

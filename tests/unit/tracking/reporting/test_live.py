@@ -1,0 +1,215 @@
+"""Runs that programs report while they go: quick, durable, and never in the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trivet.adapters.files.series import FileSeries
+from trivet.core.errors import Invalid, NotFound, Unavailable
+from trivet.core.facts import Scope
+from trivet.core.ports import SeriesKey, Stores
+from trivet.tracking.reporting.buffering import Chunks, PointBuffer
+from trivet.tracking.service import TrackingService
+
+
+@pytest.fixture
+def tracking(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrackingService:
+    monkeypatch.chdir(tmp_path)
+    return TrackingService(stores, Scope(project="flights", actor="ada"))
+
+
+def test_a_run_says_what_it_was_told(tracking: TrackingService) -> None:
+    with tracking.begin("late", name="first", parameters={"lr": 0.1}, tags={"k": 1}) as run:
+        for step in range(5):
+            run.log(loss=1 / (step + 1), step=step)
+        run.log({"val/loss": np.float32(0.5)}, acc=1)
+        run.set_parameters(depth=3)
+        run.set_tags(k=2)
+    found = tracking.reported.get(run.id)
+    assert (found.name, found.status, found.ended_ms is not None) == ("first", "succeeded", True)
+    assert found.parameters == {"lr": "0.1", "depth": "3"}
+    assert found.tags == {"k": "2"}
+    assert {name: item.value for name, item in found.metrics.items()} == {
+        "loss": 0.2,
+        "val/loss": 0.5,
+        "acc": 1.0,
+    }
+    assert found.metrics["acc"].step == 5  # one behind the last that was named
+    assert tracking.experiments.by_name("late").number == found.experiment
+    seen = tracking.reported.observed(run.id)
+    assert seen is not None
+    assert seen.environment.python == sys.version.split()[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError, "failed"), (KeyboardInterrupt, "cancelled")]
+)
+def test_a_run_that_breaks_off_says_how(
+    tracking: TrackingService, error: type[BaseException], status: str
+) -> None:
+    run = tracking.begin()
+
+    def break_off() -> None:
+        with run:
+            run.log(loss=1)
+            raise error
+
+    with pytest.raises(error):
+        break_off()
+    found = tracking.reported.get(run.id)
+    assert (found.status, found.metrics["loss"].value) == (status, 1.0)
+
+
+def test_a_run_within_a_run_names_it(tracking: TrackingService) -> None:
+    with tracking.begin() as outer, tracking.begin(parent=outer.id) as inner:
+        pass
+    assert tracking.reported.get(inner.id).tags["mlflow.parentRunId"] == outer.id
+    with pytest.raises(NotFound):
+        tracking.begin(parent="0" * 32)
+
+
+def test_a_run_is_gone_on_with_and_written_by_several(tracking: TrackingService) -> None:
+    with tracking.begin() as run:
+        run.log(loss=1, step=0)
+        with tracking.join(run.id) as rank:
+            rank.log({"rank1/loss": 2}, step=0)
+        assert tracking.reported.get(run.id).status == "running"
+    with tracking.join(run.id) as again:
+        again.log(loss=0.5, step=1)
+    found = tracking.reported.get(run.id)
+    assert (found.status, found.metrics["loss"].value) == ("succeeded", 0.5)
+    assert found.metrics["rank1/loss"].value == 2.0
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{"loss": "high"}, {"loss": None}, {"loss": [1]}, {"a//b": 1}, {"": 1}, {"x" * 251: 1}],
+)
+def test_what_is_no_metric_is_refused_at_once(
+    tracking: TrackingService, metrics: dict[str, object]
+) -> None:
+    with tracking.begin() as run:
+        with pytest.raises(Invalid):
+            run.log(metrics)
+        with pytest.raises(Invalid, match="step is a str"):
+            run.log(loss=1, step="1")  # pyright: ignore[reportArgumentType]
+    assert tracking.reported.get(run.id).metrics == {}
+
+
+def test_many_threads_lose_nothing(tracking: TrackingService, stores: Stores) -> None:
+    run = tracking.begin()
+
+    def work(place: int) -> None:
+        for step in range(2000):
+            run.log({f"m{place}": step, "all": place}, step=step)
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        run.flush()
+    for thread in threads:
+        thread.join()
+    run.finish()
+    for place in range(4):
+        steps = stores.series.read(SeriesKey(run.id, f"m{place}")).steps
+        assert list(steps) == list(range(2000))
+    assert len(stores.series.read(SeriesKey(run.id, "all")).steps) == 8000
+
+
+def test_a_store_that_is_away_for_a_while_costs_nothing() -> None:
+    written: list[Chunks] = []
+    away = threading.Event()
+    away.set()
+
+    def append(chunks: Chunks) -> None:
+        if away.is_set():
+            raise Unavailable("no space", code="disk-full", hint="Free some space.")
+        written.append(chunks)
+
+    buffer = PointBuffer("r", append)
+    for step in range(10):
+        buffer.add(step, {"loss": float(step)})
+    with pytest.raises(Unavailable):
+        buffer.flush()
+    away.clear()
+    buffer.close()
+    steps = [step for chunks in written for _, points in chunks for step in points.steps]
+    assert steps == list(range(10))
+    assert buffer.lost == 0
+
+
+def test_a_forked_child_leaves_the_points_of_its_parent_alone(tmp_path: Path) -> None:
+    series = FileSeries(tmp_path)
+    buffer = PointBuffer("r", series.append)
+    buffer.add(0, {"loss": 1.0})
+    pid = os.fork()
+    if pid == 0:
+        try:
+            buffer.add(1, {"loss": 2.0})
+            buffer.flush()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    buffer.close()
+    assert list(series.read(SeriesKey("r", "loss")).steps) == [0, 1]
+    series.close()
+
+
+PROGRAM = """
+import sys
+import trivet as tv
+ws = tv.open(".")
+run = ws.tracking.begin("killed")
+print(run.id, flush=True)
+step = 0
+while True:
+    run.log(loss=float(step), step=step)
+    step += 1
+    if step % 1000 == 0:
+        run.flush()
+        print(step, flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    (tmp_path / "trivet.toml").write_text('project = "killed"\n')
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.crash
+def test_a_killed_program_leaves_all_that_it_flushed(
+    program: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    assert program.stdout is not None
+    run = program.stdout.readline().strip()
+    end = time.monotonic() + 0.5
+    flushed = 0
+    while time.monotonic() < end:
+        flushed = int(program.stdout.readline())
+    program.send_signal(signal.SIGKILL)
+    program.wait()
+    flushed = max([flushed, *(int(line) for line in program.stdout if line.endswith("\n"))])
+    series = FileSeries(tmp_path / ".trivet" / "series")
+    steps = series.read(SeriesKey(run, "loss")).steps
+    assert len(steps) >= flushed > 0
+    assert list(steps) == list(range(len(steps)))  # no hole, nothing twice
+    series.close()
