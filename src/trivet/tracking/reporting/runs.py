@@ -114,7 +114,7 @@ class ReportedRuns:
         experiment = self._experiments.active(opening.experiment)
         check_tags(opening.tags, most_value=_MOST_TEXT)
         run = new_id()
-        name = opening.name or _made_up(run)
+        name = opening.name or made_up_name(run)
         opened = RunOpened(
             experiment=experiment.id,
             name=name,
@@ -424,8 +424,8 @@ def _metrics(document: Document) -> dict[str, Latest]:
     return metrics
 
 
-def _made_up(run: str) -> str:
-    """Make a name that people can say; its number comes from the run's identifier."""
-    number = int(run[-8:], 16)
+def made_up_name(id: str) -> str:
+    """Make a name that people can say; its number comes from an identifier."""
+    number = int(id[-8:], 16)
     word = f"{_NAMES[number % 10]}-{_THINGS[number // 10 % 10]}"
     return f"{word}-{number // 100 % 1000}"

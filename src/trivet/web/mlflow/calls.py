@@ -10,6 +10,7 @@ from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Method, Route
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.runs import ReportedRuns
 from trivet.web.mlflow.fields import Fields, fields_of_body, fields_of_query
 from trivet.web.mlflow.rendering import Message
@@ -22,6 +23,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
 
     experiments: Experiments
     runs: ReportedRuns
+    logged_models: LoggedModels
     artifacts: Artifacts
 
 

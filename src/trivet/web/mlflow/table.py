@@ -11,10 +11,11 @@ from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import ReportedRuns
 from trivet.tracking.uploads import Uploads
-from trivet.web.mlflow import experiments, folders, metrics, runs
+from trivet.web.mlflow import experiments, folders, logged_models, metrics, runs
 from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 from trivet.web.mlflow.locations import Kind, Place
@@ -23,7 +24,13 @@ from trivet.web.mlflow.uploads import upload_routes
 
 VERSION: Final = "3.3.0"
 """Which MLflow this is to clients: one that takes no spans over OTLP."""
-CALLS: Final = (*experiments.CALLS, *runs.CALLS, *metrics.CALLS, *folders.CALLS)
+CALLS: Final = (
+    *experiments.CALLS,
+    *runs.CALLS,
+    *metrics.CALLS,
+    *folders.CALLS,
+    *logged_models.CALLS,
+)
 _PREFIXES: Final = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 _COLLECTIONS: Final[dict[Kind, str]] = {
     "run": "runs",
@@ -62,8 +69,12 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts) -> RoomsOf:
     def rooms_of(actor: str) -> Rooms:
         own = Scope(project=scope.project, actor=actor)
         found = Experiments(stores, own, clock)
-        runs = ReportedRuns(stores, own, found, points)
-        return Rooms(experiments=found, runs=runs, artifacts=artifacts.acting_for(actor))
+        return Rooms(
+            experiments=found,
+            runs=ReportedRuns(stores, own, found, points),
+            logged_models=LoggedModels(stores, own, found, points, clock),
+            artifacts=artifacts.acting_for(actor),
+        )
 
     return rooms_of
 
