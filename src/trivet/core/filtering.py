@@ -30,7 +30,7 @@ from trivet.core.catalog import (
 )
 from trivet.core.errors import Invalid
 
-Kind = Literal["text", "number"]
+Kind = Literal["text", "number", "either"]
 
 _MOST_CHARACTERS: Final = 100_000
 _MOST_DEPTH: Final = 100
@@ -230,7 +230,7 @@ class _Parser:
 
     def _value(self, name: Name, operator: Operator) -> Value:
         token = self._next("a value")
-        if name.kind == "number":
+        if name.kind == "number" or (name.kind == "either" and token.sort == "number"):
             if token.sort != "number":
                 raise self._refusal(f"a number to compare {name.written} with", token)
             if operator in {"like", "ilike"}:

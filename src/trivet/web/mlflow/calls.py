@@ -12,6 +12,8 @@ from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.runs import ReportedRuns
+from trivet.tracking.traces.assessments import Assessments
+from trivet.tracking.traces.service import Traces
 from trivet.web.mlflow.fields import Fields, fields_of_body, fields_of_query
 from trivet.web.mlflow.rendering import Message
 
@@ -25,6 +27,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     runs: ReportedRuns
     logged_models: LoggedModels
     artifacts: Artifacts
+    traces: Traces
+    assessments: Assessments
 
 
 RoomsOf = Callable[[str], Rooms]

@@ -14,8 +14,19 @@ from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import ReportedRuns
+from trivet.tracking.traces.assessments import Assessments
+from trivet.tracking.traces.service import Traces
 from trivet.tracking.uploads import Uploads
-from trivet.web.mlflow import experiments, folders, logged_models, metrics, runs
+from trivet.web.mlflow import (
+    assessments,
+    experiments,
+    folders,
+    logged_models,
+    metrics,
+    runs,
+    traces,
+    traces_v2,
+)
 from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 from trivet.web.mlflow.locations import Kind, Place
@@ -30,8 +41,11 @@ CALLS: Final = (
     *metrics.CALLS,
     *folders.CALLS,
     *logged_models.CALLS,
+    *traces_v2.CALLS,
 )
+CALLS_3: Final = (*traces.CALLS_3, *assessments.CALLS_3)
 _PREFIXES: Final = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
+_PREFIXES_3: Final = ("/api/3.0/mlflow", "/ajax-api/3.0/mlflow")
 _COLLECTIONS: Final[dict[Kind, str]] = {
     "run": "runs",
     "model": "logged-models",
@@ -54,9 +68,11 @@ def mlflow_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
         scope: The project; what is recorded is in the name of whoever calls.
     """
     artifacts, threads = Artifacts(stores, scope), Threads()
-    check = _check(stores, scope)
+    check, rooms_of = _check(stores, scope), _rooms_of(stores, scope, artifacts)
     return [
-        *routes(CALLS, _PREFIXES, _rooms_of(stores, scope, artifacts)),
+        *routes(CALLS, _PREFIXES, rooms_of),
+        *routes(CALLS_3, _PREFIXES_3, rooms_of),
+        *routes(traces.CALLS_BOTH, (*_PREFIXES, *_PREFIXES_3), rooms_of),
         *artifact_routes(artifacts, threads, check),
         *upload_routes(Uploads(stores, artifacts, scope.project, SystemClock()), threads, check),
         *_handshakes(),
@@ -68,12 +84,15 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts) -> RoomsOf:
 
     def rooms_of(actor: str) -> Rooms:
         own = Scope(project=scope.project, actor=actor)
-        found = Experiments(stores, own, clock)
+        found, files = Experiments(stores, own, clock), artifacts.acting_for(actor)
+        kept = Traces(stores, own, found, files)
         return Rooms(
             experiments=found,
             runs=ReportedRuns(stores, own, found, points),
             logged_models=LoggedModels(stores, own, found, points, clock),
-            artifacts=artifacts.acting_for(actor),
+            artifacts=files,
+            traces=kept,
+            assessments=Assessments(kept, clock),
         )
 
     return rooms_of
@@ -85,7 +104,10 @@ def _check(stores: Stores, scope: Scope) -> Check:
     def check(place: Place, _: Principal, permission: Permission) -> None:
         group = f"{scope.project}/{place.experiment}"
         collection = _COLLECTIONS.get(place.kind, "experiments")
-        document = group if place.kind == "experiment" else place.id
+        document = {
+            "experiment": group,
+            "trace": f"{scope.project}/{place.id}",
+        }.get(place.kind, place.id)
         found = stores.catalog.get(collection, [document])
         if not found or (place.kind != "experiment" and found[0].group != group):
             raise NotFound(f"there is no {place.kind} {place.id} in experiment {place.experiment}")
