@@ -40,6 +40,7 @@ def on_disk(tmp_path: Path) -> Any:
             ledger=database.ledger,
             journal=database.journal,
             views=database.views,
+            catalog=database.catalog,
             series=MemorySeries(),
             blobs=MemoryBlobs(),
             tables=MemoryTables(),

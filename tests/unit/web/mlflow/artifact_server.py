@@ -47,6 +47,7 @@ def open_stores(folder: Path) -> tuple[Database, Stores]:
         ledger=database.ledger,
         journal=database.journal,
         views=database.views,
+        catalog=database.catalog,
         series=MemorySeries(),
         blobs=FileBlobs(folder / "blobs"),
         tables=MemoryTables(),
