@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -98,5 +99,10 @@ def start_oracle(folder: Path) -> Iterator[Server]:
 @contextmanager
 def start_trivet(folder: Path) -> Iterator[Server]:
     """Trivet's server on a workspace of its own, with a token that may do everything."""
-    raise NotImplementedError("no area of areas.py is marked as supported yet")
-    yield Server("")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    (folder / "trivet.toml").write_text('project = "judged"\n')
+    command = [sys.executable, "-m", "trivet", "tracking", "serve", "--port", str(port)]
+    settings = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with started(command, settings, folder, url):
+        yield Server(url, (folder / ".trivet" / "token").read_text().strip())

@@ -21,6 +21,21 @@ def build_app(
     return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
 
 
+def build_tracking_app(
+    workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
+) -> Application:
+    """Build the tracking server alone: MLflow's interface and liveness, and no other room."""
+    live: Route[Handler] = Route(
+        method="GET",
+        path="/health",
+        permission=Permission.PUBLIC,
+        handler=_live,
+        summary="Whether the process answers",
+    )
+    table = RouteTable((live, *mlflow_routes(workspace.stores, workspace.scope)))
+    return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
+
+
 def route_table(workspace: Workspace) -> RouteTable[Handler]:
     """Build the API's routes."""
 

@@ -34,7 +34,9 @@ def listed(run: str, path: str | None = None) -> list[tuple[str, bool, int | Non
 
 
 def down(run: str, path: str) -> Path:
-    return Path(mlflow.artifacts.download_artifacts(run_id=run, artifact_path=path, dst_path=str(folder())))
+    return Path(
+        mlflow.artifacts.download_artifacts(run_id=run, artifact_path=path, dst_path=str(folder()))
+    )
 
 
 def fails(call: object) -> str:
@@ -82,14 +84,20 @@ def what_is_not_there_does_not_come_down():
 def a_folder_goes_up_and_comes_down():
     run = make()
     source = folder()
-    contents = {f"{part}/{n}.txt": f"{part}{n}".encode() for part in ("a", "b/c", "d e") for n in range(3)}
+    contents = {
+        f"{part}/{n}.txt": f"{part}{n}".encode() for part in ("a", "b/c", "d e") for n in range(3)
+    }
     for name, content in contents.items():
         write(source / name, content)
     client.log_artifacts(run, str(source), "all")
     for path in ("", "all"):
         top = down(run, path)
         inside = top if path else top / "all"
-        found = {str(each.relative_to(inside)): each.read_bytes() for each in inside.rglob("*") if each.is_file()}
+        found = {
+            str(each.relative_to(inside)): each.read_bytes()
+            for each in inside.rglob("*")
+            if each.is_file()
+        }
         same(found, contents)
     same([path for path, _, _ in listed(run, "all")], ["all/a", "all/b", "all/d e"])
 
@@ -107,8 +115,23 @@ def a_second_time_replaces_the_first():
 def names_may_be_unusual():
     run = make()
     names = (
-        *("with space.txt", "ünïcode ✓.txt", "日本語.txt", "a+b&c=d.txt", "100%.txt", "semi;colon,comma.txt"),
-        *("(brackets)[x]{y}.txt", "quote'd.txt", "tilde~.txt", "at@.txt", "dollar$.txt", ".hidden", "no_ending"),
+        *(
+            "with space.txt",
+            "ünïcode ✓.txt",
+            "日本語.txt",
+            "a+b&c=d.txt",
+            "100%.txt",
+            "semi;colon,comma.txt",
+        ),
+        *(
+            "(brackets)[x]{y}.txt",
+            "quote'd.txt",
+            "tilde~.txt",
+            "at@.txt",
+            "dollar$.txt",
+            ".hidden",
+            "no_ending",
+        ),
         *("a" * 200, "bang!.txt", "dots...txt", "UPPER.TXT", "equals=.txt"),
     )
     wrong = {}
@@ -152,7 +175,9 @@ def many_small_files_go_up_at_once():
         write(source / name, content)
     client.log_artifacts(run, str(source))
     top = down(run, "")
-    found = {str(each.relative_to(top)): each.read_bytes() for each in top.rglob("*") if each.is_file()}
+    found = {
+        str(each.relative_to(top)): each.read_bytes() for each in top.rglob("*") if each.is_file()
+    }
     same(found, contents)
 
 
@@ -177,9 +202,14 @@ def text_and_dicts_are_kept():
         mlflow.log_text("<b>page</b>", "page.html")
     place = run.info.artifact_uri
     same(mlflow.artifacts.load_text(f"{place}/deep/er/a.txt"), "ünïcode\nlines")
-    same(mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/a.json"), {"a": [1, 2.5, None], "b": {"c": "✓"}})
+    same(
+        mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/a.json"),
+        {"a": [1, 2.5, None], "b": {"c": "✓"}},
+    )
     same(down(run.info.run_id, "a.yaml").read_text().split(), ["x:", "-", "1", "-", "2"])
-    same([path for path, _, _ in listed(run.info.run_id)], ["a.json", "a.yaml", "deep", "page.html"])
+    same(
+        [path for path, _, _ in listed(run.info.run_id)], ["a.json", "a.yaml", "deep", "page.html"]
+    )
 
 
 @check()
@@ -217,7 +247,13 @@ def files_and_folders_can_be_deleted():
 def ways_out_of_the_run_are_closed():
     run, other = make(), make()
     client.log_text(other, "secret", "secret.txt")
-    ways = ("../secret.txt", f"../../{other}/artifacts/secret.txt", "/etc/passwd", "a/../../b", "..%2f..%2fx")
+    ways = (
+        "../secret.txt",
+        f"../../{other}/artifacts/secret.txt",
+        "/etc/passwd",
+        "a/../../b",
+        "..%2f..%2fx",
+    )
     for way in ways:
         fails(lambda way=way: client.list_artifacts(run, way)[0])
         fails(lambda way=way: down(run, way))

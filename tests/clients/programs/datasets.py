@@ -28,7 +28,9 @@ def inputs_of(run: str) -> dict[tuple[str, str], dict[str, str]]:
 def an_input_is_kept_whole():
     _, run = make()
     sent = dataset(schema='{"a": 1}', profile='{"rows": 3}')
-    client.log_inputs(run, [DatasetInput(sent, [InputTag("mlflow.data.context", "train"), InputTag("k", "v")])])
+    client.log_inputs(
+        run, [DatasetInput(sent, [InputTag("mlflow.data.context", "train"), InputTag("k", "v")])]
+    )
     (kept,) = client.get_run(run).inputs.dataset_inputs
     same(dict(kept.dataset), dict(sent))
     same(inputs_of(run), {("iris", "d1"): {"mlflow.data.context": "train", "k": "v"}})
@@ -39,7 +41,9 @@ def the_same_input_twice_is_one_with_its_first_tags():
     _, run = make()
     client.log_inputs(run, [DatasetInput(dataset(), [InputTag("k", "first")])])
     client.log_inputs(run, [DatasetInput(dataset(), [InputTag("k", "second")])])
-    client.log_inputs(run, [DatasetInput(dataset(digest="d2"), []), DatasetInput(dataset(digest="d2"), [])])
+    client.log_inputs(
+        run, [DatasetInput(dataset(digest="d2"), []), DatasetInput(dataset(digest="d2"), [])]
+    )
     same(inputs_of(run), {("iris", "d1"): {"k": "first"}, ("iris", "d2"): {}})
 
 
@@ -76,7 +80,9 @@ def a_frame_is_noted_with_its_schema():
     same({tag.key: tag.value for tag in kept.tags}, {"mlflow.data.context": "training", "k": "v"})
     assert '"num_rows": 3' in kept.dataset.profile, kept.dataset.profile
     assert mlflow.data.get_source(kept.dataset).uri.endswith("data.csv")
-    (found,) = mlflow.search_runs(filter_string="dataset.context = 'training'", output_format="list")
+    (found,) = mlflow.search_runs(
+        filter_string="dataset.context = 'training'", output_format="list"
+    )
     same(found.info.run_id, run.info.run_id)
 
 

@@ -38,7 +38,14 @@ def a_name_is_taken_once():
 
 @check()
 def a_name_may_hold_any_letters():
-    for word in ("ünïcode ✓", "a/b", "quote'd \"twice\"", "with %percent% & _", " spaced ", "日本語"):
+    for word in (
+        "ünïcode ✓",
+        "a/b",
+        'quote\'d "twice"',
+        "with %percent% & _",
+        " spaced ",
+        "日本語",
+    ):
         name = word + fresh("")
         made = client.create_experiment(name)
         same(client.get_experiment_by_name(name).experiment_id, made)
@@ -215,7 +222,12 @@ def limits_of_tags_are_kept():
 
 @check()
 def places_elsewhere_are_refused():
-    for place in ("runs:/abc/x", "http://host/x#fragment", "http://host/x?a=b", "mlflow-artifacts:/x#a"):
+    for place in (
+        "runs:/abc/x",
+        "http://host/x#fragment",
+        "http://host/x?a=b",
+        "mlflow-artifacts:/x#a",
+    ):
         with refused("INVALID_PARAMETER_VALUE"):
             client.create_experiment(fresh("place"), artifact_location=place)
 

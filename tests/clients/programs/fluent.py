@@ -105,7 +105,10 @@ def a_finished_run_can_be_taken_up_again():
         mlflow.log_metric("m", 2, step=1)
         mlflow.log_param("late", "yes")
     found = mlflow.get_run(run.info.run_id)
-    same((found.info.status, found.data.metrics["m"], found.data.params["late"]), ("FINISHED", 2.0, "yes"))
+    same(
+        (found.info.status, found.data.metrics["m"], found.data.params["late"]),
+        ("FINISHED", 2.0, "yes"),
+    )
 
 
 @check()
@@ -114,7 +117,9 @@ def a_deleted_run_cannot_be_taken_up_again():
     with mlflow.start_run() as run:
         pass
     mlflow.delete_run(run.info.run_id)
-    with refused("INTERNAL_ERROR", "deleted state"):  # the client's own word, after asking for the run
+    with refused(
+        "INTERNAL_ERROR", "deleted state"
+    ):  # the client's own word, after asking for the run
         mlflow.start_run(run_id=run.info.run_id)
 
 
@@ -145,7 +150,10 @@ def logging_without_waiting_arrives():
         for each in waiting:
             each.wait()
     found = mlflow.get_run(run.info.run_id)
-    same((found.data.metrics, found.data.params["a"], found.data.tags["t"]), ({"loss": 4.9}, "1", "1"))
+    same(
+        (found.data.metrics, found.data.params["a"], found.data.tags["t"]),
+        ({"loss": 4.9}, "1", "1"),
+    )
     same(len(MlflowClient().get_metric_history(run.info.run_id, "loss")), 50)
 
 
@@ -161,7 +169,10 @@ def a_mixed_batch_is_kept():
         )
     found = mlflow.get_run(run.info.run_id)
     same((found.data.metrics["m"], len(found.data.params)), (499.5, 100))
-    same({key for key in found.data.tags if not key.startswith("mlflow.")}, {f"t{n}" for n in range(100)})
+    same(
+        {key for key in found.data.tags if not key.startswith("mlflow.")},
+        {f"t{n}" for n in range(100)},
+    )
 
 
 @check()
@@ -191,7 +202,9 @@ def runs_are_found_as_a_list():
         with mlflow.start_run() as run:
             mlflow.log_metric("m", number)
         ids.append(run.info.run_id)
-    found = mlflow.search_runs([experiment], "metrics.m > 0", order_by=["metrics.m"], output_format="list")
+    found = mlflow.search_runs(
+        [experiment], "metrics.m > 0", order_by=["metrics.m"], output_format="list"
+    )
     same([run.info.run_id for run in found], ids[1:])
 
 

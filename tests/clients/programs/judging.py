@@ -71,7 +71,9 @@ def refused(code: str, *fragments: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        assert error.error_code in code.split("|"), f"{error.error_code} instead of {code}: {error.message}"
+        assert error.error_code in code.split("|"), (
+            f"{error.error_code} instead of {code}: {error.message}"
+        )
         for fragment in fragments:
             assert fragment in error.message, f"{fragment!r} is not in {error.message!r}"
     else:

@@ -110,7 +110,9 @@ def infinities_come_back_huge():
 @check()
 def a_history_is_in_order_of_time_step_and_value():
     run = make()
-    points = [(stamp, step, value) for stamp in (3, 1, 2) for step in (0, -1, 5) for value in (0.5, -0.5)]
+    points = [
+        (stamp, step, value) for stamp in (3, 1, 2) for step in (0, -1, 5) for value in (0.5, -0.5)
+    ]
     log(run, points)
     same(history(run), sorted(points))
 
@@ -119,7 +121,9 @@ def a_history_is_in_order_of_time_step_and_value():
 def a_history_comes_by_pages():
     run = make()
     for part in range(3):
-        log(run, [(number, number, number / 2) for number in range(part * 1000, part * 1000 + 1000)])
+        log(
+            run, [(number, number, number / 2) for number in range(part * 1000, part * 1000 + 1000)]
+        )
     same(history(run), [(number, number, number / 2) for number in range(3000)])
     store = client._tracking_client.store
     found, token, pages = [], None, 0
@@ -192,7 +196,11 @@ def threads_log_at_once():
 
     run = make()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: client.log_metric(run, f"m{n % 3}", n, timestamp=n, step=n), range(60)))
+        list(
+            pool.map(
+                lambda n: client.log_metric(run, f"m{n % 3}", n, timestamp=n, step=n), range(60)
+            )
+        )
     same(client.get_run(run).data.metrics, {"m0": 57.0, "m1": 58.0, "m2": 59.0})
     same(sum(len(history(run, f"m{n}")) for n in range(3)), 60)
 

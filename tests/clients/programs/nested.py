@@ -85,7 +85,9 @@ def children_in_threads_are_kept_apart():
     with ThreadPoolExecutor(4) as pool:
         runs = list(pool.map(work, range(12)))
     same(len(set(runs)), 12)
-    same([client.get_run(run).data.metrics["m"] for run in runs], [n * 100 + 4.0 for n in range(12)])
+    same(
+        [client.get_run(run).data.metrics["m"] for run in runs], [n * 100 + 4.0 for n in range(12)]
+    )
 
 
 if __name__ == "__main__":

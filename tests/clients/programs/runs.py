@@ -164,7 +164,9 @@ def an_ended_run_still_takes_writes():
     client.log_metric(run, "m", 1)
     client.set_tag(run, "t", "1")
     found = client.get_run(run)
-    same((found.data.params, found.data.metrics, own_tags(run)), ({"p": "1"}, {"m": 1.0}, {"t": "1"}))
+    same(
+        (found.data.params, found.data.metrics, own_tags(run)), ({"p": "1"}, {"m": 1.0}, {"t": "1"})
+    )
     same(found.info.status, "FINISHED")
 
 
@@ -192,7 +194,10 @@ def a_deleted_run_takes_no_writes():
     client.restore_run(run)
     client.log_param(run, "p", "1")
     found = client.get_run(run)
-    same((found.info.lifecycle_stage, found.data.params, own_tags(run)), ("active", {"p": "1"}, {"t": "1"}))
+    same(
+        (found.info.lifecycle_stage, found.data.params, own_tags(run)),
+        ("active", {"p": "1"}, {"t": "1"}),
+    )
 
 
 @check()
@@ -225,7 +230,21 @@ def keys_have_rules():
     same(found.data.params, {key: str(number) for number, key in enumerate(good)})
     same(found.data.metrics, {key: float(number) for number, key in enumerate(good)})
     same(own_tags(run), {key: str(number) for number, key in enumerate(good)})
-    for key in ("", ".", "..", "../a", "/a", "a//b", "a/../b", "a/./b", "a/", "a#b", "a\nb", "a%b", "k" * 251):
+    for key in (
+        "",
+        ".",
+        "..",
+        "../a",
+        "/a",
+        "a//b",
+        "a/../b",
+        "a/./b",
+        "a/",
+        "a#b",
+        "a\nb",
+        "a%b",
+        "k" * 251,
+    ):
         with refused(INVALID):
             client.log_param(run, key, "1")
         with refused(INVALID):

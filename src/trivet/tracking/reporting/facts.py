@@ -74,6 +74,11 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     profile: str | None = None
     tags: dict[str, str] = {}
 
+    @property
+    def context(self) -> str:
+        """What the run used it for, such as `train`; empty when it did not say."""
+        return self.tags.get("mlflow.data.context", "")
+
 
 class ModelLink(msgspec.Struct, frozen=True, kw_only=True):
     """A logged model that a run read or made."""

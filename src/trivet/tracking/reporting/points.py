@@ -16,6 +16,12 @@ from trivet.core.errors import Invalid
 from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.tracking.reporting.experiments import RUNS, check_key
 from trivet.tracking.reporting.facts import Latest
+from trivet.tracking.reporting.model_points import (
+    Subject,
+    by_measurement,
+    model_amendments,
+    models_of,
+)
 
 _MOST_STEP: Final = 2**63 - 1
 
@@ -27,6 +33,8 @@ class Point(msgspec.Struct, frozen=True):
     value: float
     time_ms: int
     step: int = 0
+    about: Subject | None = None
+    """The logged model that it measures, too."""
 
 
 class Metrics:
@@ -40,7 +48,7 @@ class Metrics:
         self._stores = stores
         self._lock = threading.Lock()
         self._behind: set[str] = set()
-        """Runs whose documents do not know their latest points yet."""
+        """Owners of series whose documents do not know their latest points yet."""
 
     def log(self, run: str, points: Sequence[Point]) -> None:
         """Append points durably, all or none. Points that are there already change nothing.
@@ -48,9 +56,13 @@ class Metrics:
         Raises:
             Invalid: A key, time or step cannot be recorded.
         """
-        self._stores.series.append(_chunks(run, points))
+        measured = by_measurement(run, points)
+        chunks = _chunks(run, points)
+        for owner, own in measured.items():
+            chunks += _chunks(owner, own)
+        self._stores.series.append(chunks)
         with self._lock:
-            self._behind.add(run)
+            self._behind |= {run, *measured}
 
     def check(self, run: str, points: Sequence[Point]) -> None:
         """Make sure that points can be recorded.
@@ -76,14 +88,14 @@ class Metrics:
         return found
 
     def catch_up(self) -> None:
-        """Let the documents of runs know the latest points, so that searches find them."""
+        """Let the documents of runs and models know the latest points, for searches to find."""
         with self._lock:
             behind, self._behind = self._behind, set()
         try:
             known = self._known(behind)
-            self._stores.catalog.write(
-                [_amendment(run, self.latest(run)) for run in known], synced=False
-            )
+            amendments = [_amendment(run, self.latest(run)) for run in known]
+            amendments += model_amendments(self._stores, models_of(behind))
+            self._stores.catalog.write(amendments, synced=False)
         except BaseException:
             with self._lock:
                 self._behind |= behind

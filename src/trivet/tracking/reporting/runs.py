@@ -1,11 +1,20 @@
 """Runs that report about themselves: opened, written to as they go, searched while they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from trivet.core.catalog import Amendment, Condition, Document, Order, Position, Search
+from trivet.core.catalog import (
+    Amendment,
+    Condition,
+    Document,
+    Every,
+    Has,
+    Order,
+    Position,
+    Search,
+)
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Scope, TaskNew, draft, read
 from trivet.core.ids import new_id
@@ -16,6 +25,7 @@ from trivet.tracking.reporting.experiments import (
     Experiments,
     check_key,
     check_tags,
+    is_in_stage,
     tagged,
 )
 from trivet.tracking.reporting.facts import (
@@ -68,6 +78,15 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """The tag that shall hold the name, too."""
 
 
+class UsedInput(msgspec.Struct, frozen=True):
+    """A data set, and what an experiment used it for."""
+
+    experiment: int
+    name: str
+    digest: str
+    context: str
+
+
 class ReportedRuns:
     """The runs of one project that report about themselves.
 
@@ -96,7 +115,7 @@ class ReportedRuns:
         experiment = self._experiments.active(opening.experiment)
         check_tags(opening.tags, most_value=_MOST_TEXT)
         run = new_id()
-        name = opening.name or _made_up(run)
+        name = opening.name or made_up_name(run)
         opened = RunOpened(
             experiment=experiment.id,
             name=name,
@@ -225,12 +244,42 @@ class ReportedRuns:
         )
         return tuple(_run(document, {}) for document in found.documents), found.after
 
+    def inputs(self, experiments: Sequence[int], *, limit: int = 1000) -> list[UsedInput]:
+        """Return the data sets that the runs of experiments were given, each use once.
+
+        Args:
+            experiments: Numbers of the experiments to look into.
+            limit: At most so many.
+        """
+        found: dict[UsedInput, None] = {}
+        for document in self._with_inputs(experiments):
+            number = int(document.group.rpartition("/")[2])
+            for item in _inputs(document):
+                found[UsedInput(number, item.name, item.digest, item.context)] = None
+            if len(found) >= limit:
+                break
+        return list(found)[:limit]
+
     def most_inputs(self) -> int:
         """Return how many data sets a run has at most."""
         names = self._stores.catalog.names(RUNS, "datasets.")
         return max((int(name.split(".")[1]) + 1 for name in names), default=0)
 
     # ------------------------------------------------------------------- inside
+
+    def _with_inputs(self, experiments: Sequence[int]) -> Iterator[Document]:
+        wanted = Search(
+            collection=RUNS,
+            groups=tuple(map(self._experiments.group_of, experiments)),
+            where=Every((is_in_stage("active"), Has("datasets.0.name"))),
+            limit=1000,
+        )
+        while True:
+            page = self._stores.catalog.search(wanted)
+            yield from page.documents
+            if page.after is None:
+                return
+            wanted = msgspec.structs.replace(wanted, after=page.after)
 
     def _document(self, run: str) -> Document:
         found = self._stores.catalog.get(RUNS, [run]) if run else ()
@@ -272,9 +321,8 @@ class ReportedRuns:
                 f"datasets.{place}.name": item.name,
                 f"datasets.{place}.digest": item.digest,
             }
-            context = item.tags.get("mlflow.data.context")
-            if context is not None:
-                changed[f"datasets.{place}.context"] = context
+            if item.context:
+                changed[f"datasets.{place}.context"] = item.context
         for name, links in (("models_in", report.models_in), ("models_out", report.models_out)):
             if links:
                 before = document.notes.get(name, [])
@@ -384,8 +432,8 @@ def _metrics(document: Document) -> dict[str, Latest]:
     return metrics
 
 
-def _made_up(run: str) -> str:
-    """Make a name that people can say; its number comes from the run's identifier."""
-    number = int(run[-8:], 16)
+def made_up_name(id: str) -> str:
+    """Make a name that people can say; its number comes from an identifier."""
+    number = int(id[-8:], 16)
     word = f"{_NAMES[number % 10]}-{_THINGS[number // 10 % 10]}"
     return f"{word}-{number // 100 % 1000}"

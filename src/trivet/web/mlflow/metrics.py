@@ -6,6 +6,7 @@ import msgspec
 
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
+from trivet.tracking.reporting.model_points import Subject
 from trivet.tracking.reporting.points import Point
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.fields import Fields
@@ -22,8 +23,10 @@ _MOST_BULK: Final = 25_000
 
 def _log_metric(rooms: Rooms, fields: Fields) -> Message:
     run = run_of(fields)
+    points = [_point(fields)]
     rooms.runs.active(run)
-    rooms.runs.metrics.log(run, [_point(fields)])
+    rooms.logged_models.prepare(run, points)
+    rooms.runs.metrics.log(run, points)
     return {}
 
 
@@ -37,6 +40,9 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
     report = msgspec.structs.replace(report, parameters=parameters)
     if points:
         rooms.runs.metrics.check(run, points)  # nothing is written when anything is wrong
+    if any(point.about for point in points):
+        rooms.runs.active(run)
+        rooms.logged_models.prepare(run, points)
     if report or not points:
         rooms.runs.report(run, report)
     else:
@@ -133,7 +139,15 @@ def _point(fields: Fields) -> Point:
     time_ms = fields.integer("timestamp")
     if time_ms < 0:
         raise fields.invalid("timestamp", time_ms, "expected a time that is not negative")
-    return Point(fields.demanded("key"), fields.number("value"), time_ms, fields.integer("step"))
+    key, value, step = fields.demanded("key"), fields.number("value"), fields.integer("step")
+    return Point(key, value, time_ms, step, _subject(fields))
+
+
+def _subject(fields: Fields) -> Subject | None:
+    model = fields.text("model_id")
+    if not model:
+        return None
+    return Subject(model, fields.text("dataset_name"), fields.text("dataset_digest"))
 
 
 def _parameters(items: list[Fields]) -> dict[str, str]:

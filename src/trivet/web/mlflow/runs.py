@@ -25,6 +25,7 @@ from trivet.web.mlflow.rendering import Message, run_info, run_message
 _NAME: Final = "mlflow.runName"
 _MODELS: Final = "mlflow.log-model.history"
 _MOST: Final = 50_000
+_MOST_EXPERIMENTS: Final = 20
 _MOST_PARAMETER: Final = 6000
 _MOST_TAG: Final = 8000
 
@@ -123,6 +124,20 @@ def _log_inputs(rooms: Rooms, fields: Fields) -> Message:
     return {}
 
 
+def _search_datasets(rooms: Rooms, fields: Fields) -> Message:
+    experiments = fields.texts("experiment_ids")
+    if not 1 <= len(experiments) <= _MOST_EXPERIMENTS:
+        raise fields.invalid("experiment_ids", experiments, f"expected 1 to {_MOST_EXPERIMENTS}")
+    found = rooms.runs.inputs(list(map(numbered, experiments)))
+    return {
+        "dataset_summaries": [
+            {"experiment_id": str(use.experiment), "name": use.name, "digest": use.digest}
+            | ({"context": use.context} if use.context else {})
+            for use in found
+        ]
+    }
+
+
 def _outputs(rooms: Rooms, fields: Fields) -> Message:
     models = tuple(
         ModelLink(model=m.demanded("model_id"), step=m.integer("step"))
@@ -205,6 +220,13 @@ CALLS: Final = (
     Call("POST", "/runs/set-tag", _WRITE, "Tag a run", _set_tag),
     Call("POST", "/runs/delete-tag", _WRITE, "Untag a run", _delete_tag),
     Call("POST", "/runs/log-inputs", _WRITE, "Log a run's inputs", _log_inputs),
+    Call(
+        "POST",
+        "/experiments/search-datasets",
+        _READ,
+        "List the data sets that experiments used",
+        _search_datasets,
+    ),
     Call("POST", "/runs/outputs", _WRITE, "Log the models a run made", _outputs),
     Call("POST", "/runs/log-model", _WRITE, "Log a model's description", _log_model),
 )

@@ -13,6 +13,7 @@ from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import ReportedRuns
 from trivet.tracking.traces.assessments import Assessments
@@ -23,6 +24,7 @@ from trivet.web.mlflow import (
     assessments,
     experiments,
     folders,
+    logged_models,
     metrics,
     runs,
     traces,
@@ -43,6 +45,7 @@ CALLS: Final = (
     *runs.CALLS,
     *metrics.CALLS,
     *folders.CALLS,
+    *logged_models.CALLS,
     *traces_v2.CALLS,
     *webhooks.CALLS,
 )
@@ -96,6 +99,7 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster
         return Rooms(
             experiments=found,
             runs=ReportedRuns(stores, own, found, points),
+            logged_models=LoggedModels(stores, own, found, points, clock),
             artifacts=files,
             traces=kept,
             assessments=Assessments(kept, clock),
