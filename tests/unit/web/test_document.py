@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-METHODS = {"get", "post", "put", "delete"}
+from trivet.access.permissions import Permission
+from trivet.http.application import Handler, Reply, Request
+from trivet.http.routes import Route, RouteTable
+from trivet.web.document import openapi
+
+METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 @pytest.fixture
@@ -23,7 +28,7 @@ def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]
 def test_every_route_is_in_the_document_and_nothing_else(
     api: Any, document: dict[str, Any]
 ) -> None:
-    routes = {(route.method, route.path) for route in api.app.table.routes}
+    routes = {(r.method, r.path.replace("...}", "}")) for r in api.app.table.routes}
     assert set(operations(document)) == routes
 
 
@@ -109,3 +114,22 @@ def test_every_route_of_both_servers_stands_in_the_reference(clients: dict[str, 
         assert written == {
             f"| {r.method} | `{r.path}` | `{r.permission.value}` | {r.summary} |" for r in routes
         }
+
+
+def test_a_route_that_takes_a_stream_and_the_rest_of_a_path_is_described() -> None:
+    async def handler(_: Request) -> Reply:
+        return Reply()
+
+    route: Route[Handler] = Route(
+        method="PUT",
+        path="/files/{path...}",
+        permission=Permission.READ,
+        handler=handler,
+        summary="Store a file",
+        is_streamed=True,
+        max_body_bytes=100,
+    )
+    operation = openapi(RouteTable([route]))["paths"]["/files/{path}"]["put"]
+    assert operation["operationId"] == "put-files-path"
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["path"]
+    assert "application/octet-stream" in operation["requestBody"]["content"]

@@ -19,7 +19,7 @@ TURNED_AWAY = {401, 403}
 
 
 def path_of(route: Route[Any]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda found: FILLED.get(found[1], "1"), route.path)
+    return re.sub(r"\{(\w+)(?:\.\.\.)?\}", lambda found: FILLED.get(found[1], "1"), route.path)
 
 
 def routes(clients: dict[str, Any]) -> Iterator[tuple[str, Route[Any]]]:
