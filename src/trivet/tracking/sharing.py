@@ -24,7 +24,7 @@ class SharedFiles:
     def __init__(self, open_blob: Callable[[str], BinaryIO]) -> None:
         self._open_blob = open_blob
         self._lock = threading.Lock()
-        self._known: dict[str, _Shared] = {}
+        self._known: dict[str, _Opened] = {}
 
     def open(self, digest: str) -> BinaryIO:
         """Open a file, together with whoever reads it now or did in the last half minute.
@@ -33,7 +33,7 @@ class SharedFiles:
             NotFound, Corrupt: As opening the blob.
         """
         with self._lock:
-            shared = self._known.setdefault(digest, _Shared())
+            shared = self._known.setdefault(digest, _Opened())
             shared.readers += 1
         try:
             with shared.lock:  # who comes while it is checked waits for that
@@ -44,7 +44,7 @@ class SharedFiles:
             raise
         return cast("BinaryIO", _Reader(shared, lambda: self._let_go(shared)))
 
-    def _let_go(self, shared: "_Shared") -> None:
+    def _let_go(self, shared: "_Opened") -> None:
         now = time.monotonic()
         with self._lock:
             shared.readers -= 1
@@ -58,7 +58,7 @@ class SharedFiles:
                     del self._known[digest]
 
 
-class _Shared:
+class _Opened:
     def __init__(self) -> None:
         self.file: BinaryIO | None = None
         self.lock = threading.Lock()
@@ -73,7 +73,7 @@ class _Shared:
 class _Reader(io.RawIOBase):
     """One reader's place in a file that others read, too."""
 
-    def __init__(self, shared: _Shared, let_go: Callable[[], None]) -> None:
+    def __init__(self, shared: _Opened, let_go: Callable[[], None]) -> None:
         super().__init__()
         self._shared = shared
         self._let_go = let_go
