@@ -41,7 +41,7 @@ def images_of_steps_are_kept():
     with mlflow.start_run() as run:
         for step in range(3):
             mlflow.log_image(np.full((8, 8, 3), step * 50, np.uint8), key="dogs", step=step)
-    mlflow.flush_artifact_async_logging()
+        mlflow.flush_artifact_async_logging()
     names = paths(run.info.run_id, "images")
     same(len([name for name in names if "step" in name and name.endswith(".png")]), 3)
     same(len([name for name in names if "compressed" in name]), 3)
