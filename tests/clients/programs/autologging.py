@@ -24,7 +24,7 @@ def models_of(run: object) -> list[str]:
 
 
 @check()
-def everything_is_logged_into_a_run_of_the_users_own():
+def everything_is_logged_into_a_run_of_the_users_own() -> None:
     from sklearn.linear_model import LinearRegression
 
     mlflow.set_experiment(fresh("own"))
@@ -42,19 +42,26 @@ def everything_is_logged_into_a_run_of_the_users_own():
 
 
 @check()
-def sklearn_is_logged():
+def sklearn_is_logged() -> None:
     from sklearn.ensemble import RandomForestClassifier
 
     experiment = mlflow.set_experiment(fresh("sklearn")).experiment_id
     mlflow.sklearn.autolog()
     try:
-        model = RandomForestClassifier(n_estimators=7, max_depth=2, random_state=0).fit(FRAME, TARGET)
+        model = RandomForestClassifier(n_estimators=7, max_depth=2, random_state=0).fit(
+            FRAME, TARGET
+        )
         model.score(FRAME, TARGET)
     finally:
         mlflow.sklearn.autolog(disable=True)
     (run,) = runs_of(experiment)
-    same((run.info.status, run.data.params["n_estimators"], run.data.params["max_depth"]), ("FINISHED", "7", "2"))
-    assert {"training_accuracy_score", "training_f1_score", "training_log_loss"} <= set(run.data.metrics)
+    same(
+        (run.info.status, run.data.params["n_estimators"], run.data.params["max_depth"]),
+        ("FINISHED", "7", "2"),
+    )
+    assert {"training_accuracy_score", "training_f1_score", "training_log_loss"} <= set(
+        run.data.metrics
+    )
     same(run.data.tags["estimator_name"], "RandomForestClassifier")
     same(len(models_of(run)), 1)
     assert run.inputs.dataset_inputs, "no dataset"
@@ -66,7 +73,7 @@ def sklearn_is_logged():
 
 
 @check()
-def a_search_of_parameters_makes_children():
+def a_search_of_parameters_makes_children() -> None:
     from sklearn.model_selection import GridSearchCV
     from sklearn.tree import DecisionTreeClassifier
 
@@ -86,7 +93,7 @@ def a_search_of_parameters_makes_children():
 
 
 @check()
-def xgboost_is_logged():
+def xgboost_is_logged() -> None:
     import xgboost
 
     experiment = mlflow.set_experiment(fresh("xgboost")).experiment_id
@@ -107,7 +114,7 @@ def xgboost_is_logged():
 
 
 @check()
-def lightgbm_is_logged():
+def lightgbm_is_logged() -> None:
     import lightgbm
 
     experiment = mlflow.set_experiment(fresh("lightgbm")).experiment_id

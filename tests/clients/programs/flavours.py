@@ -1,5 +1,8 @@
 """Models of the usual libraries are logged, loaded again, and answer as before."""
 
+from pathlib import Path
+from typing import Any
+
 import mlflow
 import numpy as np
 import pandas as pd
@@ -26,7 +29,7 @@ def begin() -> None:
 
 
 @check()
-def sklearn_goes_there_and_back():
+def sklearn_goes_there_and_back() -> None:
     begin()
     model = LogisticRegression(max_iter=500).fit(FRAME, TARGET)
     signature = infer_signature(FRAME, model.predict(FRAME))
@@ -45,16 +48,21 @@ def sklearn_goes_there_and_back():
 
 
 @check()
-def xgboost_goes_there_and_back():
+def xgboost_goes_there_and_back() -> None:
     import xgboost
 
     begin()
     model = xgboost.XGBClassifier(n_estimators=5).fit(FRAME, TARGET)
-    booster = xgboost.train({"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(FRAME, TARGET), 3)
+    booster = xgboost.train(
+        {"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(FRAME, TARGET), 3
+    )
     with mlflow.start_run():
         one = log(mlflow.xgboost, model, "one", **NEEDS)
         two = log(mlflow.xgboost, booster, "two", **NEEDS)
-    same(mlflow.xgboost.load_model(one.model_uri).predict(FRAME).tolist(), model.predict(FRAME).tolist())
+    same(
+        mlflow.xgboost.load_model(one.model_uri).predict(FRAME).tolist(),
+        model.predict(FRAME).tolist(),
+    )
     loaded = mlflow.xgboost.load_model(two.model_uri)
     wanted = booster.predict(xgboost.DMatrix(FRAME))
     assert np.allclose(loaded.predict(xgboost.DMatrix(FRAME)), wanted)
@@ -62,33 +70,40 @@ def xgboost_goes_there_and_back():
 
 
 @check()
-def lightgbm_goes_there_and_back():
+def lightgbm_goes_there_and_back() -> None:
     import lightgbm
 
     begin()
     model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(FRAME, TARGET)
-    booster = lightgbm.train({"objective": "multiclass", "num_class": 3, "verbose": -1}, lightgbm.Dataset(FRAME, TARGET), 3)
+    booster = lightgbm.train(
+        {"objective": "multiclass", "num_class": 3, "verbose": -1},
+        lightgbm.Dataset(FRAME, TARGET),
+        3,
+    )
     with mlflow.start_run():
         one = log(mlflow.lightgbm, model, "one", **NEEDS)
         two = log(mlflow.lightgbm, booster, "two", **NEEDS)
-    same(mlflow.lightgbm.load_model(one.model_uri).predict(FRAME).tolist(), model.predict(FRAME).tolist())
-    assert np.allclose(mlflow.lightgbm.load_model(two.model_uri).predict(FRAME), booster.predict(FRAME))
+    same(
+        mlflow.lightgbm.load_model(one.model_uri).predict(FRAME).tolist(),
+        model.predict(FRAME).tolist(),
+    )
+    assert np.allclose(
+        mlflow.lightgbm.load_model(two.model_uri).predict(FRAME), booster.predict(FRAME)
+    )
 
 
 class Adder(mlflow.pyfunc.PythonModel):
-    def load_context(self, context):
-        with open(context.artifacts["offset"]) as file:
-            self.offset = float(file.read())
+    def load_context(self, context: Any) -> None:
+        self.offset = float(Path(context.artifacts["offset"]).read_text())
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
         return model_input + self.offset
 
 
 @check()
-def a_model_of_the_users_own_goes_there_and_back():
+def a_model_of_the_users_own_goes_there_and_back() -> None:
     begin()
-    with open("offset.txt", "w") as file:
-        file.write("5")
+    Path("offset.txt").write_text("5")
     keyword = "name" if generation() > 2 else "artifact_path"
     with mlflow.start_run():
         info = mlflow.pyfunc.log_model(
@@ -104,7 +119,7 @@ def a_model_of_the_users_own_goes_there_and_back():
 
 
 @check()
-def a_run_names_the_models_it_made():
+def a_run_names_the_models_it_made() -> None:
     import json
 
     begin()
@@ -115,8 +130,12 @@ def a_run_names_the_models_it_made():
         log(mlflow.sklearn, model, "two", **NEEDS)
     found = mlflow.get_run(run.info.run_id)
     if generation() > 2:
-        names = {mlflow.get_logged_model(each.model_id).name for each in found.outputs.model_outputs}
-        metrics = [mlflow.get_logged_model(each.model_id).metrics for each in found.outputs.model_outputs]
+        names = {
+            mlflow.get_logged_model(each.model_id).name for each in found.outputs.model_outputs
+        }
+        metrics = [
+            mlflow.get_logged_model(each.model_id).metrics for each in found.outputs.model_outputs
+        ]
         same({metric.key for each in metrics for metric in each}, {"before"})
     else:
         noted = json.loads(found.data.tags["mlflow.log-model.history"])
@@ -125,19 +144,22 @@ def a_run_names_the_models_it_made():
 
 
 @check(since=3)
-def models_are_found_as_a_table():
+def models_are_found_as_a_table() -> None:
     experiment = mlflow.set_experiment(fresh("table")).experiment_id
     model = LogisticRegression(max_iter=500).fit(FRAME, TARGET)
     with mlflow.start_run() as run:
         info = log(mlflow.sklearn, model, params={"c": 1}, **NEEDS)
         mlflow.log_metric("acc", 0.9, model_id=info.model_id)
     table = mlflow.search_logged_models([experiment], filter_string="metrics.acc > 0.5")
-    same((list(table["model_id"]), list(table["source_run_id"])), ([info.model_id], [run.info.run_id]))
+    same(
+        (list(table["model_id"]), list(table["source_run_id"])),
+        ([info.model_id], [run.info.run_id]),
+    )
     same(mlflow.last_logged_model().model_id, info.model_id)
 
 
 @check()
-def a_model_is_judged_by_evaluate():
+def a_model_is_judged_by_evaluate() -> None:
     begin()
     model = LogisticRegression(max_iter=500).fit(FRAME, TARGET)
     data = FRAME.assign(target=TARGET)

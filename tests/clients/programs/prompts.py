@@ -7,7 +7,7 @@ client = MlflowClient()
 
 
 @check()
-def a_prompt_is_kept_in_versions():
+def a_prompt_is_kept_in_versions() -> None:
     name = fresh("prompt")
     first = client.register_prompt(name, "Say {{word}}.", commit_message="one", tags={"a": "1"})
     second = client.register_prompt(name, "Shout {{word}}!")
@@ -20,7 +20,7 @@ def a_prompt_is_kept_in_versions():
 
 
 @check()
-def prompts_are_hidden_from_searches_for_models():
+def prompts_are_hidden_from_searches_for_models() -> None:
     word = fresh("hidden")
     client.register_prompt(f"{word}-prompt", "x")
     client.create_registered_model(f"{word}-model")
@@ -32,14 +32,14 @@ def prompts_are_hidden_from_searches_for_models():
 
 
 @check()
-def versions_of_prompts_are_hidden_from_searches_for_versions():
+def versions_of_prompts_are_hidden_from_searches_for_versions() -> None:
     name = fresh("prompt")
     client.register_prompt(name, "x")
     same(list(client.search_model_versions(f"name = '{name}'")), [])
 
 
 @check()
-def prompts_are_found_as_prompts():
+def prompts_are_found_as_prompts() -> None:
     word = fresh("found")
     for letter in "ab":
         client.register_prompt(f"{word}-{letter}", "x")

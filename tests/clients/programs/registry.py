@@ -30,10 +30,13 @@ def number(version: object) -> str:
 
 
 @check()
-def a_model_is_made_once():
+def a_model_is_made_once() -> None:
     name = fresh("once")
     made = client.create_registered_model(name, tags={"a": "1"}, description="what")
-    same((made.name, made.description, made.tags, list(made.latest_versions)), (name, "what", {"a": "1"}, []))
+    same(
+        (made.name, made.description, made.tags, list(made.latest_versions)),
+        (name, "what", {"a": "1"}, []),
+    )
     found = client.get_registered_model(name)
     same((found.name, found.description, found.tags, found.aliases), (name, "what", {"a": "1"}, {}))
     assert found.creation_timestamp > 0
@@ -42,7 +45,7 @@ def a_model_is_made_once():
 
 
 @check()
-def names_have_rules():
+def names_have_rules() -> None:
     for name in ("", "a/b", "a:b", "..", "."):
         with refused(INVALID):
             client.create_registered_model(name)
@@ -55,7 +58,7 @@ def names_have_rules():
 
 
 @check()
-def a_missing_model_is_named():
+def a_missing_model_is_named() -> None:
     name = fresh("never")
     wanted = f"Registered Model with name={name} not found"
     for call in (
@@ -72,7 +75,7 @@ def a_missing_model_is_named():
 
 
 @check()
-def a_model_can_be_described_and_renamed():
+def a_model_can_be_described_and_renamed() -> None:
     old, new = model(2), fresh("new")
     client.update_registered_model(old, "first")
     same(client.get_registered_model(old).description, "first")
@@ -91,7 +94,7 @@ def a_model_can_be_described_and_renamed():
 
 
 @check()
-def a_deleted_model_is_gone_with_all_it_had():
+def a_deleted_model_is_gone_with_all_it_had() -> None:
     name = model(2, tags={"a": "1"})
     client.set_registered_model_alias(name, "champion", "1")
     client.delete_registered_model(name)
@@ -107,7 +110,7 @@ def a_deleted_model_is_gone_with_all_it_had():
 
 
 @check()
-def tags_of_a_model_can_be_changed():
+def tags_of_a_model_can_be_changed() -> None:
     name = model()
     client.set_registered_model_tag(name, "a", "1")
     client.set_registered_model_tag(name, "a", "2")
@@ -121,13 +124,18 @@ def tags_of_a_model_can_be_changed():
 
 
 @check()
-def versions_are_counted():
+def versions_are_counted() -> None:
     name = model()
     before = client.get_registered_model(name).last_updated_timestamp
     sent = source()
     first = client.create_model_version(name, **sent, tags={"a": "1"}, description="what")
-    same((number(first), first.name, first.status, first.current_stage), ("1", name, "READY", "None"))
-    same((first.source, first.run_id, first.description, first.tags), (*sent.values(), "what", {"a": "1"}))
+    same(
+        (number(first), first.name, first.status, first.current_stage), ("1", name, "READY", "None")
+    )
+    same(
+        (first.source, first.run_id, first.description, first.tags),
+        (*sent.values(), "what", {"a": "1"}),
+    )
     same([number(client.create_model_version(name, **source())) for _ in range(2)], ["2", "3"])
     client.delete_model_version(name, "3")
     same(number(client.create_model_version(name, **source())), "4")
@@ -138,7 +146,7 @@ def versions_are_counted():
 
 
 @check()
-def versions_made_at_once_are_all_different():
+def versions_made_at_once_are_all_different() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     name = model()
@@ -149,7 +157,7 @@ def versions_made_at_once_are_all_different():
 
 
 @check()
-def a_missing_version_is_named():
+def a_missing_version_is_named() -> None:
     name = model(1)
     wanted = f"Model Version (name={name}, version=7) not found"
     for call in (
@@ -167,7 +175,7 @@ def a_missing_version_is_named():
 
 
 @check()
-def a_version_can_be_described_tagged_and_deleted():
+def a_version_can_be_described_tagged_and_deleted() -> None:
     name = model(2)
     client.update_model_version(name, "1", "new")
     client.set_model_version_tag(name, "1", "a", "1")
@@ -185,13 +193,15 @@ def a_version_can_be_described_tagged_and_deleted():
 
 
 @check()
-def an_alias_points_at_one_version():
+def an_alias_points_at_one_version() -> None:
     name = model(3)
     client.set_registered_model_alias(name, "champion", "1")
     client.set_registered_model_alias(name, "champion", "2")
     client.set_registered_model_alias(name, "Challenger_1-x", "2")
     same(number(client.get_model_version_by_alias(name, "champion")), "2")
-    found = {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
+    found = {
+        alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()
+    }
     same(found, {"champion": "2", "Challenger_1-x": "2"})
     same(sorted(client.get_model_version(name, "2").aliases), ["Challenger_1-x", "champion"])
     same(list(client.get_model_version(name, "1").aliases), [])
@@ -203,7 +213,7 @@ def an_alias_points_at_one_version():
 
 
 @check()
-def aliases_have_rules():
+def aliases_have_rules() -> None:
     name = model(1)
     for alias in ("", "latest", "LATEST", "v1", "V12", "a b", "a/b", "a" * 256, "a.b"):
         with refused(INVALID):
@@ -215,7 +225,7 @@ def aliases_have_rules():
 
 
 @check()
-def stages_move_versions():
+def stages_move_versions() -> None:
     name = model(3)
     moved = client.transition_model_version_stage(name, "1", "staging")
     same((moved.current_stage, number(moved)), ("Staging", "1"))
@@ -229,8 +239,13 @@ def stages_move_versions():
     latest = {each.current_stage: number(each) for each in client.get_latest_versions(name)}
     same(latest, {"Staging": "2", "Production": "3"})
     same([number(each) for each in client.get_latest_versions(name, ["Staging"])], ["2"])
-    same([number(each) for each in client.get_latest_versions(name, ["staging", "Archived"])], ["2"])
-    held = {each.current_stage: number(each) for each in client.get_registered_model(name).latest_versions}
+    same(
+        [number(each) for each in client.get_latest_versions(name, ["staging", "Archived"])], ["2"]
+    )
+    held = {
+        each.current_stage: number(each)
+        for each in client.get_registered_model(name).latest_versions
+    }
     same(held, {"Staging": "2", "Production": "3"})
     client.transition_model_version_stage(name, "3", "Staging", archive_existing_versions=True)
     same(stages(), ["Archived", "Archived", "Staging"])
@@ -239,7 +254,7 @@ def stages_move_versions():
 
 
 @check()
-def stages_have_rules():
+def stages_have_rules() -> None:
     name = model(1)
     with refused(INVALID, "stage"):
         client.transition_model_version_stage(name, "1", "Nowhere")
@@ -250,7 +265,7 @@ def stages_have_rules():
 
 
 @check()
-def models_are_found():
+def models_are_found() -> None:
     word = fresh("Search")
     names = [f"{word}-{letter}" for letter in "abcde"]
     for name in names:
@@ -271,7 +286,9 @@ def models_are_found():
     inside = f"name LIKE '{word}%'"
     found, token, sizes = [], None, []
     while True:
-        page = client.search_registered_models(inside, max_results=2, page_token=token, order_by=["name DESC"])
+        page = client.search_registered_models(
+            inside, max_results=2, page_token=token, order_by=["name DESC"]
+        )
         found += [each.name for each in page]
         sizes.append(len(page))
         token = page.token
@@ -284,7 +301,7 @@ def models_are_found():
 
 
 @check()
-def versions_are_found():
+def versions_are_found() -> None:
     name = model(3)
     sent = source()
     client.create_model_version(name, **sent, tags={"team": "red"})
@@ -306,7 +323,9 @@ def versions_are_found():
     inside = f"name = '{name}'"
     pages, token = [], None
     while True:
-        page = client.search_model_versions(inside, 2, order_by=["version_number ASC"], page_token=token)
+        page = client.search_model_versions(
+            inside, 2, order_by=["version_number ASC"], page_token=token
+        )
         pages.append("".join(number(each) for each in page))
         token = page.token
         if not token:
@@ -316,7 +335,7 @@ def versions_are_found():
 
 
 @check()
-def searches_that_make_no_sense_are_refused():
+def searches_that_make_no_sense_are_refused() -> None:
     for text in ("nme = 'a'", "name > 'a'", "name = 1", "name = 'a' OR name = 'b'", "name"):
         with refused(INVALID):
             client.search_registered_models(text)
@@ -337,10 +356,17 @@ def searches_that_make_no_sense_are_refused():
 
 
 @check()
-def sources_elsewhere_are_refused():
+def sources_elsewhere_are_refused() -> None:
     name = model()
     run = client.create_run("0").info
-    places = ("/etc/passwd", "file:///etc", f"{run.artifact_uri}/../..", "../x", "http://host/x", "hdfs://host/x")
+    places = (
+        "/etc/passwd",
+        "file:///etc",
+        f"{run.artifact_uri}/../..",
+        "../x",
+        "http://host/x",
+        "hdfs://host/x",
+    )
     for place in places:
         with refused(INVALID):
             client.create_model_version(name, place, run_id=run.run_id)
@@ -353,7 +379,7 @@ def sources_elsewhere_are_refused():
 
 
 @check()
-def the_fluent_searches_find_the_same():
+def the_fluent_searches_find_the_same() -> None:
     name = model(2)
     (found,) = mlflow.search_registered_models(filter_string=f"name = '{name}'")
     same(found.name, name)
@@ -362,7 +388,7 @@ def the_fluent_searches_find_the_same():
 
 
 @check()
-def a_version_is_copied_to_another_model():
+def a_version_is_copied_to_another_model() -> None:
     name, other = model(1), fresh("copy")
     copied = client.copy_model_version(f"models:/{name}/1", other)
     same((copied.name, number(copied)), (other, "1"))

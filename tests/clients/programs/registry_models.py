@@ -1,5 +1,7 @@
 """From training to the registry and back: `models:/` addresses of every form."""
 
+from pathlib import Path
+
 import mlflow
 from judging import check, fresh, generation, judge, refused, same
 from mlflow.exceptions import MlflowException
@@ -26,7 +28,7 @@ def answer_of(place: str) -> int:
 
 
 @check()
-def a_logged_model_is_registered():
+def a_logged_model_is_registered() -> None:
     name = fresh("model")
     place, run = logged(1)
     first = mlflow.register_model(place, name, tags={"a": "1"})
@@ -39,7 +41,7 @@ def a_logged_model_is_registered():
 
 
 @check()
-def a_model_is_registered_while_it_is_logged():
+def a_model_is_registered_while_it_is_logged() -> None:
     name = fresh("model")
     logged(1, registered_model_name=name)
     logged(2, registered_model_name=name)
@@ -48,7 +50,7 @@ def a_model_is_registered_while_it_is_logged():
 
 
 @check()
-def addresses_of_every_form_lead_to_the_model():
+def addresses_of_every_form_lead_to_the_model() -> None:
     name = fresh("model")
     for answer in (0, 1, 2):
         logged(answer, registered_model_name=name)
@@ -60,14 +62,21 @@ def addresses_of_every_form_lead_to_the_model():
         same((address, answer_of(address)), (address, answer))
     client.set_registered_model_alias(name, "champion", "3")
     same(answer_of(f"models:/{name}@champion"), 2)
-    same(mlflow.models.get_model_info(f"models:/{name}@champion").flavors.keys() >= {"sklearn"}, True)
+    same(
+        mlflow.models.get_model_info(f"models:/{name}@champion").flavors.keys() >= {"sklearn"}, True
+    )
 
 
 @check()
-def addresses_that_lead_nowhere_are_refused():
+def addresses_that_lead_nowhere_are_refused() -> None:
     name = fresh("model")
     logged(1, registered_model_name=name)
-    for way in (f"models:/{name}/7", f"models:/{name}@nobody", f"models:/{name}/Staging", f"models:/{fresh('x')}/1"):
+    for way in (
+        f"models:/{name}/7",
+        f"models:/{name}@nobody",
+        f"models:/{name}/Staging",
+        f"models:/{fresh('x')}/1",
+    ):
         try:
             mlflow.pyfunc.load_model(way)
         except MlflowException as error:
@@ -80,19 +89,19 @@ def addresses_that_lead_nowhere_are_refused():
 
 
 @check()
-def files_of_a_version_are_listed_and_come_down():
+def files_of_a_version_are_listed_and_come_down() -> None:
     name = fresh("model")
     logged(1, registered_model_name=name)
-    names = {each.path.split("/")[-1] for each in mlflow.artifacts.list_artifacts(f"models:/{name}/1")}
+    names = {
+        each.path.split("/")[-1] for each in mlflow.artifacts.list_artifacts(f"models:/{name}/1")
+    }
     assert {"MLmodel", "requirements.txt"} <= names, names
-    from pathlib import Path
-
     down = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/1", dst_path=fresh("down")))
     assert "sklearn" in (down / "MLmodel").read_text()
 
 
 @check()
-def a_copied_version_answers_as_its_source():
+def a_copied_version_answers_as_its_source() -> None:
     name, other = fresh("model"), fresh("copy")
     logged(2, registered_model_name=name)
     client.copy_model_version(f"models:/{name}/1", other)
@@ -101,7 +110,7 @@ def a_copied_version_answers_as_its_source():
 
 
 @check()
-def a_renamed_model_answers_as_before():
+def a_renamed_model_answers_as_before() -> None:
     name, new = fresh("model"), fresh("new")
     logged(2, registered_model_name=name)
     client.rename_registered_model(name, new)
@@ -111,7 +120,7 @@ def a_renamed_model_answers_as_before():
 
 
 @check(since=3)
-def a_logged_model_knows_where_it_is_registered():
+def a_logged_model_knows_where_it_is_registered() -> None:
     import json
 
     name = fresh("model")
@@ -124,11 +133,11 @@ def a_logged_model_knows_where_it_is_registered():
 
 
 @check()
-def an_environment_is_known_for_a_version():
+def an_environment_is_known_for_a_version() -> None:
     name = fresh("model")
     logged(1, registered_model_name=name)
-    with open(mlflow.pyfunc.get_model_dependencies(f"models:/{name}/1")) as file:
-        assert "scikit-learn" in file.read()
+    needs = Path(mlflow.pyfunc.get_model_dependencies(f"models:/{name}/1"))
+    assert "scikit-learn" in needs.read_text()
 
 
 if __name__ == "__main__":

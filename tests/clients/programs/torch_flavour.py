@@ -12,7 +12,7 @@ def network() -> torch.nn.Module:
 
 
 @check()
-def a_module_goes_there_and_back():
+def a_module_goes_there_and_back() -> None:
     mlflow.set_experiment(fresh("torch"))
     model = network()
     example = np.ones((2, 4), dtype=np.float32)
@@ -27,7 +27,7 @@ def a_module_goes_there_and_back():
 
 
 @check()
-def a_state_goes_there_and_back():
+def a_state_goes_there_and_back() -> None:
     mlflow.set_experiment(fresh("state"))
     model = network()
     with mlflow.start_run() as run:
@@ -38,7 +38,7 @@ def a_state_goes_there_and_back():
 
 
 @check()
-def a_training_loop_is_logged():
+def a_training_loop_is_logged() -> None:
     mlflow.set_experiment(fresh("loop"))
     model = network()
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -57,7 +57,7 @@ def a_training_loop_is_logged():
 
 
 @check()
-def a_summary_writer_is_logged():
+def a_summary_writer_is_logged() -> None:
     mlflow.set_experiment(fresh("writer"))
     mlflow.pytorch.autolog()
     try:

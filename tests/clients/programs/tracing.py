@@ -1,6 +1,7 @@
 """Traces of functions: they arrive, are found, are tagged and deleted, with either generation."""
 
 import time
+from contextlib import suppress
 
 import mlflow
 from judging import check, fresh, generation, judge, refused, same
@@ -54,7 +55,7 @@ def state_of(trace: object) -> str:
 
 
 @check()
-def a_trace_arrives_with_its_spans():
+def a_trace_arrives_with_its_spans() -> None:
     experiment = begin()
     same(outer(3), 7)
     (trace,) = found(experiment, 1)
@@ -68,7 +69,7 @@ def a_trace_arrives_with_its_spans():
 
 
 @check()
-def a_trace_is_got_by_its_id():
+def a_trace_is_got_by_its_id() -> None:
     experiment = begin()
     outer(1)
     (trace,) = found(experiment, 1)
@@ -80,12 +81,10 @@ def a_trace_is_got_by_its_id():
 
 
 @check()
-def a_failed_function_leaves_a_trace_that_says_so():
+def a_failed_function_leaves_a_trace_that_says_so() -> None:
     experiment = begin()
-    try:
+    with suppress(ValueError):
         broken()
-    except ValueError:
-        pass
     (trace,) = found(experiment, 1)
     same(state_of(trace), "ERROR")
     (span,) = trace.data.spans
@@ -93,7 +92,7 @@ def a_failed_function_leaves_a_trace_that_says_so():
 
 
 @check()
-def tags_of_a_trace_can_be_changed():
+def tags_of_a_trace_can_be_changed() -> None:
     experiment = begin()
     outer(1)
     (trace,) = found(experiment, 1)
@@ -111,7 +110,7 @@ def tags_of_a_trace_can_be_changed():
 
 
 @check()
-def traces_are_found_in_order_and_by_pages():
+def traces_are_found_in_order_and_by_pages() -> None:
     experiment = begin()
     for number in range(5):
         outer(number)
@@ -122,7 +121,9 @@ def traces_are_found_in_order_and_by_pages():
     same(times, sorted(times, reverse=True))
     ids, token, sizes = [], None, []
     while True:
-        page = client.search_traces([experiment], max_results=2, page_token=token, order_by=["timestamp_ms ASC"])
+        page = client.search_traces(
+            [experiment], max_results=2, page_token=token, order_by=["timestamp_ms ASC"]
+        )
         ids += [id_of(trace) for trace in page]
         sizes.append(len(page))
         token = page.token
@@ -132,13 +133,11 @@ def traces_are_found_in_order_and_by_pages():
 
 
 @check()
-def traces_are_found_by_filters():
+def traces_are_found_by_filters() -> None:
     experiment = begin()
     outer(1)
-    try:
+    with suppress(ValueError):
         broken()
-    except ValueError:
-        pass
     same(len(found(experiment, 2)), 2)
     for text, count in {
         "status = 'OK'": 1,
@@ -155,7 +154,7 @@ def traces_are_found_by_filters():
 
 
 @check()
-def traces_can_be_deleted():
+def traces_can_be_deleted() -> None:
     experiment = begin()
     for number in range(4):
         outer(number)
@@ -179,42 +178,59 @@ def missing(trace: str) -> None:
 
 
 @check()
-def a_trace_belongs_to_its_run():
+def a_trace_belongs_to_its_run() -> None:
     experiment = begin()
     with mlflow.start_run() as run:
         outer(1)
     outer(2)
     same(len(found(experiment, 2)), 2)
-    (trace,) = found(experiment, 1, filter_string=f"run_id = '{run.info.run_id}'") if generation() > 2 else [
-        each for each in found(experiment, 2) if each.info.request_metadata.get("mlflow.sourceRun") == run.info.run_id
-    ]
+    (trace,) = (
+        found(experiment, 1, filter_string=f"run_id = '{run.info.run_id}'")
+        if generation() > 2
+        else [
+            each
+            for each in found(experiment, 2)
+            if each.info.request_metadata.get("mlflow.sourceRun") == run.info.run_id
+        ]
+    )
     same({span.name for span in trace.data.spans}, {"outer", "inner"})
 
 
 @check(since=3)
-def a_trace_can_be_judged():
+def a_trace_can_be_judged() -> None:
     experiment = begin()
     outer(1)
     (trace,) = found(experiment, 1)
     mlflow.log_feedback(trace_id=id_of(trace), name="good", value=True, rationale="because")
     mlflow.log_expectation(trace_id=id_of(trace), name="wanted", value=3)
     noted = {each.name: each for each in mlflow.get_trace(id_of(trace)).info.assessments}
-    same((noted["good"].value, noted["good"].rationale, noted["wanted"].value), (True, "because", 3))
+    same(
+        (noted["good"].value, noted["good"].rationale, noted["wanted"].value), (True, "because", 3)
+    )
 
 
 @check(since=3)
-def metadata_of_a_trace_are_kept():
+def metadata_of_a_trace_are_kept() -> None:
     experiment = begin()
 
     @mlflow.trace
     def chat() -> str:
-        mlflow.update_current_trace(tags={"t": "1"}, metadata={"mlflow.trace.session": "s1", "own": "m"})
+        mlflow.update_current_trace(
+            tags={"t": "1"}, metadata={"mlflow.trace.session": "s1", "own": "m"}
+        )
         return "ok"
 
     chat()
     (trace,) = found(experiment, 1)
     same((trace.info.tags["t"], trace.info.trace_metadata["own"]), ("1", "m"))
-    same(len(client.search_traces([experiment], filter_string="metadata.`mlflow.trace.session` = 's1'")), 1)
+    same(
+        len(
+            client.search_traces(
+                [experiment], filter_string="metadata.`mlflow.trace.session` = 's1'"
+            )
+        ),
+        1,
+    )
     same(len(client.search_traces([experiment], filter_string="metadata.own = 'x'")), 0)
 
 

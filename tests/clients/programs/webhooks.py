@@ -45,16 +45,23 @@ def waited(wanted: str) -> tuple[dict[str, str], bytes]:
 
 
 @check()
-def a_hook_is_kept_changed_and_deleted():
+def a_hook_is_kept_changed_and_deleted() -> None:
     name = fresh("hook")
-    made = client.create_webhook(name, HERE, ["registered_model.created"], description="d", secret="s")
+    made = client.create_webhook(
+        name, HERE, ["registered_model.created"], description="d", secret="s"
+    )
     same((made.name, made.url, made.description), (name, HERE, "d"))
-    same((str(made.status), [str(each) for each in made.events]), ("ACTIVE", ["registered_model.created"]))
+    same(
+        (str(made.status), [str(each) for each in made.events]),
+        ("ACTIVE", ["registered_model.created"]),
+    )
     found = client.get_webhook(made.webhook_id)
     same((found.name, found.secret), (name, None))
     assert made.webhook_id in {each.webhook_id for each in client.list_webhooks()}
     new = fresh("hook")
-    client.update_webhook(made.webhook_id, name=new, events=["model_version.created"], status="DISABLED")
+    client.update_webhook(
+        made.webhook_id, name=new, events=["model_version.created"], status="DISABLED"
+    )
     found = client.get_webhook(made.webhook_id)
     same((found.name, found.description, found.status), (new, "d", WebhookStatus.DISABLED))
     same([str(each) for each in found.events], ["model_version.created"])
@@ -66,8 +73,11 @@ def a_hook_is_kept_changed_and_deleted():
 
 
 @check()
-def hooks_come_by_pages():
-    made = [client.create_webhook(fresh("hook"), HERE, ["registered_model.created"], status="DISABLED") for _ in range(3)]
+def hooks_come_by_pages() -> None:
+    made = [
+        client.create_webhook(fresh("hook"), HERE, ["registered_model.created"], status="DISABLED")
+        for _ in range(3)
+    ]
     found, token = set(), None
     while True:
         page = client.list_webhooks(max_results=2, page_token=token)
@@ -82,7 +92,7 @@ def hooks_come_by_pages():
 
 
 @check()
-def hooks_that_make_no_sense_are_refused():
+def hooks_that_make_no_sense_are_refused() -> None:
     for name, url, events in (
         ("", HERE, ["registered_model.created"]),
         ("-a", HERE, ["registered_model.created"]),
@@ -97,7 +107,7 @@ def hooks_that_make_no_sense_are_refused():
 
 
 @check()
-def a_hook_can_be_tried():
+def a_hook_can_be_tried() -> None:
     made = client.create_webhook(fresh("hook"), HERE, ["registered_model.created"], secret="s")
     result = client.test_webhook(made.webhook_id)
     same((result.success, result.response_status, result.response_body), (True, 200, "ok"))
@@ -105,9 +115,14 @@ def a_hook_can_be_tried():
 
 
 @check()
-def events_of_the_registry_call_the_hook_with_a_signature():
+def events_of_the_registry_call_the_hook_with_a_signature() -> None:
     secret = "a secret of the hook"
-    events = ["registered_model.created", "model_version.created", "model_version_alias.created", "model_version_tag.set"]
+    events = [
+        "registered_model.created",
+        "model_version.created",
+        "model_version_alias.created",
+        "model_version_tag.set",
+    ]
     hook = client.create_webhook(fresh("hook"), HERE, events, secret=secret)
     name = fresh("model")
     client.create_registered_model(name, description="of the test")
