@@ -9,13 +9,25 @@ from trivet.core.facts import Scope
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
+from trivet.models.model_versions import ModelVersions
+from trivet.models.origins import Origins
+from trivet.models.registered_models import RegisteredModels
+from trivet.releases.service import ReleasesService
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import ReportedRuns
 from trivet.tracking.uploads import Uploads
-from trivet.web.mlflow import experiments, folders, logged_models, metrics, runs
+from trivet.web.mlflow import (
+    experiments,
+    folders,
+    logged_models,
+    metrics,
+    model_versions,
+    registered_models,
+    runs,
+)
 from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 from trivet.web.mlflow.locations import Kind, Place
@@ -30,6 +42,8 @@ CALLS: Final = (
     *metrics.CALLS,
     *folders.CALLS,
     *logged_models.CALLS,
+    *registered_models.CALLS,
+    *model_versions.CALLS,
 )
 _PREFIXES: Final = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 _COLLECTIONS: Final[dict[Kind, str]] = {
@@ -69,10 +83,17 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts) -> RoomsOf:
     def rooms_of(actor: str) -> Rooms:
         own = Scope(project=scope.project, actor=actor)
         found = Experiments(stores, own, clock)
+        runs = ReportedRuns(stores, own, found, points)
+        logged = LoggedModels(stores, own, found, points, clock)
+        served = ReleasesService(stores, own).served_by
+        registered = RegisteredModels(stores, own, clock, served)
+        origins = Origins(stores, own, runs, logged)
         return Rooms(
             experiments=found,
-            runs=ReportedRuns(stores, own, found, points),
-            logged_models=LoggedModels(stores, own, found, points, clock),
+            runs=runs,
+            logged_models=logged,
+            registered_models=registered,
+            model_versions=ModelVersions(stores, own, registered, origins),
             artifacts=artifacts.acting_for(actor),
         )
 
