@@ -150,6 +150,13 @@ class Origins:
             found = self._of_owner(source, owner)
             if found is not None:
                 return found
+        if run or model:
+            field = "model_id" if model else "run_id"
+            raise bad_source(
+                source,
+                f"the {field} request parameter must identify the resource that contains the "
+                "source",
+            )
         raise bad_source(source, "it lies in the artifacts of no run and no logged model")
 
     def _of_owner(self, source: str, owner: str) -> Origin | None:
