@@ -32,7 +32,9 @@ def build_tracking_app(
         handler=_live,
         summary="Whether the process answers",
     )
-    table = RouteTable((live, *mlflow_routes(workspace.stores, workspace.scope)))
+    networks = workspace.settings.webhooks.networks
+    wire = mlflow_routes(workspace.stores, workspace.scope, networks)
+    table = RouteTable((live, *wire))
     return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
 
 
