@@ -21,6 +21,21 @@ def build_app(
     return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
 
 
+def build_tracking_app(
+    workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
+) -> Application:
+    """Build the tracking server alone: MLflow's interface and liveness, and no other room."""
+    live: Route[Handler] = Route(
+        method="GET",
+        path="/health",
+        permission=Permission.PUBLIC,
+        handler=_live,
+        summary="Whether the process answers",
+    )
+    table = RouteTable((live, *mlflow_routes(workspace.stores, workspace.scope)))
+    return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
+
+
 def route_table(workspace: Workspace) -> RouteTable[Handler]:
     """Build the API's routes."""
 
@@ -46,7 +61,8 @@ def route_table(workspace: Workspace) -> RouteTable[Handler]:
     rooms_routes = (build(workspace) for build in (*facts.ROUTES, *rooms.ROUTES))
     # MLflow's wire is described by MLflow; the document is about what is Trivet's own.
     described: RouteTable[Handler] = RouteTable((*own, *rooms_routes))
-    wire = mlflow_routes(workspace.stores, workspace.scope)
+    networks = workspace.settings.webhooks.networks
+    wire = mlflow_routes(workspace.stores, workspace.scope, networks)
     return RouteTable((*described.routes, *wire))
 
 

@@ -10,13 +10,14 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -24,7 +25,8 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
-from trivet.core.ports import Flavour, Notifier, Stores
+from trivet.core.outbox import Poster
+from trivet.core.ports import Flavour, Notifier, Stores, Tables
 from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
@@ -74,7 +76,6 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         Unsupported: The folder was written by a newer Trivet.
         Unavailable: The folder cannot be written.
     """
-    from trivet.adapters.delta.tables import DeltaTables
     from trivet.adapters.files.blobs import FileBlobs
     from trivet.adapters.files.log import FileLog
     from trivet.adapters.files.series import FileSeries
@@ -93,7 +94,7 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         catalog=database.catalog,
         series=series,
         blobs=FileBlobs(folder / "blobs"),
-        tables=DeltaTables(folder / "tables"),
+        tables=cast("Tables", _Later(lambda: _tables(folder))),
         log=log,
     )
 
@@ -113,6 +114,27 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         backup_ledger=database.backup,
         hold_merges=series.hold_merges,
     )
+
+
+def _tables(folder: Path) -> Tables:
+    from trivet.adapters.delta.tables import DeltaTables
+
+    return DeltaTables(folder / "tables")
+
+
+class _Later:
+    """Stands for a store whose library is heavy, and opens it when it is first used."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._lock = Lock()
+        self._made: object | None = None
+
+    def __getattr__(self, name: str) -> object:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return getattr(self._made, name)
 
 
 def digest_file(path: Path) -> tuple[str, int]:
@@ -167,6 +189,17 @@ def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
         password=secret_of(settings.password_env, name),
     )
     return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
+
+
+def poster(networks: Sequence[str]) -> Poster:
+    """Return what posts to addresses that came from outside.
+
+    Args:
+        networks: Where it may post besides the public internet, such as `10.1.0.0/16`.
+    """
+    from trivet.adapters.webhook.posting import GuardedPoster
+
+    return GuardedPoster(networks)
 
 
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":

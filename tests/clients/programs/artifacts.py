@@ -34,7 +34,9 @@ def listed(run: str, path: str | None = None) -> list[tuple[str, bool, int | Non
 
 
 def down(run: str, path: str) -> Path:
-    return Path(mlflow.artifacts.download_artifacts(run_id=run, artifact_path=path, dst_path=str(folder())))
+    return Path(
+        mlflow.artifacts.download_artifacts(run_id=run, artifact_path=path, dst_path=str(folder()))
+    )
 
 
 def fails(call: object) -> str:
@@ -46,7 +48,7 @@ def fails(call: object) -> str:
 
 
 @check()
-def a_file_goes_up_and_comes_down():
+def a_file_goes_up_and_comes_down() -> None:
     run = make()
     content = bytes(range(256)) * 10
     client.log_artifact(run, write(folder() / "a.bin", content))
@@ -62,7 +64,7 @@ def a_file_goes_up_and_comes_down():
 
 
 @check()
-def what_is_not_there_is_an_empty_list():
+def what_is_not_there_is_an_empty_list() -> None:
     run = make()
     same(listed(run), [])
     same(listed(run, "nothing/here"), [])
@@ -71,7 +73,7 @@ def what_is_not_there_is_an_empty_list():
 
 
 @check()
-def what_is_not_there_does_not_come_down():
+def what_is_not_there_does_not_come_down() -> None:
     run = make()
     client.log_text(run, "x", "there.txt")
     fails(lambda: down(run, "nothing.txt"))
@@ -79,23 +81,29 @@ def what_is_not_there_does_not_come_down():
 
 
 @check()
-def a_folder_goes_up_and_comes_down():
+def a_folder_goes_up_and_comes_down() -> None:
     run = make()
     source = folder()
-    contents = {f"{part}/{n}.txt": f"{part}{n}".encode() for part in ("a", "b/c", "d e") for n in range(3)}
+    contents = {
+        f"{part}/{n}.txt": f"{part}{n}".encode() for part in ("a", "b/c", "d e") for n in range(3)
+    }
     for name, content in contents.items():
         write(source / name, content)
     client.log_artifacts(run, str(source), "all")
     for path in ("", "all"):
         top = down(run, path)
         inside = top if path else top / "all"
-        found = {str(each.relative_to(inside)): each.read_bytes() for each in inside.rglob("*") if each.is_file()}
+        found = {
+            str(each.relative_to(inside)): each.read_bytes()
+            for each in inside.rglob("*")
+            if each.is_file()
+        }
         same(found, contents)
     same([path for path, _, _ in listed(run, "all")], ["all/a", "all/b", "all/d e"])
 
 
 @check()
-def a_second_time_replaces_the_first():
+def a_second_time_replaces_the_first() -> None:
     run = make()
     client.log_text(run, "one", "a.txt")
     client.log_text(run, "second", "a.txt")
@@ -104,11 +112,26 @@ def a_second_time_replaces_the_first():
 
 
 @check()
-def names_may_be_unusual():
+def names_may_be_unusual() -> None:
     run = make()
     names = (
-        *("with space.txt", "ünïcode ✓.txt", "日本語.txt", "a+b&c=d.txt", "100%.txt", "semi;colon,comma.txt"),
-        *("(brackets)[x]{y}.txt", "quote'd.txt", "tilde~.txt", "at@.txt", "dollar$.txt", ".hidden", "no_ending"),
+        *(
+            "with space.txt",
+            "ünïcode ✓.txt",
+            "日本語.txt",
+            "a+b&c=d.txt",
+            "100%.txt",
+            "semi;colon,comma.txt",
+        ),
+        *(
+            "(brackets)[x]{y}.txt",
+            "quote'd.txt",
+            "tilde~.txt",
+            "at@.txt",
+            "dollar$.txt",
+            ".hidden",
+            "no_ending",
+        ),
         *("a" * 200, "bang!.txt", "dots...txt", "UPPER.TXT", "equals=.txt"),
     )
     wrong = {}
@@ -123,7 +146,7 @@ def names_may_be_unusual():
 
 
 @check()
-def a_large_file_comes_back_the_same():
+def a_large_file_comes_back_the_same() -> None:
     run = make()
     path = folder() / "large.bin"
     source = random.Random(1)
@@ -144,7 +167,7 @@ def a_large_file_comes_back_the_same():
 
 
 @check()
-def many_small_files_go_up_at_once():
+def many_small_files_go_up_at_once() -> None:
     run = make()
     source = folder()
     contents = {f"{n % 7}/{n}.txt": os.urandom(n % 50) for n in range(300)}
@@ -152,12 +175,14 @@ def many_small_files_go_up_at_once():
         write(source / name, content)
     client.log_artifacts(run, str(source))
     top = down(run, "")
-    found = {str(each.relative_to(top)): each.read_bytes() for each in top.rglob("*") if each.is_file()}
+    found = {
+        str(each.relative_to(top)): each.read_bytes() for each in top.rglob("*") if each.is_file()
+    }
     same(found, contents)
 
 
 @check()
-def several_runs_write_at_once():
+def several_runs_write_at_once() -> None:
     runs = [make() for _ in range(4)]
     source = folder()
     for n in range(20):
@@ -168,7 +193,7 @@ def several_runs_write_at_once():
 
 
 @check()
-def text_and_dicts_are_kept():
+def text_and_dicts_are_kept() -> None:
     mlflow.set_experiment(fresh("text"))
     with mlflow.start_run() as run:
         mlflow.log_text("ünïcode\nlines", "deep/er/a.txt")
@@ -177,13 +202,18 @@ def text_and_dicts_are_kept():
         mlflow.log_text("<b>page</b>", "page.html")
     place = run.info.artifact_uri
     same(mlflow.artifacts.load_text(f"{place}/deep/er/a.txt"), "ünïcode\nlines")
-    same(mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/a.json"), {"a": [1, 2.5, None], "b": {"c": "✓"}})
+    same(
+        mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/a.json"),
+        {"a": [1, 2.5, None], "b": {"c": "✓"}},
+    )
     same(down(run.info.run_id, "a.yaml").read_text().split(), ["x:", "-", "1", "-", "2"])
-    same([path for path, _, _ in listed(run.info.run_id)], ["a.json", "a.yaml", "deep", "page.html"])
+    same(
+        [path for path, _, _ in listed(run.info.run_id)], ["a.json", "a.yaml", "deep", "page.html"]
+    )
 
 
 @check()
-def addresses_of_all_kinds_lead_there():
+def addresses_of_all_kinds_lead_there() -> None:
     mlflow.set_experiment(fresh("addresses"))
     with mlflow.start_run() as run:
         mlflow.log_text("x", "f/a.txt")
@@ -198,7 +228,7 @@ def addresses_of_all_kinds_lead_there():
 
 
 @check()
-def files_and_folders_can_be_deleted():
+def files_and_folders_can_be_deleted() -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     run = make()
@@ -214,10 +244,16 @@ def files_and_folders_can_be_deleted():
 
 
 @check()
-def ways_out_of_the_run_are_closed():
+def ways_out_of_the_run_are_closed() -> None:
     run, other = make(), make()
     client.log_text(other, "secret", "secret.txt")
-    ways = ("../secret.txt", f"../../{other}/artifacts/secret.txt", "/etc/passwd", "a/../../b", "..%2f..%2fx")
+    ways = (
+        "../secret.txt",
+        f"../../{other}/artifacts/secret.txt",
+        "/etc/passwd",
+        "a/../../b",
+        "..%2f..%2fx",
+    )
     for way in ways:
         fails(lambda way=way: client.list_artifacts(run, way)[0])
         fails(lambda way=way: down(run, way))

@@ -65,13 +65,15 @@ def fresh(word: str) -> str:
 
 @contextmanager
 def refused(code: str, *fragments: str) -> Iterator[None]:
-    """Ask for MLflow's own error with this code (or `one|another`) and these words in its message."""
+    """Ask for MLflow's own error with this code (or `one|another`) and words of its message."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        assert error.error_code in code.split("|"), f"{error.error_code} instead of {code}: {error.message}"
+        assert error.error_code in code.split("|"), (
+            f"{error.error_code} instead of {code}: {error.message}"
+        )
         for fragment in fragments:
             assert fragment in error.message, f"{fragment!r} is not in {error.message!r}"
     else:

@@ -23,7 +23,6 @@ SLOTS: Final = 120
 """Four cells of numbers fill a page."""
 IDS: Final = 0
 """The word that stands for the identifiers."""
-NUMBERS_BYTES: Final = SLOTS * 8
 NOTHING: Final = b"\xff"
 """The byte of a slot in which nothing is."""
 _SLOT_BITS: Final = 7
@@ -103,7 +102,8 @@ def _unpacked(texts: bytes | None) -> list[str | None]:
     if texts is None:
         return []
     distinct, codes = unpack_texts(texts)
-    return [None if code == NOTHING[0] else distinct[code] for code in codes]
+    by_code: list[str | None] = [*distinct, *[None] * (256 - len(distinct))]
+    return list(map(by_code.__getitem__, codes))
 
 
 def _packed(slots: list[str | None]) -> bytes | None:
@@ -111,8 +111,8 @@ def _packed(slots: list[str | None]) -> bytes | None:
         slots.pop()
     if not slots:
         return None
-    codes: dict[str, int] = {}
-    packed = bytes(
-        NOTHING[0] if text is None else codes.setdefault(text, len(codes)) for text in slots
-    )
-    return msgspec.msgpack.encode((list(codes), packed))
+    distinct = dict.fromkeys(slots)
+    distinct.pop(None, None)
+    codes: dict[str | None, int] = {text: code for code, text in enumerate(distinct)}
+    codes[None] = NOTHING[0]
+    return msgspec.msgpack.encode((list(distinct), bytes(map(codes.__getitem__, slots))))

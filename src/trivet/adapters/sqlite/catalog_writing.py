@@ -128,7 +128,7 @@ class _Writing:
     def _take_out(self, collection: str, before: Standing) -> None:
         self._set(collection, before.number, dict.fromkeys(before.document.attributes))
         self._set_id(before.number, None)
-        self._blocks.free(before.number)
+        self._blocks.free(before.number, self._group(collection, before.document))
         self._session.run("drop_document", (before.number,))
 
     def _change(self, collection: str, before: Standing, document: Document) -> None:
@@ -194,7 +194,8 @@ class _Blocks:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._used: dict[int, int] = {}
-        self._groups: dict[int, int] = {}
+        self._changed: defaultdict[int, set[int]] = defaultdict(set)
+        """By group: blocks that are not written yet."""
         self._open: dict[int, int] = {}
 
     def take(self, group: int) -> int:
@@ -204,36 +205,34 @@ class _Blocks:
             block = self._open[group] = self._with_room(group)
         used = self._used[block]
         self._used[block] = used | (used + 1)  # its lowest bit that is not set
+        self._changed[group].add(block)
         return number_of(block, (~used & (used + 1)).bit_length() - 1)
 
     def _with_room(self, group: int) -> int:
-        self.flush()
-        row = self._session.one("block_with_room", (group,))
-        if row is None:
-            block = int((self._session.one("largest_block") or (0,))[0]) + 1
-            used = 0
-        else:
-            block, used = int(row[0]), int.from_bytes(row[1], "little")
-        self._groups[block], self._used[block] = group, used
+        self._flush(group)
+        row = self._session.one("block_with_room", (group,)) or self._session.one(
+            "add_block", (group, bytes(SLOTS // 8), SLOTS)
+        )
+        block, used = row or (0, b"")
+        self._used[block] = int.from_bytes(used, "little")
         return block
 
-    def free(self, number: int) -> None:
+    def free(self, number: int, group: int) -> None:
         """Give the slot of a document back."""
         block, slot = slot_of(number)
         if block not in self._used:
-            group, used = self._session.one("block", (block,)) or (0, b"")
-            self._groups[block], self._used[block] = int(group), int.from_bytes(used, "little")
+            (used,) = self._session.one("block", (block,)) or (b"",)
+            self._used[block] = int.from_bytes(used, "little")
         self._used[block] &= ~(1 << slot)
+        self._changed[group].add(block)
 
     def flush(self) -> None:
         """Write which slots are taken."""
-        rows = [
-            (
-                block,
-                self._groups[block],
-                used.to_bytes(SLOTS // 8, "little"),
-                SLOTS - used.bit_count(),
-            )
-            for block, used in self._used.items()
-        ]
-        self._session.many("put_block", rows)
+        for group in list(self._changed):
+            self._flush(group)
+
+    def _flush(self, group: int) -> None:
+        for block in self._changed.pop(group, ()):
+            used = self._used[block]
+            packed = used.to_bytes(SLOTS // 8, "little")
+            self._session.run("set_block", (packed, SLOTS - used.bit_count(), block))

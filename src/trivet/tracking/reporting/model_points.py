@@ -182,8 +182,8 @@ def _read(stores: Stores, key: SeriesKey, by: Measurement) -> list[ModelPoint]:
     columns = (found.times.tolist(), found.steps.tolist(), found.values.tolist())
     rows = sorted(zip(*columns, strict=True), key=lambda row: (*row[:2], _rank(row[2])))
     return [
-        ModelPoint(key=key.name, value=value, step=step, time_ms=micros // 1000, by=by)
-        for micros, step, value in rows
+        ModelPoint(key=key.name, value=value, step=step, time_ms=time_ms, by=by)
+        for time_ms, step, value in rows
     ]
 
 

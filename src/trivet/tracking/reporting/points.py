@@ -1,4 +1,7 @@
-"""Metrics of runs: points in series, and the latest of each where searches find it."""
+"""Metrics of runs: points in series, and the latest of each where searches find it.
+
+The times of these series are milliseconds: what clients send, whatever unit they took it for.
+"""
 
 import math
 import threading
@@ -20,7 +23,6 @@ from trivet.tracking.reporting.model_points import (
     models_of,
 )
 
-_MOST_MS: Final = (2**63 - 1) // 1000
 _MOST_STEP: Final = 2**63 - 1
 
 
@@ -75,7 +77,7 @@ class Metrics:
         found = self._stores.series.read(SeriesKey(run, key))
         columns = (found.times.tolist(), found.steps.tolist(), found.values.tolist())
         rows = sorted(zip(*columns, strict=True), key=lambda row: (*row[:2], _rank(row[2])))
-        return [Point(key, value, micros // 1000, step) for micros, step, value in rows]
+        return [Point(key, value, time_ms, step) for time_ms, step, value in rows]
 
     def latest(self, run: str) -> dict[str, Latest]:
         """Return the latest point of each of a run's metrics."""
@@ -110,22 +112,22 @@ def _chunks(run: str, points: Sequence[Point]) -> list[tuple[SeriesKey, Points]]
         if held is None:
             check_key(point.key, "metric")
             held = columns[point.key] = (array("q"), array("q"), array("d"))
-        if not 0 <= point.time_ms <= _MOST_MS or not -_MOST_STEP <= point.step <= _MOST_STEP:
+        if not 0 <= point.time_ms <= _MOST_STEP or not -_MOST_STEP <= point.step <= _MOST_STEP:
             raise Invalid(
                 f"metric {point.key!r} has the time {point.time_ms} and the step {point.step}; "
-                f"expected a time of 0 to {_MOST_MS} ms and a step within 64 bits",
+                f"expected a time of 0 to {_MOST_STEP} ms and a step within 64 bits",
                 code="bad-point",
             )
         held[0].append(point.step)
-        held[1].append(point.time_ms * 1000)
+        held[1].append(point.time_ms)
         held[2].append(point.value)
     return [(SeriesKey(run, key), Points(*held)) for key, held in columns.items()]
 
 
 def _latest(points: Points) -> Latest:
     rows = zip(points.steps.tolist(), points.times.tolist(), points.values.tolist(), strict=True)
-    step, micros, value = max(rows, key=lambda row: (*row[:2], _rank(row[2])))
-    return Latest(value=value, step=step, time_ms=micros // 1000)
+    step, time_ms, value = max(rows, key=lambda row: (*row[:2], _rank(row[2])))
+    return Latest(value=value, step=step, time_ms=time_ms)
 
 
 def _rank(value: float) -> tuple[bool, float]:

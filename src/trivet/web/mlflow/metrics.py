@@ -12,7 +12,7 @@ from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.paging import read_token, with_token
 from trivet.web.mlflow.rendering import Message, point_message
-from trivet.web.mlflow.runs import run_of, tagging
+from trivet.web.mlflow.runs import cut_parameter, run_of, tagging
 
 _MOST_POINTS: Final = 1000
 _MOST_PAIRS: Final = 100
@@ -54,7 +54,6 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
 
 def _history(rooms: Rooms, fields: Fields) -> Message:
     run, key = run_of(fields), fields.demanded("metric_key")
-    rooms.runs.get(run)
     points = rooms.runs.metrics.history(run, key)
     search: list[Any] = ["history", run, key]
     position = read_token(fields.text("page_token"), search)
@@ -154,13 +153,14 @@ def _subject(fields: Fields) -> Subject | None:
 def _parameters(items: list[Fields]) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in items:
-        key, value = item.demanded("key"), item.text("value")
-        if found.setdefault(key, value) != value:
+        key = item.demanded("key")
+        if key in found:
             raise Invalid(
                 f"Duplicate parameter keys have been submitted: {key!r}. Please ensure the request "
                 "contains only one param value per param key.",
                 code="parameter-twice",
             )
+        found[key] = cut_parameter(item.text("value"))
     return found
 
 

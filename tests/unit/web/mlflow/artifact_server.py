@@ -1,8 +1,8 @@
 """A server of the artifact routes alone, over stores in a folder, on a port of its own.
 
-python artifact_server.py FOLDER [PATIENCE_S]: prints the port, then answers until it is told to
-stop. `uploads N` as a third argument sends files to itself meanwhile, and prints what each PUT
-that was answered had sent: crash tests end it at any moment.
+python artifact_server.py FOLDER [PATIENCE_S [COUNT]]: prints the port, then answers until it is
+told to stop. With a count it sends as many files to itself, in several threads, and prints the
+thread and the number of each that was acknowledged: crash tests end it at any moment.
 """
 
 import http.client
@@ -11,7 +11,6 @@ import random
 import socket
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -37,6 +36,7 @@ from trivet.web.mlflow.uploads import upload_routes
 from trivet.workspace.wiring import run_server
 
 SCOPE = Scope(project="crash", actor="server")
+THREADS = 3
 ROLES = {"trv_viewer": "viewer", "trv_developer": "developer"}
 
 
@@ -47,6 +47,7 @@ def open_stores(folder: Path) -> tuple[Database, Stores]:
         ledger=database.ledger,
         journal=database.journal,
         views=database.views,
+        catalog=database.catalog,
         series=MemorySeries(),
         blobs=FileBlobs(folder / "blobs"),
         tables=MemoryTables(),
@@ -84,32 +85,41 @@ def build(stores: Stores, port: int, patience_s: float) -> Application:
     )
 
 
+def path_of(thread: int, number: int) -> str:
+    """Name the file that is sent: a few paths again and again."""
+    return f"folder{number % 3}/file{number % 7}.bin"
+
+
+def next_content(chance: random.Random) -> bytes:
+    """Make a file's bytes: some fit into one block, some do not."""
+    return chance.randbytes(chance.choice([0, 10, 5_000, 1 << 20, (2 << 20) + 5]))
+
+
 def upload(port: int, thread: int, count: int) -> None:
-    """Put files of many sizes, a few paths again and again; say what was acknowledged."""
+    """Put files, and say of each when it was acknowledged."""
     chance = random.Random(thread)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": "Bearer trv_developer"}
+    root = f"/api/2.0/mlflow-artifacts/artifacts/0/run{thread}/artifacts"
     for number in range(count):
-        size = chance.choice([0, 10, 5_000, 1 << 20, 3 << 20])
-        content = chance.randbytes(size)
-        path = f"0/run{thread}/artifacts/folder{number % 3}/file{number % 7}.bin"
-        connection.request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{path}", content, headers)
+        place = f"{root}/{path_of(thread, number)}"
+        connection.request("PUT", place, next_content(chance), headers)
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:
-            raise AssertionError(f"{path}: {answer.status}")
-        os.write(1, f"{thread} {number} {path} {size}\n".encode())
+            raise AssertionError(f"{place}: {answer.status}")
+        os.write(1, f"{thread} {number}\n".encode())
 
 
-def main(folder: str, patience_s: str = "30", *work: str) -> None:
+def main(folder: str, patience_s: str = "30", count: str = "0") -> None:
     """Answer until told to stop."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     database, stores = open_stores(Path(folder))
     with database:
-        os.write(1, b"ready\n" if work else b"%d\n" % port)
-        for thread in range(3 if work else 0):
-            arguments: Sequence[int] = (port, thread, int(work[0]))
+        os.write(1, b"ready\n" if int(count) else b"%d\n" % port)
+        for thread in range(THREADS if int(count) else 0):
+            arguments = (port, thread, int(count))
             threading.Thread(target=upload, args=arguments, daemon=True).start()
         run_server(build(stores, port, float(patience_s)), listener)
 
