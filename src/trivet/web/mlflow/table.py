@@ -105,16 +105,16 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster
         found, files = Experiments(stores, own, clock), artifacts.acting_for(actor)
         runs = ReportedRuns(stores, own, found, points)
         logged = LoggedModels(stores, own, found, points, clock)
-        registered = RegisteredModels(stores, own, clock, ReleasesService(stores, own).served_by)
+        served = ReleasesService(stores, own).served_by
+        registered = RegisteredModels(stores, own, clock, served)
+        origins = Origins(stores, own, runs, logged)
         kept = Traces(stores, own, found, files)
         return Rooms(
             experiments=found,
             runs=runs,
             logged_models=logged,
             registered_models=registered,
-            model_versions=ModelVersions(
-                stores, own, registered, Origins(stores, own, runs, logged)
-            ),
+            model_versions=ModelVersions(stores, own, registered, origins),
             artifacts=files,
             traces=kept,
             assessments=Assessments(kept, clock),

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -98,17 +99,18 @@ async def _exchange(app: Application, scope: dict[str, Any], body: bytes) -> tup
 
 @pytest.fixture
 def wire(stores: Stores) -> Wire:
-    return _wire(stores, "developer")
+    return wire_of(stores, "developer")
 
 
 @pytest.fixture
 def operator(stores: Stores) -> Wire:
     """The same, for somebody who may also move aliases."""
-    return _wire(stores, "operator")
+    return wire_of(stores, "operator")
 
 
-def _wire(stores: Stores, role: RoleName) -> Wire:
-    table = RouteTable(mlflow_routes(stores, Scope(project="flights", actor="ada")))
+def wire_of(stores: Stores, role: RoleName, networks: Sequence[str] = ()) -> Wire:
+    """Return the wire as somebody of a role sees it."""
+    table = RouteTable(mlflow_routes(stores, Scope(project="flights", actor="ada"), networks))
     return Wire(
         Application(
             table,
