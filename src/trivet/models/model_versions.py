@@ -18,7 +18,7 @@ from trivet.core.catalog import (
     Value,
 )
 from trivet.core.errors import Conflict, Invalid
-from trivet.core.facts import Draft, HeadMove, Scope, draft
+from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.models.documents import (
     REGISTERED,
@@ -40,6 +40,7 @@ from trivet.models.names import ACTIVE_STAGES, head_of
 from trivet.models.origins import Origin, Origins
 from trivet.models.reading import number_behind, walk
 from trivet.models.registered_models import RegisteredModels, no_version
+from trivet.models.telling import News
 from trivet.tracking.reporting.experiments import check_tags
 
 _MOST_VALUE: Final = 100_000
@@ -82,6 +83,7 @@ class ModelVersions:
         self._scope = scope
         self._models = models
         self._origins = origins
+        self._news = News(stores, scope)
 
     def make(self, name: str, new: NewVersion) -> Version:
         """Give logged files the next version of a name.
@@ -181,22 +183,29 @@ class ModelVersions:
 
     def describe(self, name: str, number: int, description: str) -> Version:
         """Give a version another description."""
-        changed = {"description": description}
-        self._change(self._known(name, number), changed, note=changed)
+        document = self._document(self._models.get(name), number)
+        self._change(document, {"description": description}, note={"description": description})
         return self.get(name, number)
 
     def tag(self, name: str, number: int, key: str, value: str) -> None:
         """Set a tag of a version."""
         check_tags({key: value}, most_value=_MOST_VALUE)
-        document = self._known(name, number)
-        self._change(document, {"tags": {key: value}}, attributes=prefixed({key: value}))
+        known = self._models.get(name)
+        self._change(
+            self._document(known, number),
+            {"tags": {key: value}},
+            attributes=prefixed({key: value}),
+            news=self._news.of_tag(known, key, value, number),
+        )
 
     def untag(self, name: str, number: int, key: str) -> None:
         """Take a tag of a version away; one that is not there is no error."""
         check_tags({key: ""})
-        document = self._known(name, number)
+        known = self._models.get(name)
+        document = self._document(known, number)
         if f"tags.{key}" in document.attributes:
-            self._change(document, {"dropped": (key,)}, drop=(f"tags.{key}",))
+            news = self._news.of_tag(known, key, None, number)
+            self._change(document, {"dropped": (key,)}, drop=(f"tags.{key}",), news=news)
 
     def move(self, name: str, number: int, stage: VersionStage, *, archive: bool) -> Version:
         """Bring a version to a stage.
@@ -293,11 +302,9 @@ class ModelVersions:
             documents.append(amendment)
             moves.append(move)
         reason = f"log the model version {made.name}:{made.version}"
-        batch = self._scope.batch(reason, facts, heads=moves, documents=documents)
+        news = self._news.of_version(made)
+        batch = self._scope.batch(reason, facts, heads=moves, documents=documents, tasks=news)
         self._stores.ledger.commit(batch)
-
-    def _known(self, name: str, number: int) -> Document:
-        return self._document(self._models.get(name), number)
 
     def _document(self, known: RegisteredName, number: int) -> Document:
         found = self._stores.catalog.get(VERSIONS, [version_id(known.id, number)])
@@ -358,10 +365,12 @@ class ModelVersions:
         attributes: Mapping[str, Value] | None = None,
         drop: tuple[str, ...] = (),
         note: Mapping[str, Any] | None = None,
+        news: Iterable[TaskNew] = (),
     ) -> None:
         fact, amendment = self._changing(document, what, attributes or {}, drop=drop, note=note)
         reason = f"model version {document.attributes['name']}"
-        self._stores.ledger.commit(self._scope.batch(reason, [fact], documents=[amendment]))
+        batch = self._scope.batch(reason, [fact], documents=[amendment], tasks=news)
+        self._stores.ledger.commit(batch)
 
     def _changing(
         self,

@@ -15,7 +15,7 @@ from trivet.core.catalog import (
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Entry, Fact, HeadMove, Scope, draft
+from trivet.core.facts import Entry, Fact, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
 from trivet.models.documents import (
@@ -35,6 +35,7 @@ from trivet.models.facts import (
 )
 from trivet.models.names import check_alias, check_registered_name, head_of, registered_head
 from trivet.models.reading import deleted_models, number_of, walk
+from trivet.models.telling import News
 from trivet.tracking.reporting.experiments import check_tags
 
 ServedBy = Callable[[str], str | None]
@@ -57,6 +58,7 @@ class RegisteredModels:
         self._scope = scope
         self._clock = clock
         self._served_by = served_by
+        self._news = News(stores, scope)
 
     def make(
         self, name: str, *, description: str | None = None, tags: Mapping[str, str] | None = None
@@ -79,7 +81,11 @@ class RegisteredModels:
             self._scope.project, fact.id, made, user=self._scope.actor, now_ms=self.now_ms()
         )
         batch = self._scope.batch(
-            f"register the name {name}", [fact], heads=moves, documents=[document]
+            f"register the name {name}",
+            [fact],
+            heads=moves,
+            documents=[document],
+            tasks=self._news.of_name(made),
         )
         try:
             self._stores.ledger.commit(batch)
@@ -167,7 +173,8 @@ class RegisteredModels:
         ]
         changed = NameChanged(registered=known.id, name=new)
         try:
-            self._change(known, changed, {"name": new}, moves=moves, more=versions)
+            renamed = self._amended(known, {"name": new})
+            self._change(known, changed, [renamed, *versions], moves=moves)
         except Conflict as error:
             raise _exists(new) from error
         return self.get(new)
@@ -176,7 +183,8 @@ class RegisteredModels:
         """Give a name another description."""
         known = self.get(name)
         changed = NameChanged(registered=known.id, description=description)
-        self._change(known, changed, {}, note={"description": description})
+        noted = self._amended(known, note={"description": description})
+        self._change(known, changed, [noted])
         return self.get(name)
 
     def tag(self, name: str, key: str, value: str) -> None:
@@ -184,7 +192,8 @@ class RegisteredModels:
         check_tags({key: value}, most_value=_MOST_VALUE)
         known = self.get(name)
         changed = NameChanged(registered=known.id, tags={key: value})
-        self._change(known, changed, prefixed({key: value}))
+        tagged = self._amended(known, prefixed({key: value}))
+        self._change(known, changed, [tagged], tasks=self._news.of_tag(known, key, value))
 
     def untag(self, name: str, key: str) -> None:
         """Take a tag of a name away; one that is not there is no error."""
@@ -192,7 +201,8 @@ class RegisteredModels:
         known = self.get(name)
         if key in known.tags:
             changed = NameChanged(registered=known.id, dropped=(key,))
-            self._change(known, changed, {}, drop=(f"tags.{key}",))
+            untagged = self._amended(known, drop=(f"tags.{key}",))
+            self._change(known, changed, [untagged], tasks=self._news.of_tag(known, key, None))
 
     def delete(self, name: str) -> None:
         """Give a name up, with its versions, tags and aliases; what was recorded stays recorded.
@@ -259,14 +269,16 @@ class RegisteredModels:
         if not found:
             raise no_version(name, number)
         move = HeadMove(name=head_of(name, alias), to=found[0].notes["fact"])
-        self._touch(known, f"alias {name}@{alias} is version {number}", [move])
+        news = self._news.of_alias(known, alias, number)
+        self._move(known, f"alias {name}@{alias} is version {number}", move, news)
 
     def drop_alias(self, name: str, alias: str) -> None:
         """Take an alias away; one that is not there is no error."""
         known = self.get(name)
         if alias in known.aliases:
             move = HeadMove(name=head_of(name, alias), to=None)
-            self._touch(known, f"drop alias {name}@{alias}", [move])
+            news = self._news.of_alias(known, alias, None)
+            self._move(known, f"drop alias {name}@{alias}", move, news)
 
     # ------------------------------------------------- for the versions of names
 
@@ -327,35 +339,43 @@ class RegisteredModels:
         )
         return walk(self._stores, wanted)
 
-    def _touch(self, known: RegisteredName, reason: str, moves: Sequence[HeadMove]) -> None:
-        document = Amendment(
-            collection=REGISTERED, id=known.id, set=self.touched({}), expect="known"
+    def _move(
+        self, known: RegisteredName, reason: str, move: HeadMove, news: Iterable[TaskNew]
+    ) -> None:
+        batch = self._scope.batch(
+            reason, heads=[move], documents=[self._amended(known)], tasks=news
         )
-        batch = self._scope.batch(reason, heads=moves, documents=[document])
         self._stores.ledger.commit(batch)
+
+    def _amended(
+        self,
+        known: RegisteredName,
+        attributes: Mapping[str, Value] | None = None,
+        *,
+        drop: tuple[str, ...] = (),
+        note: Mapping[str, Any] | None = None,
+    ) -> Amendment:
+        return Amendment(
+            collection=REGISTERED,
+            id=known.id,
+            set=self.touched(attributes or {}),
+            drop=drop,
+            note=dict(note or {}),
+            expect="known",
+        )
 
     def _change(
         self,
         known: RegisteredName,
         changed: NameChanged,
-        attributes: Mapping[str, Value],
+        documents: Sequence[Amendment],
         *,
-        drop: tuple[str, ...] = (),
-        note: Mapping[str, Any] | None = None,
         moves: Sequence[HeadMove] = (),
-        more: Sequence[Amendment] = (),
+        tasks: Iterable[TaskNew] = (),
     ) -> None:
-        document = Amendment(
-            collection=REGISTERED,
-            id=known.id,
-            set=self.touched(attributes),
-            drop=drop,
-            note=dict(note or {}),
-            expect="known",
-        )
         fact = draft(changed, parents=[known.id])
         reason = f"registered model {known.name}"
-        batch = self._scope.batch(reason, [fact], heads=moves, documents=[document, *more])
+        batch = self._scope.batch(reason, [fact], heads=moves, documents=documents, tasks=tasks)
         self._stores.ledger.commit(batch)
 
 

@@ -26,6 +26,7 @@ from trivet.models.packaging import Package, open_package
 from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
 from trivet.models.reading import deleted_models, number_behind, walk
 from trivet.models.searching import is_no_prompt
+from trivet.models.telling import News
 from trivet.tracking.facts import Run
 from trivet.tracking.service import TrackingService
 
@@ -306,7 +307,8 @@ class Registry:
             entered,
             Amendment(collection=REGISTERED, id=registered, set=changed, expect="known"),
         ]
-        todo = tasks(model) if tasks else ()
+        todo = [*News(self._stores, self._scope).of_version(model.version)]
+        todo += tasks(model) if tasks else ()
         return self._commit(reason, facts, moves, todo, documents)
 
     def _run(self, run: Run | str) -> Run:

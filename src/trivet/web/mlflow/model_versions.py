@@ -7,7 +7,8 @@ from trivet.core.errors import Invalid
 from trivet.core.filtering import parse_order
 from trivet.models.model_versions import NewVersion
 from trivet.models.names import stage_of
-from trivet.models.searching import PROMPT_TAG, registry_filter, version_grammar
+from trivet.models.searching import registry_filter, version_grammar
+from trivet.models.telling import is_prompt
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.experiments import page_size
 from trivet.web.mlflow.fields import Fields
@@ -31,7 +32,7 @@ def _create(rooms: Rooms, fields: Fields) -> Message:
             run_link=fields.text("run_link") or None,
             description=fields.text("description") or None,
             tags=tags,
-            is_text=tags.get(PROMPT_TAG, "").lower() == "true",
+            is_text=is_prompt(tags),
             mention=_MENTION,
         ),
     )

@@ -1,14 +1,21 @@
 import json
 import threading
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
+from trivet.core.clock import SystemClock
 from trivet.core.facts import HeadMove, Scope, draft
+from trivet.core.outbox import QUEUE, Order, Posted
 from trivet.core.ports import Stores
 from trivet.models.facts import LoggedVersion, NameChanged, VersionsDeleted
 from trivet.models.names import head_of
 from trivet.releases.facts import ReleasePlan, Variant
+from trivet.tracking.webhooks.events import MODEL_EVENTS
+from trivet.tracking.webhooks.facts import WebhookChange
+from trivet.tracking.webhooks.service import Webhooks
 
 
 def registered(wire: Any, name: str = "churn", **fields: Any) -> str:
@@ -386,3 +393,51 @@ def test_what_is_served_is_not_deleted(
             operator.send("DELETE", f"{path}/delete", name="churn", **about)
         assert raised.value.status == 400
     assert version(wire, "churn", "1")
+
+
+# --------------------------------------------------------------------- web hooks
+
+
+class _Anywhere:
+    """Lets every address be posted to; nothing is."""
+
+    def check(self, url: str) -> None:
+        del url
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], wait_s: float) -> Posted:
+        raise NotImplementedError
+
+
+def test_whoever_listens_is_told_in_the_commit_that_does_it(
+    wire: Any, operator: Any, stores: Stores
+) -> None:
+    scope = Scope(project="flights", actor="ada")
+    hooks = Webhooks(stores, scope, SystemClock(), _Anywhere())
+    hooks.make(WebhookChange(name="all", url="https://example.com", events=tuple(MODEL_EVENTS)))
+    mark = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
+    text = [*mark, {"key": "mlflow.prompt.text", "value": "Hello {{name}}!"}]
+    registered(wire, "model")
+    registered(wire, "prompt", tags=mark)
+    logged(wire, "model")
+    wire.post("model-versions/create", name="prompt", source="prompt-template", tags=text)
+    for name in ("model", "prompt"):
+        about = {"name": name, "version": "1"}
+        wire.post("registered-models/set-tag", name=name, key="a", value="1")
+        wire.send("DELETE", "registered-models/delete-tag", name=name, key="a")
+        wire.post("model-versions/set-tag", key="a", value="1", **about)
+        wire.send("DELETE", "model-versions/delete-tag", key="a", **about)
+        operator.post("registered-models/alias", alias="best", **about)
+        operator.send("DELETE", "registered-models/alias", name=name, alias="best")
+    tasks = stores.journal.tasks(QUEUE, limit=100)
+    orders = [msgspec.json.decode(task.body, type=Order) for task in tasks]
+    told = {order.message.event: order.message.detail for order in orders}
+    assert told.keys() == MODEL_EVENTS.keys()
+    for event, example in MODEL_EVENTS.items():
+        assert told[event].keys() == example.keys(), event
+    assert told["prompt_version.created"]["template"] == "Hello {{name}}!"
+    assert told["prompt_version.created"]["tags"] == {}
+    assert told["model_version_alias.created"] == {
+        "name": "model",
+        "alias": "best",
+        "version": "1",
+    }
