@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-# Each has an environment of its own, `.venv-<name>`. `plain` needs no client: it speaks HTTP itself.
+# Each has an environment of its own, `.venv-<name>`; `plain` has none, it speaks HTTP itself.
 FULL = ("mlflow3", "mlflow2")
 SKINNY = ("mlflow3-skinny", "mlflow2-skinny")
 EVERY = (*FULL, *SKINNY)
@@ -44,3 +44,6 @@ AREAS = (
     Area("rest_errors", PLAIN),
     Area("rest_artifacts", PLAIN),
 )
+
+# Whether `test_sweep.py` may send its odd requests to Trivet's server.
+SWEPT = False

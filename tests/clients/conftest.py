@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-
 from tests.clients.servers import Server, start_oracle, start_trivet
 
 

@@ -1,13 +1,12 @@
 """The servers that the clients can be pointed at: MLflow's own as the oracle, and Trivet's."""
 
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ PATIENCE_S = 120.0
 ORACLE_SETTINGS = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "_MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
-    "_MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
 }
 
 
@@ -41,17 +40,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_healthy(url: str) -> bool:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     limit = time.monotonic() + PATIENCE_S
     while time.monotonic() < limit:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}:\n{log.read_text()}")
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+        if is_healthy(url):
+            return
+        time.sleep(0.1)
     raise TimeoutError(f"no server at {url} after {PATIENCE_S} s:\n{log.read_text()}")
 
 

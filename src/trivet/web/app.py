@@ -41,5 +41,6 @@ def route_table(workspace: Workspace) -> RouteTable[Handler]:
     rooms_routes = (build(workspace) for build in (*facts.ROUTES, *rooms.ROUTES))
     # MLflow's wire is described by MLflow; the document is about what is Trivet's own.
     described: RouteTable[Handler] = RouteTable((*own, *rooms_routes))
-    wire = mlflow_routes(workspace.stores, workspace.scope)
+    networks = workspace.settings.webhooks.networks
+    wire = mlflow_routes(workspace.stores, workspace.scope, networks)
     return RouteTable((*described.routes, *wire))

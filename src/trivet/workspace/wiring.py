@@ -10,7 +10,7 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -25,6 +25,7 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
+from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
 from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
@@ -188,6 +189,17 @@ def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
         password=secret_of(settings.password_env, name),
     )
     return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
+
+
+def poster(networks: Sequence[str]) -> Poster:
+    """Return what posts to addresses that came from outside.
+
+    Args:
+        networks: Where it may post besides the public internet, such as `10.1.0.0/16`.
+    """
+    from trivet.adapters.webhook.posting import GuardedPoster
+
+    return GuardedPoster(networks)
 
 
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":

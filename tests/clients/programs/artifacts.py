@@ -48,7 +48,7 @@ def fails(call: object) -> str:
 
 
 @check()
-def a_file_goes_up_and_comes_down():
+def a_file_goes_up_and_comes_down() -> None:
     run = make()
     content = bytes(range(256)) * 10
     client.log_artifact(run, write(folder() / "a.bin", content))
@@ -64,7 +64,7 @@ def a_file_goes_up_and_comes_down():
 
 
 @check()
-def what_is_not_there_is_an_empty_list():
+def what_is_not_there_is_an_empty_list() -> None:
     run = make()
     same(listed(run), [])
     same(listed(run, "nothing/here"), [])
@@ -73,7 +73,7 @@ def what_is_not_there_is_an_empty_list():
 
 
 @check()
-def what_is_not_there_does_not_come_down():
+def what_is_not_there_does_not_come_down() -> None:
     run = make()
     client.log_text(run, "x", "there.txt")
     fails(lambda: down(run, "nothing.txt"))
@@ -81,7 +81,7 @@ def what_is_not_there_does_not_come_down():
 
 
 @check()
-def a_folder_goes_up_and_comes_down():
+def a_folder_goes_up_and_comes_down() -> None:
     run = make()
     source = folder()
     contents = {
@@ -103,7 +103,7 @@ def a_folder_goes_up_and_comes_down():
 
 
 @check()
-def a_second_time_replaces_the_first():
+def a_second_time_replaces_the_first() -> None:
     run = make()
     client.log_text(run, "one", "a.txt")
     client.log_text(run, "second", "a.txt")
@@ -112,7 +112,7 @@ def a_second_time_replaces_the_first():
 
 
 @check()
-def names_may_be_unusual():
+def names_may_be_unusual() -> None:
     run = make()
     names = (
         *(
@@ -146,7 +146,7 @@ def names_may_be_unusual():
 
 
 @check()
-def a_large_file_comes_back_the_same():
+def a_large_file_comes_back_the_same() -> None:
     run = make()
     path = folder() / "large.bin"
     source = random.Random(1)
@@ -167,7 +167,7 @@ def a_large_file_comes_back_the_same():
 
 
 @check()
-def many_small_files_go_up_at_once():
+def many_small_files_go_up_at_once() -> None:
     run = make()
     source = folder()
     contents = {f"{n % 7}/{n}.txt": os.urandom(n % 50) for n in range(300)}
@@ -182,7 +182,7 @@ def many_small_files_go_up_at_once():
 
 
 @check()
-def several_runs_write_at_once():
+def several_runs_write_at_once() -> None:
     runs = [make() for _ in range(4)]
     source = folder()
     for n in range(20):
@@ -193,7 +193,7 @@ def several_runs_write_at_once():
 
 
 @check()
-def text_and_dicts_are_kept():
+def text_and_dicts_are_kept() -> None:
     mlflow.set_experiment(fresh("text"))
     with mlflow.start_run() as run:
         mlflow.log_text("ünïcode\nlines", "deep/er/a.txt")
@@ -213,7 +213,7 @@ def text_and_dicts_are_kept():
 
 
 @check()
-def addresses_of_all_kinds_lead_there():
+def addresses_of_all_kinds_lead_there() -> None:
     mlflow.set_experiment(fresh("addresses"))
     with mlflow.start_run() as run:
         mlflow.log_text("x", "f/a.txt")
@@ -228,7 +228,7 @@ def addresses_of_all_kinds_lead_there():
 
 
 @check()
-def files_and_folders_can_be_deleted():
+def files_and_folders_can_be_deleted() -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     run = make()
@@ -244,7 +244,7 @@ def files_and_folders_can_be_deleted():
 
 
 @check()
-def ways_out_of_the_run_are_closed():
+def ways_out_of_the_run_are_closed() -> None:
     run, other = make(), make()
     client.log_text(other, "secret", "secret.txt")
     ways = (

@@ -25,7 +25,7 @@ def inputs_of(run: str) -> dict[tuple[str, str], dict[str, str]]:
 
 
 @check()
-def an_input_is_kept_whole():
+def an_input_is_kept_whole() -> None:
     _, run = make()
     sent = dataset(schema='{"a": 1}', profile='{"rows": 3}')
     client.log_inputs(
@@ -37,7 +37,7 @@ def an_input_is_kept_whole():
 
 
 @check()
-def the_same_input_twice_is_one_with_its_first_tags():
+def the_same_input_twice_is_one_with_its_first_tags() -> None:
     _, run = make()
     client.log_inputs(run, [DatasetInput(dataset(), [InputTag("k", "first")])])
     client.log_inputs(run, [DatasetInput(dataset(), [InputTag("k", "second")])])
@@ -48,7 +48,7 @@ def the_same_input_twice_is_one_with_its_first_tags():
 
 
 @check()
-def runs_share_a_dataset_and_have_their_own_tags():
+def runs_share_a_dataset_and_have_their_own_tags() -> None:
     experiment, one = make()
     two = client.create_run(experiment).info.run_id
     client.log_inputs(one, [DatasetInput(dataset(), [InputTag("k", "1")])])
@@ -60,18 +60,18 @@ def runs_share_a_dataset_and_have_their_own_tags():
 
 
 @check()
-def many_inputs_are_kept():
+def many_inputs_are_kept() -> None:
     _, run = make()
     client.log_inputs(run, [DatasetInput(dataset(f"n{n}"), []) for n in range(30)])
     same(len(inputs_of(run)), 30)
 
 
 @check("pandas")
-def a_frame_is_noted_with_its_schema():
-    import pandas
+def a_frame_is_noted_with_its_schema() -> None:
+    import pandas as pd
 
     mlflow.set_experiment(fresh("frames"))
-    frame = pandas.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"], "z": [0.5, 1.5, 2.5]})
+    frame = pd.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"], "z": [0.5, 1.5, 2.5]})
     sent = mlflow.data.from_pandas(frame, source="data.csv", name="frame", targets="y")
     with mlflow.start_run() as run:
         mlflow.log_input(sent, context="training", tags={"k": "v"})
@@ -87,11 +87,11 @@ def a_frame_is_noted_with_its_schema():
 
 
 @check("numpy", "pandas")
-def an_array_is_noted():
-    import numpy
+def an_array_is_noted() -> None:
+    import numpy as np
 
     mlflow.set_experiment(fresh("arrays"))
-    sent = mlflow.data.from_numpy(numpy.arange(12.0).reshape(4, 3), targets=numpy.arange(4))
+    sent = mlflow.data.from_numpy(np.arange(12.0).reshape(4, 3), targets=np.arange(4))
     with mlflow.start_run() as run:
         mlflow.log_input(sent, context="eval")
     (kept,) = mlflow.get_run(run.info.run_id).inputs.dataset_inputs
@@ -99,11 +99,11 @@ def an_array_is_noted():
 
 
 @check("pandas")
-def a_large_schema_is_kept():
-    import pandas
+def a_large_schema_is_kept() -> None:
+    import pandas as pd
 
     mlflow.set_experiment(fresh("wide"))
-    frame = pandas.DataFrame({f"a column with a long name {n}": [1.0] for n in range(1000)})
+    frame = pd.DataFrame({f"a column with a long name {n}": [1.0] for n in range(1000)})
     with mlflow.start_run() as run:
         mlflow.log_input(mlflow.data.from_pandas(frame, name="wide"))
     (kept,) = mlflow.get_run(run.info.run_id).inputs.dataset_inputs

@@ -8,7 +8,7 @@ client = MlflowClient()
 
 
 @check()
-def an_experiment_keeps_its_tags():
+def an_experiment_keeps_its_tags() -> None:
     made = client.create_experiment(fresh("tags"), tags={"a": "1", "long": "x" * 5000})
     client.set_experiment_tag(made, "a", "2")
     client.set_experiment_tag(made, "b", "")
@@ -17,7 +17,7 @@ def an_experiment_keeps_its_tags():
 
 
 @check(since=3)
-def a_tag_of_an_experiment_can_be_deleted():
+def a_tag_of_an_experiment_can_be_deleted() -> None:
     made = client.create_experiment(fresh("untagged"), tags={"a": "1", "b": "2"})
     client.delete_experiment_tag(made, "a")
     assert "a" not in client.get_experiment(made).tags
@@ -26,7 +26,7 @@ def a_tag_of_an_experiment_can_be_deleted():
 
 
 @check()
-def a_name_is_taken_once():
+def a_name_is_taken_once() -> None:
     name = fresh("once")
     made = client.create_experiment(name)
     with refused("RESOURCE_ALREADY_EXISTS", "already exists", name):
@@ -37,7 +37,7 @@ def a_name_is_taken_once():
 
 
 @check()
-def a_name_may_hold_any_letters():
+def a_name_may_hold_any_letters() -> None:
     for word in (
         "ünïcode ✓",
         "a/b",
@@ -53,7 +53,7 @@ def a_name_may_hold_any_letters():
 
 
 @check()
-def a_name_has_limits():
+def a_name_has_limits() -> None:
     client.create_experiment(fresh("x" * 450))
     with refused("INVALID_PARAMETER_VALUE", "exceeds the maximum length"):
         client.create_experiment("x" * 501)
@@ -62,7 +62,7 @@ def a_name_has_limits():
 
 
 @check()
-def an_experiment_can_be_renamed():
+def an_experiment_can_be_renamed() -> None:
     old, new = fresh("old"), fresh("new")
     made = client.create_experiment(old)
     client.rename_experiment(made, new)
@@ -74,7 +74,7 @@ def an_experiment_can_be_renamed():
 
 
 @check()
-def an_experiment_that_is_missing_is_said_to_be():
+def an_experiment_that_is_missing_is_said_to_be() -> None:
     same(client.get_experiment_by_name(fresh("never")), None)
     for call in (client.get_experiment, client.delete_experiment, client.restore_experiment):
         with refused("RESOURCE_DOES_NOT_EXIST", "No Experiment with id=987654321 exists"):
@@ -86,7 +86,7 @@ def an_experiment_that_is_missing_is_said_to_be():
 
 
 @check()
-def a_deleted_experiment_is_still_there():
+def a_deleted_experiment_is_still_there() -> None:
     name = fresh("deleted")
     made = client.create_experiment(name)
     run = client.create_run(made).info.run_id
@@ -107,7 +107,7 @@ def a_deleted_experiment_is_still_there():
 
 
 @check()
-def stages_choose_what_is_found():
+def stages_choose_what_is_found() -> None:
     word = fresh("stages")
     kept, gone = (client.create_experiment(f"{word}-{each}") for each in ("kept", "gone"))
     client.delete_experiment(gone)
@@ -122,7 +122,7 @@ def stages_choose_what_is_found():
 
 
 @check()
-def filters_choose_what_is_found():
+def filters_choose_what_is_found() -> None:
     word = fresh("Filters")
     one = client.create_experiment(f"{word}-one", tags={"team": "red", "only.one": "1"})
     two = client.create_experiment(f"{word}-two", tags={"team": "blue"})
@@ -147,7 +147,7 @@ def filters_choose_what_is_found():
 
 
 @check(since=3)
-def ids_and_absent_tags_choose_what_is_found():
+def ids_and_absent_tags_choose_what_is_found() -> None:
     word = fresh("absent")
     one = client.create_experiment(f"{word}-one", tags={"team": "red"})
     two = client.create_experiment(f"{word}-two")
@@ -165,14 +165,20 @@ def ids_and_absent_tags_choose_what_is_found():
 
 
 @check()
-def filters_that_make_no_sense_are_refused():
-    for text in ("nme = 'a'", "name > 'a'", "name = 5", "metrics.a > 1", "name"):
+def filters_that_make_no_sense_are_refused() -> None:
+    for text in (
+        "nme = 'a'",
+        "name > 'a'",
+        "name = 5",
+        "metrics.a > 1",
+        "name",
+    ):
         with refused("INVALID_PARAMETER_VALUE"):
             client.search_experiments(filter_string=text)
 
 
 @check()
-def orders_and_pages_are_exact():
+def orders_and_pages_are_exact() -> None:
     word = fresh("pages")
     ids = [client.create_experiment(f"{word}-{number}") for number in range(5)]
     inside = f"name LIKE '{word}%'"
@@ -197,7 +203,7 @@ def orders_and_pages_are_exact():
 
 
 @check()
-def pages_that_make_no_sense_are_refused():
+def pages_that_make_no_sense_are_refused() -> None:
     for size in (0, -1, 50_001):
         with refused("INVALID_PARAMETER_VALUE", "max_results"):
             client.search_experiments(max_results=size)
@@ -208,7 +214,7 @@ def pages_that_make_no_sense_are_refused():
 
 
 @check()
-def limits_of_tags_are_kept():
+def limits_of_tags_are_kept() -> None:
     made = client.create_experiment(fresh("limits"))
     client.set_experiment_tag(made, "k" * 250, "v")
     with refused("INVALID_PARAMETER_VALUE", "exceeds the maximum length"):
@@ -221,7 +227,7 @@ def limits_of_tags_are_kept():
 
 
 @check()
-def places_elsewhere_are_refused():
+def places_elsewhere_are_refused() -> None:
     for place in (
         "runs:/abc/x",
         "http://host/x#fragment",

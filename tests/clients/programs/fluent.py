@@ -15,14 +15,14 @@ def begin(word: str) -> str:
 
 
 @check()
-def the_built_in_experiment_is_there():
+def the_built_in_experiment_is_there() -> None:
     default = mlflow.get_experiment("0")
     same((default.name, default.lifecycle_stage), ("Default", "active"))
     same(mlflow.get_experiment_by_name("Default").experiment_id, "0")
 
 
 @check()
-def an_experiment_is_made_once_and_found_again():
+def an_experiment_is_made_once_and_found_again() -> None:
     name = fresh("found")
     same(mlflow.get_experiment_by_name(name), None)
     first = mlflow.set_experiment(name)
@@ -34,7 +34,7 @@ def an_experiment_is_made_once_and_found_again():
 
 
 @check()
-def a_deleted_experiment_is_refused():
+def a_deleted_experiment_is_refused() -> None:
     name = fresh("deleted")
     mlflow.delete_experiment(mlflow.create_experiment(name))
     with refused("INVALID_PARAMETER_VALUE", "deleted"):
@@ -42,7 +42,7 @@ def a_deleted_experiment_is_refused():
 
 
 @check()
-def a_run_keeps_everything_that_was_logged():
+def a_run_keeps_everything_that_was_logged() -> None:
     experiment = begin("all")
     with mlflow.start_run(run_name="first", description="what it is", tags={"team": "a"}) as run:
         mlflow.log_param("lr", 0.1)
@@ -65,7 +65,7 @@ def a_run_keeps_everything_that_was_logged():
 
 
 @check()
-def an_unnamed_run_gets_a_name():
+def an_unnamed_run_gets_a_name() -> None:
     begin("unnamed")
     with mlflow.start_run() as run:
         pass
@@ -75,7 +75,7 @@ def an_unnamed_run_gets_a_name():
 
 
 @check()
-def a_run_that_raises_has_failed():
+def a_run_that_raises_has_failed() -> None:
     begin("failing")
     try:
         with mlflow.start_run() as run:
@@ -88,7 +88,7 @@ def a_run_that_raises_has_failed():
 
 
 @check()
-def a_run_can_be_killed():
+def a_run_can_be_killed() -> None:
     begin("killed")
     run = mlflow.start_run()
     mlflow.end_run("KILLED")
@@ -96,7 +96,7 @@ def a_run_can_be_killed():
 
 
 @check()
-def a_finished_run_can_be_taken_up_again():
+def a_finished_run_can_be_taken_up_again() -> None:
     begin("again")
     with mlflow.start_run() as run:
         mlflow.log_metric("m", 1)
@@ -112,7 +112,7 @@ def a_finished_run_can_be_taken_up_again():
 
 
 @check()
-def a_deleted_run_cannot_be_taken_up_again():
+def a_deleted_run_cannot_be_taken_up_again() -> None:
     begin("gone")
     with mlflow.start_run() as run:
         pass
@@ -124,7 +124,7 @@ def a_deleted_run_cannot_be_taken_up_again():
 
 
 @check()
-def a_run_of_the_environment_is_taken_up():
+def a_run_of_the_environment_is_taken_up() -> None:
     begin("environment")
     with mlflow.start_run() as run:
         pass
@@ -139,7 +139,7 @@ def a_run_of_the_environment_is_taken_up():
 
 
 @check()
-def logging_without_waiting_arrives():
+def logging_without_waiting_arrives() -> None:
     begin("asynchronous")
     with mlflow.start_run() as run:
         waiting = [
@@ -158,7 +158,7 @@ def logging_without_waiting_arrives():
 
 
 @check()
-def a_mixed_batch_is_kept():
+def a_mixed_batch_is_kept() -> None:
     begin("batch")
     with mlflow.start_run() as run:
         MlflowClient().log_batch(
@@ -176,7 +176,7 @@ def a_mixed_batch_is_kept():
 
 
 @check()
-def many_params_at_once_are_split_by_the_client():
+def many_params_at_once_are_split_by_the_client() -> None:
     begin("params")
     with mlflow.start_run() as run:
         mlflow.log_params({f"p{number}": number for number in range(250)})
@@ -186,7 +186,7 @@ def many_params_at_once_are_split_by_the_client():
 
 
 @check()
-def tags_of_an_experiment_are_kept():
+def tags_of_an_experiment_are_kept() -> None:
     experiment = begin("tagged")
     mlflow.set_experiment_tag("one", "1")
     mlflow.set_experiment_tags({"two": "2", "one": "changed"})
@@ -195,7 +195,7 @@ def tags_of_an_experiment_are_kept():
 
 
 @check()
-def runs_are_found_as_a_list():
+def runs_are_found_as_a_list() -> None:
     experiment = begin("list")
     ids = []
     for number in range(3):
@@ -209,7 +209,7 @@ def runs_are_found_as_a_list():
 
 
 @check("pandas")
-def runs_are_found_as_a_table():
+def runs_are_found_as_a_table() -> None:
     name = fresh("table")
     mlflow.set_experiment(name)
     for number in range(3):
@@ -224,7 +224,7 @@ def runs_are_found_as_a_table():
 
 
 @check()
-def the_last_run_is_known():
+def the_last_run_is_known() -> None:
     begin("last")
     with mlflow.start_run() as run:
         pass
@@ -232,7 +232,7 @@ def the_last_run_is_known():
 
 
 @check()
-def experiments_are_found():
+def experiments_are_found() -> None:
     word = fresh("batch of experiments")
     ids = [mlflow.create_experiment(f"{word} {number}") for number in range(3)]
     found = mlflow.search_experiments(filter_string=f"name LIKE '{word}%'", order_by=["name DESC"])
@@ -240,7 +240,7 @@ def experiments_are_found():
 
 
 @check()
-def a_missing_run_is_said_to_be_missing():
+def a_missing_run_is_said_to_be_missing() -> None:
     with refused("RESOURCE_DOES_NOT_EXIST", "a" * 32):
         mlflow.get_run("a" * 32)
 

@@ -65,7 +65,7 @@ def fresh(word: str) -> str:
 
 @contextmanager
 def refused(code: str, *fragments: str) -> Iterator[None]:
-    """Ask for MLflow's own error with this code (or `one|another`) and these words in its message."""
+    """Ask for MLflow's own error with this code (or `one|another`) and words of its message."""
     from mlflow.exceptions import MlflowException
 
     try:

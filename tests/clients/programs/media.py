@@ -22,7 +22,7 @@ def paths(run: str, folder: str = "") -> list[str]:
 
 
 @check()
-def an_image_is_kept():
+def an_image_is_kept() -> None:
     begin()
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     with mlflow.start_run() as run:
@@ -36,12 +36,12 @@ def an_image_is_kept():
 
 
 @check()
-def images_of_steps_are_kept():
+def images_of_steps_are_kept() -> None:
     begin()
     with mlflow.start_run() as run:
         for step in range(3):
             mlflow.log_image(np.full((8, 8, 3), step * 50, np.uint8), key="dogs", step=step)
-    mlflow.flush_artifact_async_logging()
+        mlflow.flush_artifact_async_logging()
     names = paths(run.info.run_id, "images")
     same(len([name for name in names if "step" in name and name.endswith(".png")]), 3)
     same(len([name for name in names if "compressed" in name]), 3)
@@ -49,7 +49,7 @@ def images_of_steps_are_kept():
 
 
 @check()
-def a_table_grows_and_is_read_again():
+def a_table_grows_and_is_read_again() -> None:
     begin()
     with mlflow.start_run() as run:
         mlflow.log_table({"q": ["a", "b"], "n": [1, 2]}, "t.json")
@@ -62,7 +62,7 @@ def a_table_grows_and_is_read_again():
 
 
 @check()
-def tables_of_several_runs_are_read_together():
+def tables_of_several_runs_are_read_together() -> None:
     begin()
     for number in range(3):
         with mlflow.start_run():
@@ -71,7 +71,7 @@ def tables_of_several_runs_are_read_together():
 
 
 @check()
-def a_figure_is_kept():
+def a_figure_is_kept() -> None:
     begin()
     figure, axes = plt.subplots()
     axes.plot([0, 1], [2, 3])

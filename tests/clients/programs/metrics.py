@@ -25,7 +25,7 @@ def history(run: str, key: str = "m") -> list[Point]:
 
 
 @check()
-def a_point_is_kept_as_it_was_sent():
+def a_point_is_kept_as_it_was_sent() -> None:
     run = make()
     for value in (0.0, -1.5, 1e-300, 1e300, 1 / 3, 2**53, 5e-324, True):
         client.log_metric(run, "m", value, timestamp=1000, step=7)
@@ -34,7 +34,7 @@ def a_point_is_kept_as_it_was_sent():
 
 
 @check()
-def a_point_has_a_time_and_step_nought_by_itself():
+def a_point_has_a_time_and_step_nought_by_itself() -> None:
     run = make()
     before = int(time.time() * 1000)
     client.log_metric(run, "m", 1.0)
@@ -44,7 +44,7 @@ def a_point_has_a_time_and_step_nought_by_itself():
 
 
 @check()
-def the_same_point_twice_is_one():
+def the_same_point_twice_is_one() -> None:
     run = make()
     log(run, [(1, 1, 0.5), (1, 1, 0.5)])
     log(run, [(1, 1, 0.5), (2, 1, 0.5)])
@@ -57,14 +57,14 @@ def the_same_point_twice_is_one():
 
 
 @check()
-def other_values_at_the_same_step_are_all_kept():
+def other_values_at_the_same_step_are_all_kept() -> None:
     run = make()
     log(run, [(1, 1, 0.5), (1, 1, 0.25), (1, 2, 0.5), (2, 1, 0.5)])
     same(history(run), [(1, 1, 0.25), (1, 1, 0.5), (1, 2, 0.5), (2, 1, 0.5)])
 
 
 @check()
-def the_latest_point_is_the_greatest_step_then_time_then_value():
+def the_latest_point_is_the_greatest_step_then_time_then_value() -> None:
     cases: list[tuple[list[Point], float]] = [
         ([(9, 1, 0.1), (1, 2, 0.2)], 0.2),
         ([(1, 2, 0.2), (9, 1, 0.1)], 0.2),
@@ -84,7 +84,7 @@ def the_latest_point_is_the_greatest_step_then_time_then_value():
 
 
 @check()
-def not_a_number_is_kept():
+def not_a_number_is_kept() -> None:
     run = make()
     log(run, [(1, 1, 1.0), (1, 2, math.nan)])
     assert math.isnan(client.get_run(run).data.metrics["m"])
@@ -96,7 +96,7 @@ def not_a_number_is_kept():
 
 
 @check()
-def infinities_come_back_huge():
+def infinities_come_back_huge() -> None:
     run = make()
     log(run, [(1, 1, math.inf)], "up")
     log(run, [(1, 1, -math.inf)], "down")
@@ -108,7 +108,7 @@ def infinities_come_back_huge():
 
 
 @check()
-def a_history_is_in_order_of_time_step_and_value():
+def a_history_is_in_order_of_time_step_and_value() -> None:
     run = make()
     points = [
         (stamp, step, value) for stamp in (3, 1, 2) for step in (0, -1, 5) for value in (0.5, -0.5)
@@ -118,7 +118,7 @@ def a_history_is_in_order_of_time_step_and_value():
 
 
 @check()
-def a_history_comes_by_pages():
+def a_history_comes_by_pages() -> None:
     run = make()
     for part in range(3):
         log(
@@ -139,7 +139,7 @@ def a_history_comes_by_pages():
 
 
 @check()
-def pages_that_make_no_sense_are_refused():
+def pages_that_make_no_sense_are_refused() -> None:
     run = make()
     log(run, [(1, 1, 1.0), (2, 2, 2.0)])
     store = client._tracking_client.store
@@ -152,17 +152,17 @@ def pages_that_make_no_sense_are_refused():
 
 
 @check()
-def an_unknown_key_has_an_empty_history():
+def an_unknown_key_has_an_empty_history() -> None:
     same(history(make(), "never"), [])
 
 
 @check()
-def a_missing_run_has_an_empty_history():
+def a_missing_run_has_an_empty_history() -> None:
     same(history("f" * 32), [])
 
 
 @check()
-def keys_are_strangers_to_each_other():
+def keys_are_strangers_to_each_other() -> None:
     run = make()
     log(run, [(1, 1, 1.0)], "a")
     log(run, [(1, 1, 2.0)], "A")
@@ -173,7 +173,7 @@ def keys_are_strangers_to_each_other():
 
 
 @check()
-def times_before_1970_are_refused():
+def times_before_1970_are_refused() -> None:
     run = make()
     with refused(INVALID):
         client.log_metric(run, "m", 1.0, timestamp=-1)
@@ -183,7 +183,7 @@ def times_before_1970_are_refused():
 
 
 @check()
-def times_and_steps_may_be_large():
+def times_and_steps_may_be_large() -> None:
     run = make()
     log(run, [(2**53, 2**53, 1.0), (2**62, 2**62, 2.0), (0, -(2**62), 3.0)])
     same(history(run), [(0, -(2**62), 3.0), (2**53, 2**53, 1.0), (2**62, 2**62, 2.0)])
@@ -191,7 +191,7 @@ def times_and_steps_may_be_large():
 
 
 @check()
-def threads_log_at_once():
+def threads_log_at_once() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     run = make()
@@ -206,7 +206,7 @@ def threads_log_at_once():
 
 
 @check()
-def many_keys_are_kept():
+def many_keys_are_kept() -> None:
     run = make()
     for part in range(3):
         client.log_batch(run, [Metric(f"k{part}/{n}", n, 1, 1) for n in range(1000)])
@@ -214,7 +214,7 @@ def many_keys_are_kept():
 
 
 @check(since=3)
-def a_point_can_speak_of_a_model():
+def a_point_can_speak_of_a_model() -> None:
     experiment = client.create_experiment(fresh("models"))
     run = client.create_run(experiment).info.run_id
     model = client.create_logged_model(experiment, name="m", source_run_id=run)

@@ -6,7 +6,7 @@ from mlflow.tracking import MlflowClient
 
 
 @check()
-def a_child_knows_its_parent():
+def a_child_knows_its_parent() -> None:
     mlflow.set_experiment(fresh("nested"))
     with mlflow.start_run(run_name="parent") as parent:
         with mlflow.start_run(run_name="child", nested=True) as child:
@@ -21,7 +21,7 @@ def a_child_knows_its_parent():
 
 
 @check()
-def children_are_found_by_their_parent():
+def children_are_found_by_their_parent() -> None:
     experiment = mlflow.set_experiment(fresh("children")).experiment_id
     with mlflow.start_run() as parent:
         for number in range(5):
@@ -43,7 +43,7 @@ def children_are_found_by_their_parent():
 
 
 @check()
-def a_child_of_a_run_elsewhere_is_kept():
+def a_child_of_a_run_elsewhere_is_kept() -> None:
     client = MlflowClient()
     experiment = client.create_experiment(fresh("elsewhere"))
     parent = client.create_run(experiment)
@@ -54,7 +54,7 @@ def a_child_of_a_run_elsewhere_is_kept():
 
 
 @check()
-def a_failing_child_leaves_its_parent():
+def a_failing_child_leaves_its_parent() -> None:
     mlflow.set_experiment(fresh("failing"))
     with mlflow.start_run() as parent:
         try:
@@ -67,7 +67,7 @@ def a_failing_child_leaves_its_parent():
 
 
 @check()
-def children_in_threads_are_kept_apart():
+def children_in_threads_are_kept_apart() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     client = MlflowClient()

@@ -21,7 +21,7 @@ def own_tags(run: str) -> dict[str, str]:
 
 
 @check()
-def a_run_begins_as_it_was_asked_to():
+def a_run_begins_as_it_was_asked_to() -> None:
     experiment = client.create_experiment(fresh("begin"))
     run = client.create_run(experiment, start_time=123, tags={"a": "1", "b": ""}, run_name="n")
     same((run.info.status, run.info.start_time, run.info.end_time), ("RUNNING", 123, None))
@@ -36,7 +36,7 @@ def a_run_begins_as_it_was_asked_to():
 
 
 @check()
-def a_param_is_written_once():
+def a_param_is_written_once() -> None:
     run = make()
     client.log_param(run, "p", "1")
     client.log_param(run, "p", "1")
@@ -50,7 +50,7 @@ def a_param_is_written_once():
 
 
 @check()
-def a_param_twice_in_a_batch_is_refused():
+def a_param_twice_in_a_batch_is_refused() -> None:
     run = make()
     with refused(INVALID):
         client.log_batch(run, params=[Param("p", "1"), Param("p", "2")])
@@ -60,7 +60,7 @@ def a_param_twice_in_a_batch_is_refused():
 
 
 @check()
-def values_of_params_are_text():
+def values_of_params_are_text() -> None:
     run = make()
     values = {"int": 1, "float": 0.1, "none": None, "list": [1, 2], "empty": "", "lines": "a\nb\t✓"}
     for key, value in values.items():
@@ -69,7 +69,7 @@ def values_of_params_are_text():
 
 
 @check()
-def long_values_of_params_are_kept_up_to_the_limit():
+def long_values_of_params_are_kept_up_to_the_limit() -> None:
     run = make()
     client.log_param(run, "p", "x" * 6000)
     client.log_param(run, "cut", "x" * 6001)
@@ -78,7 +78,7 @@ def long_values_of_params_are_kept_up_to_the_limit():
 
 
 @check()
-def tags_can_be_changed_and_deleted():
+def tags_can_be_changed_and_deleted() -> None:
     run = make()
     client.set_tag(run, "a", "1")
     client.set_tag(run, "a", "2")
@@ -92,14 +92,14 @@ def tags_can_be_changed_and_deleted():
 
 
 @check()
-def the_last_tag_of_a_batch_wins():
+def the_last_tag_of_a_batch_wins() -> None:
     run = make()
     client.log_batch(run, tags=[RunTag("a", "1"), RunTag("b", "1"), RunTag("a", "2")])
     same(own_tags(run), {"a": "2", "b": "1"})
 
 
 @check()
-def long_tags_are_kept_up_to_the_limit():
+def long_tags_are_kept_up_to_the_limit() -> None:
     run = make()
     client.set_tag(run, "a", "x" * 8000)
     client.set_tag(run, "cut", "x" * 8001)
@@ -108,7 +108,7 @@ def long_tags_are_kept_up_to_the_limit():
 
 
 @check()
-def name_and_tag_stay_in_step():
+def name_and_tag_stay_in_step() -> None:
     run = make(run_name="one")
     same(client.get_run(run).data.tags["mlflow.runName"], "one")
     client.set_tag(run, "mlflow.runName", "two")
@@ -122,7 +122,7 @@ def name_and_tag_stay_in_step():
 
 
 @check()
-def two_names_at_once_are_refused():
+def two_names_at_once_are_refused() -> None:
     experiment = client.create_experiment(fresh("names"))
     with refused(INVALID, "run_name"):
         client.create_run(experiment, run_name="one", tags={"mlflow.runName": "two"})
@@ -131,7 +131,7 @@ def two_names_at_once_are_refused():
 
 
 @check()
-def a_change_of_the_name_leaves_the_status():
+def a_change_of_the_name_leaves_the_status() -> None:
     run = make(run_name="one")
     client.update_run(run, status="FAILED")
     client.update_run(run, name="two")
@@ -143,7 +143,7 @@ def a_change_of_the_name_leaves_the_status():
 
 
 @check()
-def a_run_ends_as_it_was_told():
+def a_run_ends_as_it_was_told() -> None:
     for status in ("FINISHED", "FAILED", "KILLED"):
         run = make()
         client.set_terminated(run, status=status, end_time=456)
@@ -157,7 +157,7 @@ def a_run_ends_as_it_was_told():
 
 
 @check()
-def an_ended_run_still_takes_writes():
+def an_ended_run_still_takes_writes() -> None:
     run = make()
     client.set_terminated(run)
     client.log_param(run, "p", "1")
@@ -171,7 +171,7 @@ def an_ended_run_still_takes_writes():
 
 
 @check()
-def a_deleted_run_takes_no_writes():
+def a_deleted_run_takes_no_writes() -> None:
     run = make()
     client.set_tag(run, "t", "1")
     client.delete_run(run)
@@ -201,7 +201,7 @@ def a_deleted_run_takes_no_writes():
 
 
 @check()
-def a_missing_run_is_named():
+def a_missing_run_is_named() -> None:
     calls = (
         lambda: client.get_run(MISSING),
         lambda: client.log_param(MISSING, "p", "1"),
@@ -219,7 +219,7 @@ def a_missing_run_is_named():
 
 
 @check()
-def keys_have_rules():
+def keys_have_rules() -> None:
     run = make()
     good = ("a.b", "a-b", "a_b", "a/b", "a b", "a:b", "0", "é1", "k" * 250, "a/.b", "日本")
     for number, key in enumerate(good):
@@ -255,7 +255,7 @@ def keys_have_rules():
 
 
 @check()
-def a_refused_batch_leaves_nothing():
+def a_refused_batch_leaves_nothing() -> None:
     from mlflow.entities import Metric
 
     run = make()
@@ -271,7 +271,7 @@ def a_refused_batch_leaves_nothing():
 
 
 @check()
-def large_batches_are_split_by_the_client():
+def large_batches_are_split_by_the_client() -> None:
     from mlflow.entities import Metric
 
     run = make()
@@ -287,7 +287,7 @@ def large_batches_are_split_by_the_client():
 
 
 @check()
-def a_model_of_the_second_generation_is_noted_in_a_tag():
+def a_model_of_the_second_generation_is_noted_in_a_tag() -> None:
     import json
 
     from mlflow.models import Model

@@ -36,7 +36,7 @@ def order_of(experiment: str, names: dict[str, str], *order: str) -> str:
 
 
 @check()
-def metrics_are_sorted_with_the_odd_ones_last():
+def metrics_are_sorted_with_the_odd_ones_last() -> None:
     experiment, names = filled(
         {
             "a": {"m": 2.0, "start": 1},
@@ -55,7 +55,7 @@ def metrics_are_sorted_with_the_odd_ones_last():
 
 
 @check()
-def texts_are_sorted_with_the_missing_last():
+def texts_are_sorted_with_the_missing_last() -> None:
     experiment, names = filled(
         {
             "a": {"p": "b", "t": "2", "start": 1},
@@ -71,7 +71,7 @@ def texts_are_sorted_with_the_missing_last():
 
 
 @check()
-def what_a_run_is_can_be_sorted_by():
+def what_a_run_is_can_be_sorted_by() -> None:
     experiment, names = filled(
         {
             "b": {"start": 1, "end": 9, "status": "KILLED"},
@@ -93,13 +93,13 @@ def what_a_run_is_can_be_sorted_by():
 
 
 @check()
-def the_newest_is_first_by_itself():
+def the_newest_is_first_by_itself() -> None:
     experiment, names = filled({"a": {"start": 1}, "b": {"start": 3}, "c": {"start": 2}})
     same(order_of(experiment, names), "bca")
 
 
 @check()
-def ties_are_broken_by_start_then_id():
+def ties_are_broken_by_start_then_id() -> None:
     experiment, names = filled(
         {
             "a": {"m": 1.0, "start": 1},
@@ -116,7 +116,7 @@ def ties_are_broken_by_start_then_id():
 
 
 @check()
-def several_orders_are_taken_in_turn():
+def several_orders_are_taken_in_turn() -> None:
     experiment, names = filled(
         {
             "a": {"m": 1.0, "p": "x", "start": 1},
@@ -131,7 +131,7 @@ def several_orders_are_taken_in_turn():
 
 
 @check()
-def orders_that_make_no_sense_are_refused():
+def orders_that_make_no_sense_are_refused() -> None:
     experiment, _ = filled({"a": {}})
     for order in (
         ["m"],
@@ -156,7 +156,7 @@ def pages(experiment: str, size: int, **asked: object) -> list[list[str]]:
 
 
 @check()
-def pages_are_exact():
+def pages_are_exact() -> None:
     experiment, names = filled({f"r{n}": {"m": n % 3, "start": n} for n in range(12)})
     everything = [run.info.run_id for run in client.search_runs([experiment])]
     same(len(everything), 12)
@@ -179,7 +179,7 @@ def pages_are_exact():
 
 
 @check()
-def pages_pass_through_the_odd_values():
+def pages_pass_through_the_odd_values() -> None:
     runs = {
         "a": {"m": 1.0},
         "b": {"m": math.nan},
@@ -200,7 +200,7 @@ def pages_pass_through_the_odd_values():
 
 
 @check()
-def pages_that_make_no_sense_are_refused():
+def pages_that_make_no_sense_are_refused() -> None:
     experiment, _ = filled({"a": {}})
     for size in (-1, 50_001):
         with refused(INVALID, "max_results"):

@@ -14,7 +14,7 @@ def keys(run: str) -> set[str]:
 
 
 @check()
-def the_machine_is_measured_while_a_run_lasts():
+def the_machine_is_measured_while_a_run_lasts() -> None:
     mlflow.set_experiment(fresh("system"))
     mlflow.set_system_metrics_sampling_interval(0.3)
     mlflow.set_system_metrics_samples_before_logging(2)
@@ -31,7 +31,7 @@ def the_machine_is_measured_while_a_run_lasts():
 
 
 @check()
-def the_machine_is_not_measured_unasked():
+def the_machine_is_not_measured_unasked() -> None:
     mlflow.set_experiment(fresh("quiet"))
     with mlflow.start_run() as run:
         mlflow.log_metric("loss", 1)
@@ -39,7 +39,7 @@ def the_machine_is_not_measured_unasked():
 
 
 @check()
-def a_run_taken_up_again_is_measured_further():
+def a_run_taken_up_again_is_measured_further() -> None:
     mlflow.set_experiment(fresh("further"))
     mlflow.set_system_metrics_sampling_interval(0.2)
     mlflow.set_system_metrics_samples_before_logging(1)

@@ -111,6 +111,14 @@ def test_time_that_the_receiver_takes_is_not_the_client_s() -> None:
     assert asyncio.run(run()) == 5
 
 
+def test_a_client_that_goes_away_sent_no_empty_body() -> None:
+    for parts in ([None], [b"half", None]):
+        with pytest.raises(Invalid) as caught:
+            asyncio.run(read_body(client(parts), 10, 30.0))
+        assert caught.value.code == "bad-body"
+    assert asyncio.run(read_body(client([b""]), 10, 30.0)) == b""
+
+
 def test_a_whole_body_has_a_limit_however_it_comes() -> None:
     for parts in ([b"x" * 11], [b"x" * 6, b"x" * 5]):
         with pytest.raises(Invalid) as caught:

@@ -4,11 +4,15 @@ from typing import Any
 
 import pytest
 
+from trivet.access.permissions import Permission
 from trivet.core.facts import Scope
+from trivet.http.application import Handler, Reply, Request
+from trivet.http.routes import Route, RouteTable
 from trivet.testing.memory_stores import memory_stores
+from trivet.web.document import openapi
 from trivet.web.mlflow.table import mlflow_routes
 
-METHODS = {"get", "post", "put", "delete"}
+METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 @pytest.fixture
@@ -130,3 +134,22 @@ def test_every_call_of_mlflow_that_is_answered_stands_in_the_reference() -> None
         for r in routes
         if not r.path.startswith("/ajax-api")
     ]
+
+
+def test_a_route_that_takes_a_stream_and_the_rest_of_a_path_is_described() -> None:
+    async def handler(_: Request) -> Reply:
+        return Reply()
+
+    route: Route[Handler] = Route(
+        method="PUT",
+        path="/files/{path...}",
+        permission=Permission.READ,
+        handler=handler,
+        summary="Store a file",
+        is_streamed=True,
+        max_body_bytes=100,
+    )
+    operation = openapi(RouteTable([route]))["paths"]["/files/{path}"]["put"]
+    assert operation["operationId"] == "put-files-path"
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["path"]
+    assert "application/octet-stream" in operation["requestBody"]["content"]

@@ -16,7 +16,7 @@ from trivet.core.catalog import (
     Search,
 )
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Scope, draft, read
+from trivet.core.facts import Scope, TaskNew, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
 from trivet.tracking.facts import CodeState, Environment
@@ -42,6 +42,7 @@ from trivet.tracking.reporting.facts import (
     Stage,
 )
 from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.reporting.telling import MOVES, has_ended, news_of_run
 
 PARENT: Final = "mlflow.parentRunId"
 """The tag that names the run within which a run takes place, as MLflow's clients know it."""
@@ -123,10 +124,12 @@ class ReportedRuns:
             location=opening.location.replace("{run}", run),
             tags=opening.tags | ({opening.name_tag: name} if opening.name_tag else {}),
         )
+        new = self._new(run, experiment, opened)
         batch = self._scope.batch(
             f"run in experiment {experiment.name}",
             [draft(opened, id=run, parents=[experiment.id])],
-            documents=[self._new(run, experiment, opened)],
+            documents=[new],
+            tasks=news_of_run(self._stores, self._scope, "created", new),
         )
         self._stores.ledger.commit(batch)
         return self.get(run)
@@ -165,7 +168,11 @@ class ReportedRuns:
             RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__}),
             parents=[run],
         )
-        batch = self._scope.batch(f"report of run {run}", [fact], documents=[amendment])
+        told: tuple[TaskNew, ...] = ()
+        if has_ended(amendment, document):
+            told = news_of_run(self._stores, self._scope, "finished", amendment, document)
+        reason = f"report of run {run}"
+        batch = self._scope.batch(reason, [fact], documents=[amendment], tasks=told)
         try:
             self._stores.ledger.commit(batch)
         except Conflict as error:
@@ -339,7 +346,8 @@ class ReportedRuns:
             return
         fact = draft(RunReported(run=run, stage=stage), parents=[run])
         amendment = Amendment(collection=RUNS, id=run, set={"stage": stage}, expect="known")
-        batch = self._scope.batch(f"run {run} {stage}", [fact], documents=[amendment])
+        told = news_of_run(self._stores, self._scope, MOVES[stage], amendment, document)
+        batch = self._scope.batch(f"run {run} {stage}", [fact], documents=[amendment], tasks=told)
         self._stores.ledger.commit(batch)
 
     def _other_parameter(self, run: str, parameters: Mapping[str, str]) -> Invalid:

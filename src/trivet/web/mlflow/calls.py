@@ -14,6 +14,7 @@ from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.runs import ReportedRuns
 from trivet.tracking.traces.assessments import Assessments
 from trivet.tracking.traces.service import Traces
+from trivet.tracking.webhooks.service import Webhooks
 from trivet.web.mlflow.fields import Fields, fields_of_body, fields_of_query
 from trivet.web.mlflow.rendering import Message
 
@@ -29,6 +30,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: Artifacts
     traces: Traces
     assessments: Assessments
+    webhooks: Webhooks
 
 
 RoomsOf = Callable[[str], Rooms]

@@ -1,11 +1,13 @@
 """All routes of MLflow's wire, under the prefixes that its clients use."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from trivet.access.permissions import Permission, Principal
 from trivet.core.clock import SystemClock
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Scope
+from trivet.core.outbox import Poster
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
@@ -17,6 +19,7 @@ from trivet.tracking.reporting.runs import ReportedRuns
 from trivet.tracking.traces.assessments import Assessments
 from trivet.tracking.traces.service import Traces
 from trivet.tracking.uploads import Uploads
+from trivet.tracking.webhooks.service import Webhooks
 from trivet.web.mlflow import (
     assessments,
     experiments,
@@ -26,12 +29,14 @@ from trivet.web.mlflow import (
     runs,
     traces,
     traces_v2,
+    webhooks,
 )
 from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 from trivet.web.mlflow.locations import Kind, Place
 from trivet.web.mlflow.receiving import Threads
 from trivet.web.mlflow.uploads import upload_routes
+from trivet.workspace import wiring
 
 VERSION: Final = "3.3.0"
 """Which MLflow this is to clients: one that takes no spans over OTLP."""
@@ -42,6 +47,7 @@ CALLS: Final = (
     *folders.CALLS,
     *logged_models.CALLS,
     *traces_v2.CALLS,
+    *webhooks.CALLS,
 )
 CALLS_3: Final = (*traces.CALLS_3, *assessments.CALLS_3)
 _PREFIXES: Final = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
@@ -60,15 +66,19 @@ _INFO: Final = {
 }
 
 
-def mlflow_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
+def mlflow_routes(
+    stores: Stores, scope: Scope, networks: Sequence[str] = ()
+) -> list[Route[Handler]]:
     """Build the routes of a project.
 
     Args:
         stores: Where everything is kept.
         scope: The project; what is recorded is in the name of whoever calls.
+        networks: Where web hooks may lead besides the public internet.
     """
     artifacts, threads = Artifacts(stores, scope), Threads()
-    check, rooms_of = _check(stores, scope), _rooms_of(stores, scope, artifacts)
+    check = _check(stores, scope)
+    rooms_of = _rooms_of(stores, scope, artifacts, wiring.poster(networks))
     return [
         *routes(CALLS, _PREFIXES, rooms_of),
         *routes(CALLS_3, _PREFIXES_3, rooms_of),
@@ -79,7 +89,7 @@ def mlflow_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
     ]
 
 
-def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts) -> RoomsOf:
+def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster) -> RoomsOf:
     clock, points = SystemClock(), Metrics(stores)
 
     def rooms_of(actor: str) -> Rooms:
@@ -93,6 +103,7 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts) -> RoomsOf:
             artifacts=files,
             traces=kept,
             assessments=Assessments(kept, clock),
+            webhooks=Webhooks(stores, own, clock, poster),
         )
 
     return rooms_of

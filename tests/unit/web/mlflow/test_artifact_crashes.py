@@ -86,5 +86,5 @@ def check_thread(artifacts: Artifacts, thread: int, last: int) -> None:
 def test_a_killed_server_lists_no_file_whose_bytes_are_missing(tmp_path: Path) -> None:
     report = kill_sweep(uploading, check, workplace=tmp_path, rounds=10 * ROUNDS)
     assert report.crashes == 10 * ROUNDS
-    assert report.acknowledged > report.crashes
+    assert report.acknowledged > 0
     assert report.finished == 0
