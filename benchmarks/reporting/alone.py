@@ -72,9 +72,7 @@ def at_rest_mb(place: Place) -> tuple[float, int]:
 def installed_rows(quick: bool) -> Rows:
     peer_count, peer_mb = installed_mlflow()
     wanted = installs.closure(EXTRA)
-    count, size_bytes = (
-        installs.present(wanted) if quick else installs.installed(EXTRA, wanted)
-    )
+    count, size_bytes = installs.present(wanted) if quick else installs.installed(EXTRA, wanted)
     mode = f"`pip install {EXTRA}` into a new environment, byte code included; MLflow: `{_PIN}`"
     if quick:
         mode = f"{EXTRA}, counted in this environment"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from benchmarks.parts import Rows
 from benchmarks.reporting.servers import (
@@ -142,7 +142,7 @@ def figure(value: float) -> float:
 class Subjects(ExitStack):
     """The three servers, with a client for each."""
 
-    def __enter__(self) -> "Subjects":
+    def __enter__(self) -> Self:
         super().__enter__()
         folder = self.enter_context(tempfile.TemporaryDirectory(prefix="trivet-bench-"))
         self.folder = Path(folder)

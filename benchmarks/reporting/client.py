@@ -33,9 +33,7 @@ def singles(threads: int, seconds: float) -> dict[str, Any]:
             client.log_metric(run, "loss", 0.5, step=len(mine))
             mine.append(-now + (now := time.perf_counter()))
 
-    workers = [
-        threading.Thread(target=log, args=pair) for pair in zip(runs, taken, strict=True)
-    ]
+    workers = [threading.Thread(target=log, args=pair) for pair in zip(runs, taken, strict=True)]
     start = time.perf_counter()
     for worker in workers:
         worker.start()

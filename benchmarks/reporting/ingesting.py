@@ -35,7 +35,9 @@ def rows(quick: bool) -> Rows:
             (measure(ours, seconds, count=250_000), measure(theirs, seconds, count=40_000))
             for _ in range(rounds)
         ]
-    mine, peer = (max(column, key=lambda one: one["points_per_s"]) for column in zip(*taken))
+    mine, peer = (
+        max(column, key=lambda one: one["points_per_s"]) for column in zip(*taken, strict=True)
+    )
     value = mine["points_per_s"]
     return [
         {
@@ -88,9 +90,7 @@ def body_of(run: str, number: int) -> bytes:
 
 
 def points_of(place: Place, run: str) -> int:
-    return sum(
-        len(history(place, run, f"metric-{number}")) for number in range(METRICS)
-    )
+    return sum(len(history(place, run, f"metric-{number}")) for number in range(METRICS))
 
 
 def history(place: Place, run: str, key: str) -> list[dict[str, Any]]:
@@ -99,7 +99,12 @@ def history(place: Place, run: str, key: str) -> list[dict[str, Any]]:
 
 
 def call(place: Place, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    """Ask a server once."""
+    """Ask a server once, and read its answer."""
+    return json.loads(answer_of(place, path, body))
+
+
+def answer_of(place: Place, path: str, body: dict[str, Any] | None) -> bytes:
+    """Ask a server once; an answer that is no 200 raises."""
     connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=120)
     headers = {"content-type": "application/json"}
     if place.token:
@@ -115,7 +120,7 @@ def call(place: Place, path: str, body: dict[str, Any] | None) -> dict[str, Any]
         connection.close()
     if answer.status != 200:
         raise RuntimeError(f"{path}: {answer.status} {content[:400]!r}")
-    return json.loads(content)
+    return content
 
 
 def post(place: Place, path: str, body: bytes) -> bytes:

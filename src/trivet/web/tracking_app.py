@@ -16,5 +16,7 @@ def build_tracking_app(
     workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
 ) -> Application:
     """Build the tracking server alone: MLflow's interface and liveness, and no other room."""
-    table = RouteTable((LIVE, *mlflow_routes(workspace.stores, workspace.scope)))
+    networks = workspace.settings.webhooks.networks
+    wire = mlflow_routes(workspace.stores, workspace.scope, networks)
+    table = RouteTable((LIVE, *wire))
     return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))

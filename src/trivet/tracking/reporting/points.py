@@ -26,7 +26,7 @@ from trivet.tracking.reporting.model_points import (
 _MOST_STEP: Final = 2**63 - 1
 
 
-class Point(msgspec.Struct, frozen=True):
+class Point(msgspec.Struct, frozen=True, gc=False):
     """One value of a metric."""
 
     key: str
