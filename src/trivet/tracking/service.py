@@ -297,8 +297,7 @@ class TrackingService:
 
     def metrics(self, run_id: str) -> tuple[str, ...]:
         """Return the names of a run's series."""
-        keys = self._stores.series.keys(check_id(run_id, "run"))
-        return tuple(key.name for key in keys)
+        return tuple(self._stores.series.summaries(check_id(run_id, "run")))
 
     def get(self, id: str) -> Run:
         """Return a run, with how it ended once it has.

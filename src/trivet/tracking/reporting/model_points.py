@@ -84,8 +84,8 @@ def points_of(stores: Stores, document: Document, most: int) -> Iterator[ModelPo
         most: At least 1.
     """
     for owner, by in _sources(document):
-        for key in stores.series.keys(owner):
-            yield from _read(stores, key, by)[-most:]
+        for name in stores.series.summaries(owner):
+            yield from _read(stores, SeriesKey(owner, name), by)[-most:]
 
 
 def latest_of(document: Document) -> tuple[ModelPoint, ...]:
@@ -192,7 +192,7 @@ def _amendment(stores: Stores, document: Document) -> Amendment:
     notes: dict[str, Any] = {}
     now: dict[str, str | float] = {}
     for owner, by in _sources(document):
-        for key in stores.series.keys(owner):
+        for key in [SeriesKey(owner, name) for name in stores.series.summaries(owner)]:
             points = _read(stores, key, by)
             newest = points[-1]
             name = f"{_LATEST}{owner.partition('/')[2]}.{key.name}"

@@ -66,6 +66,9 @@ class Wire:
             raise Refused(status, decoded)
         return decoded
 
+    def send(self, method: str, path: str, **fields: Any) -> Any:
+        return self.call(method, path, body=json.dumps(fields).encode())
+
     def experiment(self, name: str = "flights") -> str:
         return self.post("experiments/create", name=name)["experiment_id"]
 
@@ -97,6 +100,12 @@ async def _exchange(app: Application, scope: dict[str, Any], body: bytes) -> tup
 @pytest.fixture
 def wire(stores: Stores) -> Wire:
     return wire_of(stores, "developer")
+
+
+@pytest.fixture
+def operator(stores: Stores) -> Wire:
+    """The same, for somebody who may also move aliases."""
+    return wire_of(stores, "operator")
 
 
 def wire_of(stores: Stores, role: RoleName, networks: Sequence[str] = ()) -> Wire:
