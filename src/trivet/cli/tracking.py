@@ -7,7 +7,7 @@ from argparse import Namespace
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table, to_json
 from trivet.tracking.facts import Run
-from trivet.web.app import build_tracking_app
+from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.ending import leave_on_sigterm
