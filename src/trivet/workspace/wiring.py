@@ -10,13 +10,14 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,6 +26,7 @@ from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
 from trivet.core.ports import Flavour, Notifier, Stores
+from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
@@ -32,6 +34,7 @@ from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.service import PipelinesService
 from trivet.pipelines.workers.remote import Elsewhere
+from trivet.tracking.autolog.libraries import Libraries
 from trivet.tracking.service import TrackingService
 from trivet.workspace.notify_file import (
     CommandSettings,
@@ -133,6 +136,91 @@ def flavours() -> tuple[Flavour, ...]:
     ours: tuple[Flavour, ...] = (LightGBMFlavour(), SklearnFlavour(), OnnxFlavour())
     found = entry_points(group="trivet.flavours")
     return ours + tuple(point.load()() for point in found)
+
+
+def training_libraries(folder: Path) -> Libraries:
+    """Return what reports to runs by itself: training libraries, and meters of this machine."""
+    return Libraries(
+        autologgers=autologgers, callbacks=_CALLBACKS, meters=lambda: tuple(meters(folder))
+    )
+
+
+def autologgers() -> tuple[Autologger, ...]:
+    """Return the libraries that can be watched: ours, then those of other distributions."""
+    from trivet.adapters.lightgbm.autolog import LightGBMAutologger
+    from trivet.adapters.sklearn.autolog import SklearnAutologger
+    from trivet.adapters.xgboost.autolog import XGBoostAutologger
+
+    ours: tuple[Autologger, ...] = (
+        SklearnAutologger(),
+        LightGBMAutologger(),
+        XGBoostAutologger(),
+    )
+    found = entry_points(group="trivet.autologgers")
+    return ours + tuple(point.load()() for point in found)
+
+
+def meters(folder: Path) -> Iterator[Meter]:
+    """Yield the meters that find something to read here."""
+    if sys.platform == "linux":
+        from trivet.adapters.linux.meter import LinuxMeter
+
+        yield LinuxMeter(folder=folder)
+    else:
+        from trivet.adapters.psutil.meter import PsutilMeter
+
+        with suppress(ImportError):
+            yield PsutilMeter(folder)
+    from trivet.adapters.nvml.meter import NvmlMeter
+
+    with suppress(ImportError, OSError):  # no library, no driver, or no graphics processor
+        yield NvmlMeter()
+
+
+def _keras(run: Reporter) -> object:
+    from trivet.adapters.keras.callback import keras_callback
+
+    return keras_callback(run)
+
+
+def _lightgbm(run: Reporter) -> object:
+    from trivet.adapters.lightgbm.autolog import LightGBMCallback
+
+    return LightGBMCallback(run)
+
+
+def _lightning(run: Reporter) -> object:
+    from trivet.adapters.lightning.logger import lightning_logger
+
+    return lightning_logger(run)
+
+
+def _torch(run: Reporter) -> object:
+    from trivet.adapters.torch.hooks import TorchHooks
+
+    return TorchHooks(run)
+
+
+def _transformers(run: Reporter) -> object:
+    from trivet.adapters.transformers.callback import transformers_callback
+
+    return transformers_callback(run)
+
+
+def _xgboost(run: Reporter) -> object:
+    from trivet.adapters.xgboost.autolog import xgboost_callback
+
+    return xgboost_callback(run)
+
+
+_CALLBACKS: Final = {
+    "keras": _keras,
+    "lightgbm": _lightgbm,
+    "lightning": _lightning,
+    "torch": _torch,
+    "transformers": _transformers,
+    "xgboost": _xgboost,
+}
 
 
 def runner() -> Runner:
