@@ -11,10 +11,14 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 TORCH := 2.13.0
 TORCH_TESTS := tests/unit/pipelines/materialising/test_values_of_torch.py
 
+# Unmodified MLflow clients, two generations in two sizes; the big one of the third is the oracle, too.
+CLIENTS := mlflow3 mlflow3-skinny mlflow2 mlflow2-skinny
+CLIENTS_READY := $(CLIENTS:%=$(VENV)-%/.ready)
+
 ONLY ?=
 ARGS ?=
 
-.PHONY: help setup demo test check fix bench docs ui system lock clean
+.PHONY: help setup demo test check fix bench docs ui system lock clean clients conformance-oracle
 .DELETE_ON_ERROR:
 
 help:
@@ -27,7 +31,9 @@ help:
 	@echo "make docs     the documentation, built strictly into build/site"
 	@echo "make ui       the browser's part (none yet)"
 	@echo "make system   what the crash tests ask of the operating system"
-	@echo "make lock     the three lock files, anew"
+	@echo "make clients  the unmodified MLflow clients that judge the server"
+	@echo "make conformance-oracle   their tests against MLflow's own server: what is right is what it answers"
+	@echo "make lock     the lock files, anew"
 	@echo "make clean    away with everything that can be made again"
 
 # ------------------------------------------------------------ environments
@@ -66,6 +72,9 @@ lock: $(VENV)/.dev
 	$(COMPILE) pyproject.toml --extra demo --group build --group docs --constraint requirements-dev.lock \
 		--output-file requirements-docs.lock
 	$(COMPILE) --group objects --output-file requirements-objects.lock
+	for client in $(CLIENTS); do \
+		$(COMPILE) --group $$client --no-emit-package nvidia-nccl-cu12 \
+			--output-file requirements-$$client.lock || exit 1; done
 
 # ------------------------------------------------------------ daily work
 
@@ -89,6 +98,20 @@ $(VENV)-torch/.ready: $(VENV)/.dev
 		print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > \
 		"$$($(VENV)-torch/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
 	@touch $@
+
+# Each client as its makers ship it. The two big ones lack the library by which XGBoost joins graphics cards.
+$(CLIENTS_READY): $(VENV)-%/.ready: requirements-%.lock
+	@tools/bootstrap.sh $(VENV)-$*
+	@echo "Installing an unmodified client, as pinned in requirements-$*.lock"
+	@$(VENV)-$*/bin/python -m pip --disable-pip-version-check -qq install \
+		--require-hashes --no-deps --requirement requirements-$*.lock
+	@$(if $(filter mlflow3,$*),$(VENV)-$*/bin/python -m pip --disable-pip-version-check -qq install torch==$(TORCH))
+	@touch $@
+
+clients: $(CLIENTS_READY)
+
+conformance-oracle: $(VENV)/.dev $(CLIENTS_READY)
+	TRIVET_CONFORMANCE=oracle $(BIN)/python -m pytest tests/clients $(ARGS)
 
 test: $(VENV)/.dev $(VENV)-objects/.ready $(if $(ARGS),,$(VENV)-torch/.ready) system
 	TRIVET_MOTO_SERVER=$(CURDIR)/$(VENV)-objects/bin/moto_server $(BIN)/python -m pytest $(ARGS)
@@ -115,5 +138,5 @@ ui:
 	@echo "There is no browser source yet: the web face needs no build."
 
 clean:
-	rm -rf $(VENV) $(VENV)-objects $(VENV)-torch build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-objects $(VENV)-torch $(CLIENTS:%=$(VENV)-%) build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -215,6 +215,10 @@ def test_a_damaged_page_is_refused_and_not_served(tmp_path: Path) -> None:
             "not its own",
         ),
         ("UPDATE facts SET salt = NULL WHERE seq = 5", "half forgotten"),
+        ("UPDATE cells SET numbers = zeroblob(8) WHERE numbers IS NOT NULL", "'metrics.m'"),
+        ("UPDATE blocks SET used = zeroblob(15) WHERE number = 1", "other documents"),
+        ("UPDATE documents SET id = 'other' WHERE number = 129", "identifiers"),
+        ("DELETE FROM blocks WHERE number = 1", "outside"),
     ],
 )
 def test_a_changed_row_is_named_even_when_its_page_is_sound(

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from trivet.cli.main import COMMANDS, ROOMS
-from trivet.core import errors, ports, work
+from trivet.core import catalog, errors, ports, work
 from trivet.workspace.settings import Settings
 
 ERRORS = [
@@ -20,7 +20,7 @@ ERRORS = [
 ]
 PORTS = [
     name
-    for module in (ports, work)
+    for module in (catalog, ports, work)
     for name, value in vars(module).items()
     if inspect.isclass(value)
     and value.__module__ == module.__name__

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trivet.core import ports, work
+from trivet.core import catalog, ports, work
 
 MAX_LINES = 600
 # path below the repository's root: why one file is the better house for so many lines
@@ -105,7 +105,7 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 PORTS = [
     value
-    for module in (ports, work)
+    for module in (catalog, ports, work)
     for value in vars(module).values()
     if inspect.isclass(value)
     and value.__module__ == module.__name__

@@ -1,10 +1,16 @@
 """`trivet tracking`: runs, metrics, notes."""
 
+import shlex
 from argparse import Namespace
 
 from trivet.cli.command import Answer, Argument, Command, Group
-from trivet.cli.output import fields, size, table
+from trivet.cli.output import fields, size, table, to_json
 from trivet.tracking.facts import Run
+from trivet.web.app import build_tracking_app
+from trivet.workspace import wiring
+from trivet.workspace.doorkeeper import Doorkeeper
+from trivet.workspace.ending import leave_on_sigterm
+from trivet.workspace.parts import bind, door_policy
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -36,6 +42,29 @@ def _note(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         ws.tracking.note(options.subject, options.text)
     return Answer({"subject": options.subject, "text": options.text}, "noted")
+
+
+def _serve(options: Namespace) -> Answer:
+    leave_on_sigterm()
+    with open_workspace(options.project) as ws:
+        listener = bind(ws.settings.up.port if options.port is None else options.port)
+        keeper = Doorkeeper(ws)
+        app = build_tracking_app(
+            ws, policy=door_policy(ws, listener), principal_of=keeper.principal_of
+        )
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        token = ws.opened.folder / "token"
+        if options.json:
+            print(to_json({"url": url, "token_file": str(token)}), flush=True)
+        else:
+            print(
+                f"export MLFLOW_TRACKING_URI={url}\n"
+                f'export MLFLOW_TRACKING_TOKEN="$(cat {shlex.quote(str(token))})"\n\n'
+                "MLflow's clients and programs run as they are. Ctrl-C stops.",
+                flush=True,
+            )
+        wiring.run_server(app, listener)
+    return Answer({"stopped": True}, "stopped")
 
 
 def describe_run(run: Run) -> str:
@@ -84,6 +113,18 @@ VERBS: Group = {
         "trivet tracking show 01a20078b2f679378f03478a29de8f60",
         _show,
         (Argument("id", "the run"),),
+    ),
+    "serve": Command(
+        "Serve tracking alone, to MLflow's clients and Trivet's, on loopback, behind one token.",
+        "trivet tracking serve --port 5000",
+        _serve,
+        (
+            Argument(
+                "--port",
+                "the port; 0 takes any that is free, without it the API's of trivet.toml",
+                {"type": int},
+            ),
+        ),
     ),
     "note": Command(
         "Write a note about any fact.",

@@ -27,6 +27,8 @@ _MOST_NAME: Final = 300
 _MOST_TEXT: Final = 200_000
 _MOST_PATTERN: Final = 2_000
 _MOST_DEPTH: Final = 50
+_MOST_ORDERS: Final = 50
+_MOST_PARTS: Final = 2_000
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,24 +243,30 @@ def check_catalog_search(search: Search) -> None:
     """Check a search.
 
     Raises:
-        Invalid: The limit is out of range, `after` does not fit the order, or a condition compares
-            with what is no text or number, has a pattern longer than 2,000 characters, or is
-            nested deeper than 50.
+        Invalid: The limit is out of range, `after` does not fit the order, there are more than 50
+            orders or 2,000 conditions, or a condition compares with what is no text or number, has
+            a pattern longer than 2,000 characters, or is nested deeper than 50.
     """
     if not 1 <= search.limit <= MOST_DOCUMENTS:
         raise Invalid(f"limit is {search.limit}; expected 1 to {MOST_DOCUMENTS}", code="bad-limit")
-    if search.where is not None:
-        _check_condition(search.where, _MOST_DEPTH)
-    if search.after is None:
-        return
-    expected = len(search.order) + 1
-    *values, last = search.after or (None,)
-    if len(search.after) != expected or not isinstance(last, str):
+    if len(search.order) > _MOST_ORDERS:
         raise Invalid(
-            f"after has {len(search.after)} values; expected {expected}, the last an identifier",
+            f"order has {len(search.order)} attributes; expected at most {_MOST_ORDERS}",
+            code="bad-order",
+        )
+    if search.where is not None:
+        _check_condition(search.where)
+    if search.after is not None:
+        _check_after(search.after, len(search.order) + 1)
+
+
+def _check_after(after: Position, expected: int) -> None:
+    if len(after) != expected or not isinstance(after[-1], str):
+        raise Invalid(
+            f"after has {len(after)} values; expected {expected}, the last an identifier",
             code="bad-after",
         )
-    for value in values:
+    for value in after:
         if value is not None and not _is_value(value):
             raise Invalid(
                 f"after has a {type(value).__name__}; expected numbers, text or None",
@@ -266,18 +274,36 @@ def check_catalog_search(search: Search) -> None:
             )
 
 
-def _check_condition(condition: Condition, depth: int) -> None:
-    if isinstance(condition, Every | Either):
-        if not depth:
-            raise Invalid(f"a condition is nested deeper than {_MOST_DEPTH}", code="bad-condition")
-        for part in condition.parts:
-            _check_condition(part, depth - 1)
-    elif isinstance(condition, OneOf):
-        for value in condition.values:
-            _check_compared(condition.name, value)
-    elif isinstance(condition, Compare):
-        _check_compared(condition.name, condition.value)
-        _check_operator(condition)
+def _check_condition(condition: Condition) -> None:
+    """Check a condition level by level."""
+    level: list[Condition] = [condition]
+    parts = 0
+    for _ in range(_MOST_DEPTH):
+        parts += len(level)
+        if parts > _MOST_PARTS:
+            break
+        deeper: list[Condition] = []
+        for part in level:
+            _check_part(part)
+            if isinstance(part, Every | Either):
+                deeper += part.parts
+        level = deeper
+    if level or parts > _MOST_PARTS:
+        raise Invalid(
+            f"there are more than {_MOST_PARTS} conditions, or they are nested deeper than "
+            f"{_MOST_DEPTH}",
+            code="bad-condition",
+            hint="To ask for one of many values, use one condition with all of them.",
+        )
+
+
+def _check_part(part: Condition) -> None:
+    if isinstance(part, OneOf):
+        for value in part.values:
+            _check_compared(part.name, value)
+    elif isinstance(part, Compare):
+        _check_compared(part.name, part.value)
+        _check_operator(part)
 
 
 def _check_compared(name: str, value: object) -> None:

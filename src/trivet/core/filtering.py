@@ -30,10 +30,11 @@ from trivet.core.catalog import (
 )
 from trivet.core.errors import Invalid
 
-Kind = Literal["text", "number"]
+Kind = Literal["text", "number", "either"]
 
 _MOST_CHARACTERS: Final = 100_000
 _MOST_DEPTH: Final = 100
+_WORDS: Final = frozenset({"and", "or", "not", "in", "is", "null", "like", "ilike"})
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<op><=|>=|!=|<>|=|<|>)
@@ -204,7 +205,7 @@ class _Parser:
 
     def _comparison(self) -> Condition:
         token = self._next("a name")
-        if token.sort not in {"name", "text"}:
+        if token.sort not in {"name", "text"} or token.text.lower() in _WORDS:
             raise self._refusal("a name", token)
         name = resolve(token.text, self._grammar)
         if self._take_word("is"):
@@ -229,7 +230,7 @@ class _Parser:
 
     def _value(self, name: Name, operator: Operator) -> Value:
         token = self._next("a value")
-        if name.kind == "number":
+        if name.kind == "number" or (name.kind == "either" and token.sort == "number"):
             if token.sort != "number":
                 raise self._refusal(f"a number to compare {name.written} with", token)
             if operator in {"like", "ilike"}:

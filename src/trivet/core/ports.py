@@ -209,10 +209,11 @@ Columns = Any
 
 
 class Points(msgspec.Struct, frozen=True):
-    """Points of one series: steps (int64), times (int64, microseconds UTC), values (float64).
+    """Points of one series: steps (int64), times (int64), values (float64).
 
-    Columns of equal length that speak the buffer protocol. Read back they are ordered by step,
-    then time, and equal points appear once.
+    In which unit the times are, the room says that writes them. Columns of equal length that speak
+    the buffer protocol. Read back they are ordered by step, then time, and equal points appear
+    once.
     """
 
     steps: Columns

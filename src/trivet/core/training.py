@@ -3,10 +3,34 @@
 An adapter of a library gets a `Reporter` and tells it what happens; one of a machine is a `Meter`.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, ParamSpec, Protocol
 
 import msgspec
+
+_log = logging.getLogger("trivet.tracking")
+_Given = ParamSpec("_Given")
+
+
+def harmless(told: Callable[_Given, None]) -> Callable[_Given, None]:
+    """Let nothing that goes wrong in telling reach a training; say it once per process.
+
+    For whatever a library calls in the middle of its work.
+    """
+    said: list[str] = []
+
+    @wraps(told)
+    def tell(*args: _Given.args, **kwargs: _Given.kwargs) -> None:
+        try:
+            told(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # a training goes on whatever happens here
+            if not said:
+                said.append(repr(error))
+                _log.warning("%s: could not be recorded: %r", told.__qualname__, error)
+
+    return tell
 
 
 class Reporter(Protocol):

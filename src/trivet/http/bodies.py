@@ -51,6 +51,8 @@ async def _whole(receive: Receive, limit_bytes: int) -> bytes:
     if size > limit_bytes:
         raise too_large(limit_bytes)
     if not message.get("more_body", False):
+        if not body and message["type"] == "http.disconnect":
+            raise _gone()
         return body
     parts = [body]
     while message.get("more_body", False):

@@ -10,10 +10,11 @@ from trivet.core.errors import Conflict, NotFound
 from trivet.core.facts import Scope
 from trivet.core.ids import check_id
 from trivet.core.ports import Stores
-from trivet.core.training import Machine
+from trivet.core.training import Machine, Reporter
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.autolog.libraries import Libraries, only
 from trivet.tracking.autolog.session import Autolog
+from trivet.tracking.autolog.telling import Told
 from trivet.tracking.code import record_code
 from trivet.tracking.environment import record_environment
 from trivet.tracking.notebook import FILE, executed_cells, source_of_cells
@@ -142,10 +143,7 @@ class Programs:
             run = self._open(experiment, title, {})
             return LiveRun(self.reported, run, self._around(run, observe, every_s))
 
-        def known(run: str) -> Mapping[str, str]:
-            return self.reported.get(run).parameters
-
-        return only(Autolog(self._libraries.chosen(libraries), begin, known))
+        return only(Autolog(self._libraries.chosen(libraries), begin, self._known))
 
     def media(self, run: str, key: str = "") -> tuple[Medium, ...]:
         """Return the images, tables, texts and their kin of a run, by key and step.
@@ -191,10 +189,16 @@ class Programs:
             append=self._stores.series.append,
             clock=self._clock,
             files=RunFiles(self.artifacts, run),
-            callback=self._libraries.callback,
+            callback=self._callback,
             observe=observe,
             sample=sample,
         )
+
+    def _callback(self, library: str, run: Reporter) -> object:
+        return self._libraries.callback(library, Told(run, library, "", self._known))
+
+    def _known(self, run: str) -> Mapping[str, str]:
+        return self.reported.get(run).parameters
 
     def _observe(self, root: Path) -> Seen:
         blobs, entry, cells = self._stores.blobs, entry_of_program(), executed_cells()

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
+from trivet.core.catalog import Amendment
 from trivet.core.clock import SystemClock, as_utc, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
@@ -17,6 +18,7 @@ from trivet.core.ids import check_id, check_name, new_id, sha256_hex
 from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.core.tasks import TaskChange
 from trivet.core.trees import read_tree
+from trivet.tracking import documents
 from trivet.tracking.autolog.libraries import Libraries
 from trivet.tracking.code import record_code
 from trivet.tracking.comparison import RunComparison, compare_runs
@@ -125,7 +127,11 @@ class TrackingService(Programs):
         parents = dict.fromkeys((*data, *assets, *((asked_by,) if asked_by else ())))
         self._began[run_id] = monotonic()
         fact = draft(started, id=run_id, parents=parents)
-        self._commit(f"run {name}", fact, tasks=attempt.tasks if attempt else ())
+        document = documents.begun(
+            run_id, started, project=self._scope.project, actor=self._scope.actor
+        )
+        tasks = attempt.tasks if attempt else ()
+        self._commit(f"run {name}", fact, tasks=tasks, document=document)
         return Run(id=run_id, started=started)
 
     def finish(
@@ -183,6 +189,7 @@ class TrackingService(Programs):
                 *along.facts,
                 tasks=[*along.tasks, *more],
                 heads=along.heads,
+                document=documents.ended(run_id, finished, ended_ms=_now_micros() // 1000),
             )
         except Conflict as error_:
             if error_.code == "other-fact":  # another process ended it in this moment
@@ -319,8 +326,16 @@ class TrackingService(Programs):
         *facts: Draft,
         tasks: Sequence[TaskChange] = (),
         heads: Sequence[HeadMove] = (),
+        document: Amendment | None = None,
     ) -> None:
-        self._stores.ledger.commit(self._scope.batch(reason, facts, tasks=tasks, heads=heads))
+        batch = self._scope.batch(
+            reason,
+            facts,
+            tasks=tasks,
+            heads=heads,
+            documents=[document] if document is not None else (),
+        )
+        self._stores.ledger.commit(batch)
 
 
 def _finish_id(run_id: str) -> str:

@@ -8,6 +8,8 @@ from trivet.http.guards import DoorPolicy
 from trivet.http.routes import Route, RouteTable
 from trivet.web import facts, rooms
 from trivet.web.document import openapi
+from trivet.web.mlflow.errors import DIALECT
+from trivet.web.mlflow.table import mlflow_routes
 from trivet.workspace.workspace import Workspace
 
 
@@ -15,14 +17,30 @@ def build_app(
     workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
 ) -> Application:
     """Build the API of a workspace. Building fails when a route declares no permission."""
-    return Application(route_table(workspace), policy=policy, principal_of=principal_of)
+    table = route_table(workspace)
+    return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
+
+
+def build_tracking_app(
+    workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
+) -> Application:
+    """Build the tracking server alone: MLflow's interface and liveness, and no other room."""
+    live: Route[Handler] = Route(
+        method="GET",
+        path="/health",
+        permission=Permission.PUBLIC,
+        handler=_live,
+        summary="Whether the process answers",
+    )
+    table = RouteTable((live, *mlflow_routes(workspace.stores, workspace.scope)))
+    return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
 
 
 def route_table(workspace: Workspace) -> RouteTable[Handler]:
     """Build the API's routes."""
 
     async def document(_: Request) -> Reply:
-        return json_reply(openapi(table))
+        return json_reply(openapi(described))
 
     own: tuple[Route[Handler], ...] = (
         Route(
@@ -41,8 +59,11 @@ def route_table(workspace: Workspace) -> RouteTable[Handler]:
         ),
     )
     rooms_routes = (build(workspace) for build in (*facts.ROUTES, *rooms.ROUTES))
-    table: RouteTable[Handler] = RouteTable((*own, *rooms_routes))
-    return table
+    # MLflow's wire is described by MLflow; the document is about what is Trivet's own.
+    described: RouteTable[Handler] = RouteTable((*own, *rooms_routes))
+    networks = workspace.settings.webhooks.networks
+    wire = mlflow_routes(workspace.stores, workspace.scope, networks)
+    return RouteTable((*described.routes, *wire))
 
 
 async def _live(_: Request) -> Reply:

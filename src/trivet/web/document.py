@@ -60,7 +60,10 @@ def _operation(route: Route[Any], by_kind: list[tuple[Any, Any]]) -> dict[str, A
             "default": {"description": "an error", "content": {"application/json": error}},
         },
     }
-    if route.request is not None:
+    if route.is_streamed:
+        file = {"schema": {"type": "string", "format": "binary"}}
+        operation["requestBody"] = {"content": {"application/octet-stream": file}}
+    elif route.request is not None:
         operation["requestBody"] = {"required": True, **_content(route.request, by_kind)}
     if route.permission is not Permission.PUBLIC:
         operation["security"] = [{"token": []}, {"password": []}]

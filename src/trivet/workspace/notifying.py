@@ -20,16 +20,21 @@ import msgspec
 from trivet.core.errors import Conflict, NotFound, TrivetError, Unavailable
 from trivet.core.facts import TaskMove, TaskOverride
 from trivet.core.ids import new_id
+from trivet.core.outbox import QUEUE, Order
 from trivet.core.ports import Message, Notifier, Task
+from trivet.tracking.webhooks.announcing import PREFIX
+from trivet.tracking.webhooks.delivering import HookNotifier
 from trivet.workspace import wiring
 from trivet.workspace.notify_file import NotifierSettings, read_notify_file
-from trivet.workspace.outbox import QUEUE, Order, message_about
+from trivet.workspace.outbox import message_about
 from trivet.workspace.workspace import Workspace
 
 _LEASE_S = 120.0
 _LEAST_S = 0.1
 _MOST_AT_ONCE = 16
 _LOOK_S = 1.0
+_HOOK_S = 10.0
+"""How long one attempt at a web hook that was registered may take in all."""
 _GRACE_S = 0.5
 """How long a notifier may take to notice that its time is over."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 3600.0
@@ -220,6 +225,8 @@ def _notifier(workspace: Workspace, name: str, settings: NotifierSettings) -> No
 def _timeout_of(workspace: Workspace, task: Task) -> float:
     try:
         order = msgspec.json.decode(task.body, type=Order)
+        if order.notifier.startswith(PREFIX):
+            return _HOOK_S
         return _settings_of(workspace, order.notifier).timeout_s
     except (msgspec.DecodeError, TrivetError, OSError):
         return _GRACE_S  # sending says what is wrong
@@ -227,8 +234,14 @@ def _timeout_of(workspace: Workspace, task: Task) -> float:
 
 def _send(workspace: Workspace, task: Task, timeout_s: float) -> None:
     order = msgspec.json.decode(task.body, type=Order)
-    settings = _settings_of(workspace, order.notifier)
-    _notifier(workspace, order.notifier, settings).send(order.message, timeout_s=timeout_s)
+    _notifier_of(workspace, order.notifier).send(order.message, timeout_s=timeout_s)
+
+
+def _notifier_of(workspace: Workspace, name: str) -> Notifier:
+    if not name.startswith(PREFIX):
+        return _notifier(workspace, name, _settings_of(workspace, name))
+    poster = wiring.poster(workspace.settings.webhooks.networks)
+    return HookNotifier(workspace.stores, name.removeprefix(PREFIX), poster)
 
 
 def _outcome(task: Task, error: Exception | None) -> tuple[TaskMove, str]:

@@ -12,21 +12,12 @@ from typing import Any
 import msgspec
 
 from trivet.core.errors import TrivetError
-from trivet.core.facts import Limit, TaskNew
+from trivet.core.facts import TaskNew
+from trivet.core.outbox import message_task
 from trivet.core.ports import Message
 from trivet.models.facts import Model
 from trivet.tracking.facts import Run
 from trivet.workspace.notify_file import Event, read_notify_file
-
-QUEUE = "outbox"
-ATTEMPTS = 8
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a task: the message, and who sends it."""
-
-    notifier: str
-    message: Message
 
 
 def tasks_at_end(folder: Path, project: str, run: Run) -> tuple[TaskNew, ...]:
@@ -99,15 +90,5 @@ def _tasks(folder: Path, event: Event, flow: str, message: Message) -> tuple[Tas
     for name, settings in notifiers.items():
         if event in settings.events and (not settings.flows or flow in settings.flows):
             own = msgspec.structs.replace(message, key=f"{message.key}-{name}")
-            body = msgspec.json.encode(Order(notifier=name, message=own))
-            # One at a time for each: a slow receiver holds up no message but its own.
-            tasks.append(
-                TaskNew(
-                    key=own.key,
-                    queue=QUEUE,
-                    body=body,
-                    max_attempts=ATTEMPTS,
-                    limit=Limit(f"{QUEUE}/{message.project}/{name}", 1),
-                )
-            )
+            tasks.append(message_task(name, own))
     return tuple(tasks)

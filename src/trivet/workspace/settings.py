@@ -1,6 +1,7 @@
 """Settings: what `trivet.toml` may say, and where the workspace's folders are."""
 
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -50,6 +51,13 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Folders outside the project, absolute, that triggers of the cause `files` may list."""
 
 
+class WebhooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[webhooks]`: where web hooks that are registered may lead."""
+
+    networks: tuple[str, ...] = ()
+    """Networks besides the public internet, such as `10.1.0.0/16`; this machine: `127.0.0.0/8`."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `trivet.toml`."""
 
@@ -69,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     up: UpSettings = UpSettings()
     serving: ServingSettings = ServingSettings()
     triggers: TriggerSettings = TriggerSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
 
 
 def find_project(start: Path) -> Path:
@@ -116,11 +125,24 @@ def read_settings(folder: Path) -> Settings:
             code="bad-settings",
             hint="Folders of the project need no leave.",
         )
+    for network in settings.webhooks.networks:
+        _check_network(network)
     return msgspec.structs.replace(
         settings,
         model=settings.model or settings.project,
         endpoint=settings.endpoint or settings.project,
     )
+
+
+def _check_network(network: str) -> None:
+    try:
+        ip_network(network)
+    except ValueError as error:
+        raise Invalid(
+            f"webhooks.networks has {network!r}, which is no network: {error}",
+            code="bad-settings",
+            hint="Write it with the length of its prefix, such as 10.1.0.0/16.",
+        ) from error
 
 
 def unreadable(name: str, error: Exception, kind: type[msgspec.Struct]) -> Invalid:

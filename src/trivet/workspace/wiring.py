@@ -11,13 +11,15 @@ everywhere else.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 from socket import socket
-from typing import TYPE_CHECKING, Final
+from threading import Lock
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -25,7 +27,8 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
-from trivet.core.ports import Flavour, Notifier, Stores
+from trivet.core.outbox import Poster
+from trivet.core.ports import Flavour, Notifier, Stores, Tables
 from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
@@ -77,7 +80,6 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         Unsupported: The folder was written by a newer Trivet.
         Unavailable: The folder cannot be written.
     """
-    from trivet.adapters.delta.tables import DeltaTables
     from trivet.adapters.files.blobs import FileBlobs
     from trivet.adapters.files.log import FileLog
     from trivet.adapters.files.series import FileSeries
@@ -96,7 +98,7 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         catalog=database.catalog,
         series=series,
         blobs=FileBlobs(folder / "blobs"),
-        tables=DeltaTables(folder / "tables"),
+        tables=cast("Tables", _Later(lambda: _tables(folder))),
         log=log,
     )
 
@@ -116,6 +118,27 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         backup_ledger=database.backup,
         hold_merges=series.hold_merges,
     )
+
+
+def _tables(folder: Path) -> Tables:
+    from trivet.adapters.delta.tables import DeltaTables
+
+    return DeltaTables(folder / "tables")
+
+
+class _Later:
+    """Stands for a store whose library is heavy, and opens it when it is first used."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._lock = Lock()
+        self._made: object | None = None
+
+    def __getattr__(self, name: str) -> object:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return getattr(self._made, name)
 
 
 def digest_file(path: Path) -> tuple[str, int]:
@@ -177,49 +200,22 @@ def meters(folder: Path) -> Iterator[Meter]:
         yield NvmlMeter()
 
 
-def _keras(run: Reporter) -> object:
-    from trivet.adapters.keras.callback import keras_callback
+def _callback(place: str) -> Callable[[Reporter], object]:
+    """Return what makes a library's callback; its adapter is loaded when it is asked."""
 
-    return keras_callback(run)
+    def make(run: Reporter) -> object:
+        return resolve_name(f"trivet.adapters.{place}")(run)
 
-
-def _lightgbm(run: Reporter) -> object:
-    from trivet.adapters.lightgbm.autolog import LightGBMCallback
-
-    return LightGBMCallback(run)
-
-
-def _lightning(run: Reporter) -> object:
-    from trivet.adapters.lightning.logger import lightning_logger
-
-    return lightning_logger(run)
-
-
-def _torch(run: Reporter) -> object:
-    from trivet.adapters.torch.hooks import TorchHooks
-
-    return TorchHooks(run)
-
-
-def _transformers(run: Reporter) -> object:
-    from trivet.adapters.transformers.callback import transformers_callback
-
-    return transformers_callback(run)
-
-
-def _xgboost(run: Reporter) -> object:
-    from trivet.adapters.xgboost.autolog import xgboost_callback
-
-    return xgboost_callback(run)
+    return make
 
 
 _CALLBACKS: Final = {
-    "keras": _keras,
-    "lightgbm": _lightgbm,
-    "lightning": _lightning,
-    "torch": _torch,
-    "transformers": _transformers,
-    "xgboost": _xgboost,
+    "keras": _callback("keras.callback:keras_callback"),
+    "lightgbm": _callback("lightgbm.autolog:LightGBMCallback"),
+    "lightning": _callback("lightning.logger:lightning_logger"),
+    "torch": _callback("torch.hooks:TorchHooks"),
+    "transformers": _callback("transformers.callback:transformers_callback"),
+    "xgboost": _callback("xgboost.autolog:xgboost_callback"),
 }
 
 
@@ -255,6 +251,17 @@ def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
         password=secret_of(settings.password_env, name),
     )
     return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
+
+
+def poster(networks: Sequence[str]) -> Poster:
+    """Return what posts to addresses that came from outside.
+
+    Args:
+        networks: Where it may post besides the public internet, such as `10.1.0.0/16`.
+    """
+    from trivet.adapters.webhook.posting import GuardedPoster
+
+    return GuardedPoster(networks)
 
 
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":

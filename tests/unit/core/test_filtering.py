@@ -94,6 +94,8 @@ def test_a_filter_means_its_condition(text: str, condition: Condition) -> None:
         ("run_id IN ('a'", "a comma or a closing parenthesis"),
         ("run_id NOT 'a'", "expected IN"),
         ("tags.a IS 'x'", "expected NULL"),
+        ("NOT metrics.loss > 1", "expected a name"),
+        ("AND metrics.loss > 1", "expected a name"),
         ("color = 'red'", "Invalid attribute key 'color'"),
         ("gauges.a > 1", "Invalid entity type 'gauges'"),
         ("; DROP TABLE runs", "Invalid clause(s) in filter string"),

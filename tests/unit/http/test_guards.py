@@ -1,8 +1,10 @@
+from base64 import b64encode
+
 import pytest
 
 from trivet.access.permissions import Permission, Principal
 from trivet.core.errors import Forbidden, Invalid
-from trivet.http.guards import admit, check_door, loopback_policy, read_visitor
+from trivet.http.guards import admit, check_body, check_door, loopback_policy, read_visitor
 
 POLICY = loopback_policy(7878, max_body_bytes=100)
 GOOD_HOST = (b"host", b"127.0.0.1:7878")
@@ -80,10 +82,38 @@ def test_a_guarded_header_that_is_given_twice_is_refused(name: bytes) -> None:
 @pytest.mark.parametrize("length", [b"-1", b"1e9", b"", b"9" * 16, b"101"])
 def test_a_body_length_that_is_none_or_too_great_is_refused(length: bytes) -> None:
     with pytest.raises(Invalid):
-        enter(GOOD_HOST, (b"content-length", length))
+        check_body(read_visitor([GOOD_HOST, (b"content-length", length)]), limit_bytes=100)
 
 
-@pytest.mark.parametrize("value", [b"Basic abc", b"Bearer", b"Bearer ", b"trv_x"])
+def test_a_packed_body_is_taken_only_where_that_is_allowed() -> None:
+    packed = read_visitor([GOOD_HOST, (b"content-encoding", b"GZip")])
+    check_body(packed, 100, {b"gzip"})
+    for allowed in ((), {b"deflate"}):
+        with pytest.raises(Invalid) as caught:
+            check_body(packed, 100, allowed)
+        assert caught.value.code == "other-encoding"
+    check_body(read_visitor([(b"content-encoding", b"identity")]), 100)
+
+
+def basic(credentials: bytes) -> tuple[bytes, bytes]:
+    return (b"authorization", b"Basic " + b64encode(credentials))
+
+
+@pytest.mark.parametrize("user", [b"", b"ada", b"mlflow@example", "ä".encode()])
+def test_a_basic_password_is_a_token_whoever_the_user_is(user: bytes) -> None:
+    assert read_visitor([basic(user + b":trv_x")]).token == "trv_x"
+    assert read_visitor([basic(user + b":trv:x")]).token == "trv:x"
+
+
+@pytest.mark.parametrize("credentials", [b"", b"ada", b"ada:", b":"])
+def test_basic_without_a_password_is_refused(credentials: bytes) -> None:
+    with pytest.raises(Invalid):
+        read_visitor([basic(credentials)])
+
+
+@pytest.mark.parametrize(
+    "value", [b"Basic abc", b"Basic", b"Basic YTpi*", b"Bearer", b"Bearer ", b"trv_x"]
+)
 def test_an_authorization_of_another_form_is_refused(value: bytes) -> None:
     with pytest.raises(Invalid):
         read_visitor([(b"authorization", value)])

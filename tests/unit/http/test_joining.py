@@ -50,6 +50,7 @@ class Wire(asyncio.Transport):
         self.written: list[bytes] = []
         self.events: list[str] = []
         self.gone = False
+        self.untaken = 0
 
     def write(self, data: Any) -> None:
         self.written.append(data)
@@ -67,7 +68,7 @@ class Wire(asyncio.Transport):
         return self.gone
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.untaken
 
 
 def on_a_wire(story: Callable[[JoinedWrites, Wire], Any]) -> Wire:
@@ -126,6 +127,19 @@ def test_closing_writes_first_and_aborting_does_not() -> None:
 
     assert on_a_wire(close).events == ["write", "close"]
     assert on_a_wire(abort).events == ["abort"]
+
+
+def test_a_client_that_takes_nothing_more_does_not_keep_a_closed_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trivet.http.joining._LINGER_S", 0.01)
+
+    async def story(joined: JoinedWrites, wire: Wire) -> None:
+        wire.untaken = 100_000
+        joined.close()
+        await asyncio.sleep(0.1)
+
+    assert on_a_wire(story).events == ["close", "abort"]
 
 
 def test_a_connection_that_went_away_is_written_no_more() -> None:

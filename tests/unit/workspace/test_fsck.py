@@ -7,7 +7,9 @@ import pytest
 
 from trivet.cli.main import main
 from trivet.core.ports import Damage
+from trivet.core.trees import StoredFile, join_tree
 from trivet.testing.contracts.flips import flipped
+from trivet.tracking.artifacts import Artifacts
 from trivet.workspace.fsck import Report, check_stores
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
@@ -89,6 +91,20 @@ def test_a_file_inside_a_tree_that_nobody_holds_is_named_too(filled: Path) -> No
         workspace.stores.blobs.delete(file.digest)
         damages = check_stores(workspace.stores).damages
     assert [damage.name for damage in damages] == [file.digest]
+
+
+def test_an_artifact_is_bytes_even_if_they_look_like_a_folder(filled: Path) -> None:
+    with open_workspace(filled) as workspace:
+        missing = StoredFile(f"b3:{'0' * 64}", 1)
+        tree = join_tree(workspace.stores.blobs, {"nowhere": missing})
+        with workspace.stores.blobs.open(tree.digest) as file:
+            content = file.read()
+        artifacts = Artifacts(workspace.stores, workspace.scope)
+        assert artifacts.put("run:1", "uploaded", content).digest == tree.digest
+        other = artifacts.put("run:1", "lost", b"soon gone")
+        assert check_stores(workspace.stores).is_sound
+        workspace.stores.blobs.delete(other.digest)
+        assert [found.name for found in check_stores(workspace.stores).damages] == [other.digest]
 
 
 def test_a_table_that_a_fact_names_and_that_is_gone_is_named(filled: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from trivet.core.training import Reporter
+from trivet.core.training import Reporter, harmless
 
 
 def keras_callback(run: Reporter) -> Any:
@@ -16,6 +16,7 @@ def keras_callback(run: Reporter) -> Any:
     library: Any = import_module("keras")
 
     class Reporting(library.callbacks.Callback):
+        @harmless
         def on_train_begin(self, logs: Any = None) -> None:
             optimizer = getattr(self.model, "optimizer", None)
             params: dict[str, Any] = self.params or {}
@@ -26,12 +27,12 @@ def keras_callback(run: Reporter) -> Any:
                 asked["optimizer"] = type(optimizer).__name__
             run.set_parameters(asked)
 
+        @harmless
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             metrics = {name: float(value) for name, value in (logs or {}).items()}
             optimizer = getattr(self.model, "optimizer", None)
             if optimizer is not None and "learning_rate" not in metrics:
-                rate = library.ops.convert_to_numpy(optimizer.learning_rate)
-                metrics["learning_rate"] = float(rate)
+                metrics["learning_rate"] = float(optimizer.learning_rate)
             run.log(metrics, step=epoch)
 
     return Reporting()

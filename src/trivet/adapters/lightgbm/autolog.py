@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from trivet.core.training import Call, Finished, Reporter, Watch
+from trivet.core.training import Call, Finished, Reporter, Watch, harmless
 
 _AFTER_THE_LIBRARY: Final = 25
 """Behind the library's own records (20), before early stopping (30), which ends an iteration."""
@@ -22,6 +22,7 @@ class LightGBMCallback:
     def __init__(self, run: Reporter) -> None:
         self._run = run
 
+    @harmless
     def __call__(self, env: Any) -> None:
         results = env.evaluation_result_list or ()
         metrics = {f"{data}/{name}": value for data, name, value, *_ in results}

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from trivet.core.training import Reporter
 
@@ -34,8 +34,7 @@ def lightning_logger(run: Reporter) -> Any:
         @rank_zero_only
         def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
             # A mapping, or a namespace of arguments.
-            given: Any = params if hasattr(params, "keys") else vars(params)
-            asked: dict[str, object] = dict(given)
+            asked = cast("Any", params if hasattr(params, "keys") else vars(params))
             run.set_parameters({str(name): value for name, value in asked.items()})
 
         @rank_zero_only

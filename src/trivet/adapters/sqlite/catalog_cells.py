@@ -17,13 +17,12 @@ from typing import Final
 
 import msgspec
 
-from trivet.core.catalog import ORDERED_TEXT, Value
+from trivet.core.catalog import Value
 
 SLOTS: Final = 120
 """Four cells of numbers fill a page."""
 IDS: Final = 0
 """The word that stands for the identifiers."""
-NUMBERS_BYTES: Final = SLOTS * 8
 NOTHING: Final = b"\xff"
 """The byte of a slot in which nothing is."""
 _SLOT_BITS: Final = 7
@@ -35,6 +34,7 @@ _decoder: Final = msgspec.msgpack.Decoder(tuple[list[str], bytes])
 
 Cell = tuple[bytes | None, bytes | None]
 """What is stored: numbers and texts, None where there are none."""
+NO_CELL: Final[Cell] = (None, None)
 
 
 def number_of(block: int, slot: int) -> int:
@@ -52,23 +52,25 @@ def place_of(block: int, word: int) -> int:
     return (block << _WORD_BITS) | word
 
 
-def cut(value: Value) -> Value:
-    """Return what a cell holds of an attribute's value."""
-    return value[:ORDERED_TEXT] if isinstance(value, str) else value
-
-
 def unpack_texts(texts: bytes) -> tuple[list[str], bytes]:
     """Return the distinct texts of a cell and the code of each slot."""
     return _decoder.decode(texts)
 
 
 def changed_cell(cell: Cell, changes: Iterable[tuple[int, Value | None]]) -> Cell:
-    """Return a cell with values put into slots; None takes away what was there."""
+    """Return a cell with values put into slots; None takes away what was there.
+
+    However a cell came about, the same values make the same bytes.
+    """
     numbers = bytearray(cell[0] or b"")
     slots = _unpacked(cell[1])
     for slot, value in changes:
-        _put_number(numbers, slot, None if isinstance(value, str) else value)
-        _put_text(slots, slot, value if isinstance(value, str) else None)
+        if isinstance(value, str):
+            _put_number(numbers, slot, None)
+            _put_text(slots, slot, value)
+        else:
+            _put_number(numbers, slot, value)
+            _put_text(slots, slot, None)
     while numbers.endswith(_MISSING):
         del numbers[-8:]
     return bytes(numbers) or None, _packed(slots)
@@ -100,7 +102,8 @@ def _unpacked(texts: bytes | None) -> list[str | None]:
     if texts is None:
         return []
     distinct, codes = unpack_texts(texts)
-    return [None if code == NOTHING[0] else distinct[code] for code in codes]
+    by_code: list[str | None] = [*distinct, *[None] * (256 - len(distinct))]
+    return list(map(by_code.__getitem__, codes))
 
 
 def _packed(slots: list[str | None]) -> bytes | None:
@@ -108,8 +111,8 @@ def _packed(slots: list[str | None]) -> bytes | None:
         slots.pop()
     if not slots:
         return None
-    codes: dict[str, int] = {}
-    packed = bytes(
-        NOTHING[0] if text is None else codes.setdefault(text, len(codes)) for text in slots
-    )
-    return msgspec.msgpack.encode((list(codes), packed))
+    distinct = dict.fromkeys(slots)
+    distinct.pop(None, None)
+    codes: dict[str | None, int] = {text: code for code, text in enumerate(distinct)}
+    codes[None] = NOTHING[0]
+    return msgspec.msgpack.encode((list(distinct), bytes(map(codes.__getitem__, slots))))

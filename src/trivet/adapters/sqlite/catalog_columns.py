@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from trivet.adapters.sqlite.catalog_cells import (
     IDS,
+    NO_CELL,
     NOTHING,
-    NUMBERS_BYTES,
     SLOTS,
+    Cell,
     number_of,
     place_of,
     unpack_texts,
@@ -33,8 +34,7 @@ Judgement = tuple[Mask, Mask]
 """The same for every slot."""
 _FEW: Final = 500
 """So many identifiers are looked up one by one more quickly than the column of them is read."""
-_EMPTY_NUMBERS: Final = NOTHING * NUMBERS_BYTES
-_EMPTY_CODES: Final = NOTHING * SLOTS
+_NO_TEXTS: Final[tuple[list[str], bytes]] = ([], b"")
 _MISSING: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -43,17 +43,19 @@ class Column:
 
     Args:
         cells: For each block, the stored numbers and texts.
+        widths: For each block, how many slots of it count.
     """
 
-    def __init__(self, cells: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+    def __init__(self, cells: Sequence[Cell], widths: Sequence[int]) -> None:
         self._cells = cells
+        self._widths = widths
 
     @cached_property
     def numbers(self) -> npt.NDArray[np.float64]:
         """The numbers; where there is none, a NaN."""
         packed = (
-            (numbers or b"").ljust(NUMBERS_BYTES, NOTHING) if numbers else _EMPTY_NUMBERS
-            for numbers, _ in self._cells
+            (numbers or b"").ljust(8 * width, NOTHING)
+            for (numbers, _), width in zip(self._cells, self._widths, strict=True)
         )
         return np.frombuffer(b"".join(packed), np.dtype("<f8"))
 
@@ -67,16 +69,13 @@ class Column:
         texts: list[str] = []
         packed: list[bytes] = []
         firsts = np.zeros(len(self._cells), np.int64)
-        for place, (_, cell) in enumerate(self._cells):
-            if cell is None:
-                packed.append(_EMPTY_CODES)
-                continue
+        for place, ((_, cell), width) in enumerate(zip(self._cells, self._widths, strict=True)):
+            distinct, codes = _NO_TEXTS if cell is None else unpack_texts(cell)
             firsts[place] = len(texts)
-            distinct, codes = unpack_texts(cell)
             texts += distinct
-            packed.append(codes.ljust(SLOTS, NOTHING))
+            packed.append(codes.ljust(width, NOTHING))
         slots = np.frombuffer(b"".join(packed), np.uint8)
-        codes = np.repeat(firsts, SLOTS) + slots
+        codes = np.repeat(firsts, self._widths) + slots
         codes[slots == NOTHING[0]] = -1
         return texts, codes
 
@@ -141,8 +140,13 @@ class Shelf:
             wanted = [word for word in found if word is not None]
         rows = session.all("blocks_of", (numbers(wanted),)) if wanted else []
         self._blocks: list[int] = [block for block, _ in rows]
+        # Groups may be many and small: of a block, only what is in use is read into columns.
+        self._widths = [int.from_bytes(used, "little").bit_length() for _, used in rows]
+        self._ends = np.cumsum(self._widths, dtype=np.int64)
         used = np.frombuffer(b"".join(used for _, used in rows), np.uint8)
-        self.is_used: Mask = np.unpackbits(used, bitorder="little").view(np.bool_)
+        bits = np.unpackbits(used, bitorder="little").view(np.bool_).reshape(-1, SLOTS)
+        counts = np.arange(SLOTS) < np.array(self._widths, np.int64).reshape(-1, 1)
+        self.is_used: Mask = bits[counts]
         """Where documents are."""
 
     def column(self, name: str) -> Column:
@@ -164,9 +168,10 @@ class Shelf:
 
     def _read(self, word: int | None) -> Column:
         if word is None:
-            return Column([(None, None)] * len(self._blocks))
+            return Column([NO_CELL] * len(self._blocks), self._widths)
         places = [place_of(block, word) for block in self._blocks]
-        return Column(self._session.all("cells_at", (numbers(places),)) if places else [])
+        cells = self._session.all("cells_at", (numbers(places),)) if places else []
+        return Column(cells, self._widths)
 
     def documents(self, rows: Rows) -> list[Document]:
         """Return documents whole, in the order asked for."""
@@ -178,5 +183,7 @@ class Shelf:
         return [to_document(id_, word(group), *packed) for id_, group, *packed in found]
 
     def _numbers(self, rows: Rows) -> list[int]:
-        places: list[int] = rows.tolist()
-        return [number_of(self._blocks[place // SLOTS], place % SLOTS) for place in places]
+        places = np.searchsorted(self._ends, rows, side="right")
+        slots = rows - self._ends[places] + np.array(self._widths, np.int64)[places]
+        blocks = np.array(self._blocks, np.int64)[places]
+        return list(map(number_of, cast("list[int]", blocks.tolist()), slots.tolist()))

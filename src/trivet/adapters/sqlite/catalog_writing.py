@@ -8,16 +8,16 @@ import msgspec
 
 from trivet.adapters.sqlite.catalog_cells import (
     IDS,
+    NO_CELL,
     SLOTS,
     Cell,
     changed_cell,
-    cut,
     number_of,
     place_of,
     slot_of,
 )
 from trivet.adapters.sqlite.session import Session, numbers
-from trivet.core.catalog import Amendment, Document, Value, is_same_value
+from trivet.core.catalog import ORDERED_TEXT, Amendment, Document, Value, is_same_value
 from trivet.core.documents import amended
 
 _FULL: Final = (1 << SLOTS) - 1
@@ -120,15 +120,15 @@ class _Writing:
         group = self._group(collection, document)
         number = self._blocks.take(group)
         self._set(collection, number, document.attributes)
-        self._set_cell(number, IDS, document.id)
+        self._set_id(number, document.id)
         word = self._session.words.intern("collection", collection)
         packed = _pack(document.attributes), _pack(document.notes)
         self._rows.append((number, word, document.id, group, *packed))
 
     def _take_out(self, collection: str, before: Standing) -> None:
         self._set(collection, before.number, dict.fromkeys(before.document.attributes))
-        self._set_cell(before.number, IDS, None)
-        self._blocks.free(before.number)
+        self._set_id(before.number, None)
+        self._blocks.free(before.number, self._group(collection, before.document))
         self._session.run("drop_document", (before.number,))
 
     def _change(self, collection: str, before: Standing, document: Document) -> None:
@@ -144,13 +144,17 @@ class _Writing:
         return self._session.words.intern(sort_of_groups(collection), document.group)
 
     def _set(self, collection: str, number: int, changes: Mapping[str, Value | None]) -> None:
-        words, sort = self._session.words, sort_of_attributes(collection)
-        for name, value in changes.items():
-            self._set_cell(number, words.intern(sort, name), value if value is None else cut(value))
-
-    def _set_cell(self, number: int, word: int, value: Value | None) -> None:
+        intern, sort = self._session.words.intern, sort_of_attributes(collection)
         block, slot = slot_of(number)
-        self._changes[place_of(block, word)].append((slot, value))
+        first = place_of(block, 0)
+        for name, value in changes.items():
+            self._changes[first | intern(sort, name)].append(
+                (slot, value if value is None else cut(value))
+            )
+
+    def _set_id(self, number: int, identifier: str | None) -> None:
+        block, slot = slot_of(number)
+        self._changes[place_of(block, IDS)].append((slot, identifier))
 
     def flush(self) -> None:
         """Write what was gathered."""
@@ -162,11 +166,16 @@ class _Writing:
         kept: list[tuple[int, bytes | None, bytes | None]] = []
         for place, cell in zip(places, stored, strict=True):
             changed = changed_cell(cell, self._changes[place])
-            if changed == (None, None):
+            if changed == NO_CELL:
                 session.run("drop_cell", (place,))
             elif changed != cell:
                 kept.append((place, *changed))
         session.many("put_cell", kept)
+
+
+def cut(value: Value | None) -> Value | None:
+    """Return what a cell holds of an attribute's value."""
+    return value[:ORDERED_TEXT] if isinstance(value, str) else value
 
 
 def _changes(old: Document, new: Document) -> dict[str, Value | None]:
@@ -185,7 +194,8 @@ class _Blocks:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._used: dict[int, int] = {}
-        self._groups: dict[int, int] = {}
+        self._changed: defaultdict[int, set[int]] = defaultdict(set)
+        """By group: blocks that are not written yet."""
         self._open: dict[int, int] = {}
 
     def take(self, group: int) -> int:
@@ -195,36 +205,34 @@ class _Blocks:
             block = self._open[group] = self._with_room(group)
         used = self._used[block]
         self._used[block] = used | (used + 1)  # its lowest bit that is not set
+        self._changed[group].add(block)
         return number_of(block, (~used & (used + 1)).bit_length() - 1)
 
     def _with_room(self, group: int) -> int:
-        self.flush()
-        row = self._session.one("block_with_room", (group,))
-        if row is None:
-            block = int((self._session.one("largest_block") or (0,))[0]) + 1
-            used = 0
-        else:
-            block, used = int(row[0]), int.from_bytes(row[1], "little")
-        self._groups[block], self._used[block] = group, used
+        self._flush(group)
+        row = self._session.one("block_with_room", (group,)) or self._session.one(
+            "add_block", (group, bytes(SLOTS // 8), SLOTS)
+        )
+        block, used = row or (0, b"")
+        self._used[block] = int.from_bytes(used, "little")
         return block
 
-    def free(self, number: int) -> None:
+    def free(self, number: int, group: int) -> None:
         """Give the slot of a document back."""
         block, slot = slot_of(number)
         if block not in self._used:
-            group, used = self._session.one("block", (block,)) or (0, b"")
-            self._groups[block], self._used[block] = int(group), int.from_bytes(used, "little")
+            (used,) = self._session.one("block", (block,)) or (b"",)
+            self._used[block] = int.from_bytes(used, "little")
         self._used[block] &= ~(1 << slot)
+        self._changed[group].add(block)
 
     def flush(self) -> None:
         """Write which slots are taken."""
-        rows = [
-            (
-                block,
-                self._groups[block],
-                used.to_bytes(SLOTS // 8, "little"),
-                SLOTS - used.bit_count(),
-            )
-            for block, used in self._used.items()
-        ]
-        self._session.many("put_block", rows)
+        for group in list(self._changed):
+            self._flush(group)
+
+    def _flush(self, group: int) -> None:
+        for block in self._changed.pop(group, ()):
+            used = self._used[block]
+            packed = used.to_bytes(SLOTS // 8, "little")
+            self._session.run("set_block", (packed, SLOTS - used.bit_count(), block))

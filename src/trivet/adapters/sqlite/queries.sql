@@ -245,18 +245,17 @@ ON CONFLICT (number) DO UPDATE SET attributes = excluded.attributes, notes = exc
 -- name: drop_document
 DELETE FROM documents WHERE number = ?;
 
--- name: largest_block
-SELECT coalesce(max(number), 0) FROM blocks;
-
 -- name: block
-SELECT grp, used FROM blocks WHERE number = ?;
+SELECT used FROM blocks WHERE number = ?;
 
 -- name: block_with_room
 SELECT number, used FROM blocks WHERE grp = ? AND room > 0 LIMIT 1;
 
--- name: put_block
-INSERT INTO blocks (number, grp, used, room) VALUES (?, ?, ?, ?)
-ON CONFLICT (number) DO UPDATE SET used = excluded.used, room = excluded.room;
+-- name: add_block
+INSERT INTO blocks (grp, used, room) VALUES (?, ?, ?) RETURNING number, used;
+
+-- name: set_block
+UPDATE blocks SET used = ?, room = ? WHERE number = ?;
 
 -- name: blocks_of
 SELECT b.number, b.used FROM carray(?) AS wanted CROSS JOIN blocks AS b ON b.grp = wanted.value;
@@ -271,3 +270,16 @@ ON CONFLICT (place) DO UPDATE SET numbers = excluded.numbers, texts = excluded.t
 
 -- name: drop_cell
 DELETE FROM cells WHERE place = ?;
+
+-- name: all_blocks
+SELECT number, grp, used FROM blocks ORDER BY number;
+
+-- name: documents_between
+SELECT number, collection, id, grp, attributes, notes FROM documents
+WHERE number >= ? AND number < ?;
+
+-- name: cells_between
+SELECT place, numbers, texts FROM cells WHERE place >= ? AND place < ?;
+
+-- name: count_documents
+SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM cells);

@@ -2,7 +2,7 @@
 
 Every byte is covered by at least one check: pages by their checksums, the write-ahead log by the
 checksum of each frame, a lost tail by the anchors, payloads and envelopes by the chain, heads,
-edges and indexed values by what they were made from.
+edges, indexed values and columns of documents by what they were made from.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +13,7 @@ import apsw
 import msgspec
 
 from trivet.adapters.sqlite.anchors import Anchor, Anchors
+from trivet.adapters.sqlite.catalog_checks import damaged_blocks
 from trivet.adapters.sqlite.connection import QUERIES, execute, open_connection
 from trivet.adapters.sqlite.pages import damaged_frames, damaged_pages
 from trivet.adapters.sqlite.readers import Readers
@@ -43,6 +44,7 @@ def verify(readers: Readers) -> Iterator[Damage | Link]:
             lambda: _chain(session),
             lambda: _heads(session),
             lambda: _indexed(session),
+            lambda: damaged_blocks(session),
         )
         for check in checks:
             try:

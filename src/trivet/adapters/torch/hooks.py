@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from trivet.core.errors import Invalid
-from trivet.core.training import Reporter
+from trivet.core.training import Reporter, harmless
 
 
 class TorchHooks:
@@ -82,6 +82,7 @@ class Watched:
     ) -> None:
         self.remove()
 
+    @harmless
     def _step(self, optimizer: Any, _args: Any, _kwargs: Any) -> None:
         if self._steps % self._every == 0:
             metrics = dict(_rates(optimizer))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from trivet.core.training import Reporter
+from trivet.core.training import Reporter, harmless
 
 
 def transformers_callback(run: Reporter) -> Any:
@@ -17,6 +17,7 @@ def transformers_callback(run: Reporter) -> Any:
     library: Any = import_module("transformers")
 
     class Reporting(library.TrainerCallback):
+        @harmless
         def on_train_begin(
             self, args: Any, state: Any, control: Any, model: Any = None, **_: Any
         ) -> None:
@@ -29,6 +30,7 @@ def transformers_callback(run: Reporter) -> Any:
                 asked["model/parameters"] = sum(each.numel() for each in model.parameters())
             run.set_parameters({name: x for name, x in asked.items() if x is not None})
 
+        @harmless
         def on_log(
             self,
             args: Any,

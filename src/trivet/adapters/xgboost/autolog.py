@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from trivet.core.training import Call, Finished, Reporter, Watch
+from trivet.core.training import Call, Finished, Reporter, Watch, harmless
 
 _KEYWORD_ONLY: Final = 1_000
 """Behind every position: `callbacks` has none."""
@@ -30,15 +30,20 @@ def xgboost_callback(run: Reporter) -> Any:
 
     class Reporting(TrainingCallback):
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            metrics: dict[str, float] = {}
-            for data, measures in evals_log.items():
-                for name, values in measures.items():
-                    metrics |= _named(f"{data}/{name}", values[-1])
-            if metrics:
-                run.log(metrics, step=epoch)
-            return False
+            _tell(run, epoch, evals_log)
+            return False  # go on
 
     return Reporting()
+
+
+@harmless
+def _tell(run: Reporter, epoch: int, evals_log: Any) -> None:
+    metrics: dict[str, float] = {}
+    for data, measures in evals_log.items():
+        for name, values in measures.items():
+            metrics |= _named(f"{data}/{name}", values[-1])
+    if metrics:
+        run.log(metrics, step=epoch)
 
 
 def _named(name: str, value: Any) -> dict[str, float]:

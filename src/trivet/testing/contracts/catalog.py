@@ -107,9 +107,9 @@ class CatalogContract(CatalogSearchContract):
         with pytest.raises(Conflict) as exists:
             stores.catalog.write([amendment("b"), amendment("a", expect="new")])
         assert exists.value.code == "document-exists"
-        for change in ({"remove": True}, {"set": {"m": 1.0}}):
+        for change in (amendment("c", remove=True), amendment("c", set={"m": 1.0})):
             with pytest.raises(NotFound) as missing:
-                stores.catalog.write([amendment("b"), amendment("c", expect="known", **change)])
+                stores.catalog.write([amendment("b"), replace(change, expect="known")])
             assert missing.value.code == "no-document"
         with pytest.raises(Invalid):
             stores.catalog.write([amendment("b"), Amendment(collection=RUNS, id="c")])

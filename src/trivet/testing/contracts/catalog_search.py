@@ -276,6 +276,8 @@ class CatalogSearchContract(OnTrio):
             {"where": Compare("m", "=", 10**400)},
             {"where": OneOf("m", (True,))},
             {"where": Compare("m", "=", "\ud800")},
+            {"where": Every((Has("m"),) * 2001)},
+            {"order": (Order("m"),) * 51},
         ],
     )
     def test_senseless_searches_are_refused(self, stores: Trio, changes: dict[str, Any]) -> None:

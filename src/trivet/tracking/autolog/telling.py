@@ -1,10 +1,10 @@
-"""What a watched call says about its run: names that can be recorded, no quarrel with others."""
+"""What a library says about a run: names that can be recorded, no quarrel, and no harm."""
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from trivet.core.training import Reporter
+from trivet.core.training import Reporter, harmless
 
 _FORBIDDEN = re.compile(r"[^/\w.\- :]")
 _MOST_KEY: Final = 250
@@ -15,11 +15,11 @@ Known = Callable[[str], Mapping[str, str]]
 
 
 class Told:
-    """The part of a run that one watched call tells.
+    """The part of a run that a library tells. Nothing that goes wrong in it reaches the library.
 
     Args:
         run: The run.
-        title: What is called, such as `Ridge.fit`.
+        title: Who tells, such as `Ridge` or `keras`.
         prefix: Stands before every name, so that calls in one run do not mix.
         known: Tells the parameters that the run has.
     """
@@ -35,6 +35,7 @@ class Told:
         """The run."""
         return self._run.id
 
+    @harmless
     def log(
         self, metrics: Mapping[str, object], /, *, step: int | None = None, **more: object
     ) -> None:
@@ -42,6 +43,7 @@ class Told:
         named = {self._name(key): value for key, value in {**metrics, **more}.items()}
         self._run.log(named, step=step)
 
+    @harmless
     def set_parameters(self, parameters: Mapping[str, object], /, **more: object) -> None:
         """Record parameters. One that has another value by now is named by the call as well."""
         known = self._known(self.id)
@@ -51,13 +53,15 @@ class Told:
         free |= {key: text for key, text in taken.items() if known.get(key, text) == text}
         self._run.set_parameters(free)
 
+    @harmless
     def set_tags(self, tags: Mapping[str, object], /, **more: object) -> None:
         """Record tags."""
         self._run.set_tags({self._name(k): _text(x) for k, x in {**tags, **more}.items()})
 
-    def table(self, key: str, rows: object, *, step: int | None = None) -> object:
+    @harmless
+    def table(self, key: str, rows: object, *, step: int | None = None) -> None:
         """Keep a table."""
-        return self._run.table(self._name(key), rows, step=step or 0)
+        self._run.table(self._name(key), rows, step=step or 0)
 
     def finish(self, status: Any = "succeeded") -> None:
         """End nothing: whoever opened the run ends it."""

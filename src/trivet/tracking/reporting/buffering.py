@@ -152,7 +152,7 @@ class PointBuffer:
         chunks: list[tuple[SeriesKey, Points]] = []
         for names, group in groups.items():
             steps = array("q", [call[0] for call in group])
-            times = array("q", [call[1] // 1000 for call in group])
+            times = array("q", [call[1] // 1_000_000 for call in group])
             values = array("d", chain.from_iterable(call[2].values() for call in group))
             for place, name in enumerate(names):
                 points = Points(steps, times, values[place :: len(names)])

@@ -18,9 +18,10 @@ from trivet.core.catalog import (
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Draft, HeadMove, Scope, draft, read
+from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ports import Stores
 from trivet.tracking.reporting.facts import Experiment, ExperimentChanged, ExperimentMade, Stage
+from trivet.tracking.reporting.telling import MOVES, news_of_experiment
 
 EXPERIMENTS: Final = "experiments"
 RUNS: Final = "runs"
@@ -88,7 +89,13 @@ class Experiments:
                 HeadMove(name=_NAMES + name, to=fact.id, expect=None),
             ]
             try:
-                self._commit(f"experiment {name}", fact, moves, [self._new(fact.id, made)])
+                self._commit(
+                    f"experiment {name}",
+                    fact,
+                    moves,
+                    [self._new(fact.id, made)],
+                    self._news("created", number, name),
+                )
             except Conflict as error:
                 if self._stores.ledger.head(self._scope.project, _NAMES + name) is not None:
                     raise _exists(name) from error
@@ -180,7 +187,8 @@ class Experiments:
             HeadMove(name=_NAMES + name, to=known.id, expect=None),
         ]
         try:
-            self._change(known, fact, self._amended(known, now={"name": name}), moves)
+            told = self._news("updated", number, name)
+            self._change(known, fact, self._amended(known, now={"name": name}), moves, tasks=told)
         except Conflict as error:
             raise _exists(name) from error
 
@@ -259,7 +267,9 @@ class Experiments:
             for run in self._runs_of(known.number)
         ]
         fact = ExperimentChanged(experiment=known.id, stage=stage)
-        self._change(known, fact, self._amended(known, now={"stage": stage}), more=runs)
+        told = self._news(MOVES[stage], known.number, known.name)
+        amendment = self._amended(known, now={"stage": stage})
+        self._change(known, fact, amendment, more=runs, tasks=told)
 
     def _runs_of(self, number: int) -> Iterator[str]:
         wanted = Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE)
@@ -303,10 +313,11 @@ class Experiments:
         moves: Sequence[HeadMove] = (),
         *,
         more: Sequence[Amendment] = (),
+        tasks: Sequence[TaskNew] = (),
     ) -> None:
         now = self._amended(known, now={"last_update_time": self._now_ms()})
         fact = draft(changed, parents=[known.id])
-        self._commit(f"experiment {known.name}", fact, moves, [amendment, now, *more])
+        self._commit(f"experiment {known.name}", fact, moves, [amendment, now, *more], tasks)
 
     def _commit(
         self,
@@ -314,9 +325,13 @@ class Experiments:
         fact: Draft,
         moves: Sequence[HeadMove],
         documents: Sequence[Amendment],
+        tasks: Sequence[TaskNew] = (),
     ) -> None:
-        batch = self._scope.batch(reason, [fact], heads=moves, documents=documents)
+        batch = self._scope.batch(reason, [fact], heads=moves, documents=documents, tasks=tasks)
         self._stores.ledger.commit(batch)
+
+    def _news(self, action: str, number: int, name: str) -> tuple[TaskNew, ...]:
+        return news_of_experiment(self._stores, self._scope, action, number, name)
 
     def _now_ms(self) -> int:
         return to_micros(self._clock.now()) // 1000

@@ -12,13 +12,15 @@ Stage = Literal["active", "deleted"]
 """Whether something is shown, or was put away and can be restored."""
 ReportedStatus = Literal["running", "scheduled", "succeeded", "failed", "cancelled"]
 
-STATUSES: Final[tuple[ReportedStatus, ...]] = (
-    "running",
-    "scheduled",
-    "succeeded",
-    "failed",
-    "cancelled",
-)
+STATUS_WORDS: Final[dict[str, ReportedStatus]] = {
+    "RUNNING": "running",
+    "SCHEDULED": "scheduled",
+    "FINISHED": "succeeded",
+    "FAILED": "failed",
+    "KILLED": "cancelled",
+}
+"""How documents say how a run stands, so that searches by MLflow's words find and order it, and
+ours; in the order of MLflow's enumeration."""
 
 
 class ExperimentMade(Fact, frozen=True, kw_only=True):
@@ -72,6 +74,11 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     schema: str | None = None
     profile: str | None = None
     tags: dict[str, str] = {}
+
+    @property
+    def context(self) -> str:
+        """What the run used it for, such as `train`; empty when it did not say."""
+        return self.tags.get("mlflow.data.context", "")
 
 
 class ModelLink(msgspec.Struct, frozen=True, kw_only=True):

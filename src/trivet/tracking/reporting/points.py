@@ -1,4 +1,7 @@
-"""Metrics of runs: points in series, and the latest of each where searches find it."""
+"""Metrics of runs: points in series, and the latest of each where searches find it.
+
+The times of these series are milliseconds: what clients send, whatever unit they took it for.
+"""
 
 import math
 import threading
@@ -13,8 +16,13 @@ from trivet.core.errors import Invalid
 from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.tracking.reporting.experiments import RUNS, check_key
 from trivet.tracking.reporting.facts import Latest
+from trivet.tracking.reporting.model_points import (
+    Subject,
+    by_measurement,
+    model_amendments,
+    models_of,
+)
 
-_MOST_MS: Final = (2**63 - 1) // 1000
 _MOST_STEP: Final = 2**63 - 1
 
 
@@ -25,6 +33,8 @@ class Point(msgspec.Struct, frozen=True):
     value: float
     time_ms: int
     step: int = 0
+    about: Subject | None = None
+    """The logged model that it measures, too."""
 
 
 class Metrics:
@@ -38,7 +48,7 @@ class Metrics:
         self._stores = stores
         self._lock = threading.Lock()
         self._behind: set[str] = set()
-        """Runs whose documents do not know their latest points yet."""
+        """Owners of series whose documents do not know their latest points yet."""
 
     def log(self, run: str, points: Sequence[Point]) -> None:
         """Append points durably, all or none. Points that are there already change nothing.
@@ -46,9 +56,13 @@ class Metrics:
         Raises:
             Invalid: A key, time or step cannot be recorded.
         """
-        self._stores.series.append(_chunks(run, points))
+        measured = by_measurement(run, points)
+        chunks = _chunks(run, points)
+        for owner, own in measured.items():
+            chunks += _chunks(owner, own)
+        self._stores.series.append(chunks)
         with self._lock:
-            self._behind.add(run)
+            self._behind |= {run, *measured}
 
     def check(self, run: str, points: Sequence[Point]) -> None:
         """Make sure that points can be recorded.
@@ -63,7 +77,7 @@ class Metrics:
         found = self._stores.series.read(SeriesKey(run, key))
         columns = (found.times.tolist(), found.steps.tolist(), found.values.tolist())
         rows = sorted(zip(*columns, strict=True), key=lambda row: (*row[:2], _rank(row[2])))
-        return [Point(key, value, micros // 1000, step) for micros, step, value in rows]
+        return [Point(key, value, time_ms, step) for time_ms, step, value in rows]
 
     def latest(self, run: str) -> dict[str, Latest]:
         """Return the latest point of each of a run's metrics."""
@@ -74,14 +88,14 @@ class Metrics:
         return found
 
     def catch_up(self) -> None:
-        """Let the documents of runs know the latest points, so that searches find them."""
+        """Let the documents of runs and models know the latest points, for searches to find."""
         with self._lock:
             behind, self._behind = self._behind, set()
         try:
             known = self._known(behind)
-            self._stores.catalog.write(
-                [_amendment(run, self.latest(run)) for run in known], synced=False
-            )
+            amendments = [_amendment(run, self.latest(run)) for run in known]
+            amendments += model_amendments(self._stores, models_of(behind))
+            self._stores.catalog.write(amendments, synced=False)
         except BaseException:
             with self._lock:
                 self._behind |= behind
@@ -98,22 +112,22 @@ def _chunks(run: str, points: Sequence[Point]) -> list[tuple[SeriesKey, Points]]
         if held is None:
             check_key(point.key, "metric")
             held = columns[point.key] = (array("q"), array("q"), array("d"))
-        if not 0 <= point.time_ms <= _MOST_MS or not -_MOST_STEP <= point.step <= _MOST_STEP:
+        if not 0 <= point.time_ms <= _MOST_STEP or not -_MOST_STEP <= point.step <= _MOST_STEP:
             raise Invalid(
                 f"metric {point.key!r} has the time {point.time_ms} and the step {point.step}; "
-                f"expected a time of 0 to {_MOST_MS} ms and a step within 64 bits",
+                f"expected a time of 0 to {_MOST_STEP} ms and a step within 64 bits",
                 code="bad-point",
             )
         held[0].append(point.step)
-        held[1].append(point.time_ms * 1000)
+        held[1].append(point.time_ms)
         held[2].append(point.value)
     return [(SeriesKey(run, key), Points(*held)) for key, held in columns.items()]
 
 
 def _latest(points: Points) -> Latest:
     rows = zip(points.steps.tolist(), points.times.tolist(), points.values.tolist(), strict=True)
-    step, micros, value = max(rows, key=lambda row: (*row[:2], _rank(row[2])))
-    return Latest(value=value, step=step, time_ms=micros // 1000)
+    step, time_ms, value = max(rows, key=lambda row: (*row[:2], _rank(row[2])))
+    return Latest(value=value, step=step, time_ms=time_ms)
 
 
 def _rank(value: float) -> tuple[bool, float]:

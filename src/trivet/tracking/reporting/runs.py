@@ -1,13 +1,22 @@
 """Runs that report about themselves: opened, written to as they go, searched while they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from trivet.core.catalog import Amendment, Condition, Document, Order, Position, Search
+from trivet.core.catalog import (
+    Amendment,
+    Condition,
+    Document,
+    Every,
+    Has,
+    Order,
+    Position,
+    Search,
+)
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Scope, draft, read
+from trivet.core.facts import Scope, TaskNew, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
 from trivet.core.training import Machine
@@ -17,10 +26,11 @@ from trivet.tracking.reporting.experiments import (
     Experiments,
     check_key,
     check_tags,
+    is_in_stage,
     tagged,
 )
 from trivet.tracking.reporting.facts import (
-    STATUSES,
+    STATUS_WORDS,
     Experiment,
     Input,
     Latest,
@@ -33,10 +43,12 @@ from trivet.tracking.reporting.facts import (
     Stage,
 )
 from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.reporting.telling import MOVES, has_ended, news_of_run
 
 PARENT: Final = "mlflow.parentRunId"
 """The tag that names the run within which a run takes place, as MLflow's clients know it."""
 _MOST_TEXT: Final = 100_000
+_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
 _NAMES: Final = (
     "calm",
     "clear",
@@ -67,6 +79,15 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """The tag that shall hold the name, too."""
 
 
+class UsedInput(msgspec.Struct, frozen=True):
+    """A data set, and what an experiment used it for."""
+
+    experiment: int
+    name: str
+    digest: str
+    context: str
+
+
 class ReportedRuns:
     """The runs of one project that report about themselves.
 
@@ -95,7 +116,7 @@ class ReportedRuns:
         experiment = self._experiments.active(opening.experiment)
         check_tags(opening.tags, most_value=_MOST_TEXT)
         run = new_id()
-        name = opening.name or _made_up(run)
+        name = opening.name or made_up_name(run)
         opened = RunOpened(
             experiment=experiment.id,
             name=name,
@@ -104,10 +125,12 @@ class ReportedRuns:
             location=opening.location.replace("{run}", run),
             tags=opening.tags | ({opening.name_tag: name} if opening.name_tag else {}),
         )
+        new = self._new(run, experiment, opened)
         batch = self._scope.batch(
             f"run in experiment {experiment.name}",
             [draft(opened, id=run, parents=[experiment.id])],
-            documents=[self._new(run, experiment, opened)],
+            documents=[new],
+            tasks=news_of_run(self._stores, self._scope, "created", new),
         )
         self._stores.ledger.commit(batch)
         return self.get(run)
@@ -146,7 +169,11 @@ class ReportedRuns:
             RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__}),
             parents=[run],
         )
-        batch = self._scope.batch(f"report of run {run}", [fact], documents=[amendment])
+        told: tuple[TaskNew, ...] = ()
+        if has_ended(amendment, document):
+            told = news_of_run(self._stores, self._scope, "finished", amendment, document)
+        reason = f"report of run {run}"
+        batch = self._scope.batch(reason, [fact], documents=[amendment], tasks=told)
         try:
             self._stores.ledger.commit(batch)
         except Conflict as error:
@@ -223,12 +250,42 @@ class ReportedRuns:
         )
         return tuple(_run(document, {}) for document in found.documents), found.after
 
+    def inputs(self, experiments: Sequence[int], *, limit: int = 1000) -> list[UsedInput]:
+        """Return the data sets that the runs of experiments were given, each use once.
+
+        Args:
+            experiments: Numbers of the experiments to look into.
+            limit: At most so many.
+        """
+        found: dict[UsedInput, None] = {}
+        for document in self._with_inputs(experiments):
+            number = int(document.group.rpartition("/")[2])
+            for item in _inputs(document):
+                found[UsedInput(number, item.name, item.digest, item.context)] = None
+            if len(found) >= limit:
+                break
+        return list(found)[:limit]
+
     def most_inputs(self) -> int:
         """Return how many data sets a run has at most."""
         names = self._stores.catalog.names(RUNS, "datasets.")
         return max((int(name.split(".")[1]) + 1 for name in names), default=0)
 
     # ------------------------------------------------------------------- inside
+
+    def _with_inputs(self, experiments: Sequence[int]) -> Iterator[Document]:
+        wanted = Search(
+            collection=RUNS,
+            groups=tuple(map(self._experiments.group_of, experiments)),
+            where=Every((is_in_stage("active"), Has("datasets.0.name"))),
+            limit=1000,
+        )
+        while True:
+            page = self._stores.catalog.search(wanted)
+            yield from page.documents
+            if page.after is None:
+                return
+            wanted = msgspec.structs.replace(wanted, after=page.after)
 
     def _document(self, run: str) -> Document:
         found = self._stores.catalog.get(RUNS, [run]) if run else ()
@@ -244,7 +301,7 @@ class ReportedRuns:
             set={
                 "run_id": run,
                 "run_name": opened.name,
-                "status": "running",
+                "status": "RUNNING",
                 "stage": "active",
                 "user_id": opened.user,
                 "artifact_uri": opened.location,
@@ -259,7 +316,7 @@ class ReportedRuns:
         if report.name is not None:
             changed["run_name"] = report.name
         if report.status is not None:
-            changed["status"] = report.status
+            changed["status"] = _WORDS[report.status]
         if report.ended_ms is not None:
             changed["end_time"] = report.ended_ms
         notes: dict[str, object] = {}
@@ -270,9 +327,8 @@ class ReportedRuns:
                 f"datasets.{place}.name": item.name,
                 f"datasets.{place}.digest": item.digest,
             }
-            context = item.tags.get("mlflow.data.context")
-            if context is not None:
-                changed[f"datasets.{place}.context"] = context
+            if item.context:
+                changed[f"datasets.{place}.context"] = item.context
         for name, links in (("models_in", report.models_in), ("models_out", report.models_out)):
             if links:
                 before = document.notes.get(name, [])
@@ -296,7 +352,8 @@ class ReportedRuns:
             return
         fact = draft(RunReported(run=run, stage=stage), parents=[run])
         amendment = Amendment(collection=RUNS, id=run, set={"stage": stage}, expect="known")
-        batch = self._scope.batch(f"run {run} {stage}", [fact], documents=[amendment])
+        told = news_of_run(self._stores, self._scope, MOVES[stage], amendment, document)
+        batch = self._scope.batch(f"run {run} {stage}", [fact], documents=[amendment], tasks=told)
         self._stores.ledger.commit(batch)
 
     def _other_parameter(self, run: str, parameters: Mapping[str, str]) -> Invalid:
@@ -353,13 +410,12 @@ def _links(document: Document, name: str) -> tuple[ModelLink, ...]:
 def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
     found = document.attributes
     ended = found.get("end_time")
-    status = str(found["status"])
     return ReportedRun(
         id=document.id,
         experiment=int(document.group.rpartition("/")[2]),
         name=str(found["run_name"]),
         user=str(found["user_id"]),
-        status=status if status in STATUSES else "failed",
+        status=STATUS_WORDS[str(found["status"])],
         stage="deleted" if found["stage"] == "deleted" else "active",
         began_ms=int(found["start_time"]),
         ended_ms=None if ended is None else int(ended),
@@ -382,8 +438,8 @@ def _metrics(document: Document) -> dict[str, Latest]:
     return metrics
 
 
-def _made_up(run: str) -> str:
-    """Make a name that people can say; its number comes from the run's identifier."""
-    number = int(run[-8:], 16)
+def made_up_name(id: str) -> str:
+    """Make a name that people can say; its number comes from an identifier."""
+    number = int(id[-8:], 16)
     word = f"{_NAMES[number % 10]}-{_THINGS[number // 10 % 10]}"
     return f"{word}-{number // 100 % 1000}"

@@ -1,7 +1,6 @@
 """What filters over experiments and reported runs may speak of."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -39,11 +38,10 @@ def experiment_grammar() -> Grammar:
     )
 
 
-def run_grammar(statuses: Mapping[str, str], inputs: Callable[[], int]) -> Grammar:
+def run_grammar(inputs: Callable[[], int]) -> Grammar:
     """Return the grammar of searches for runs.
 
     Args:
-        statuses: The words that the filter uses for a status, and what documents say.
         inputs: Returns how many data sets a run has at most.
     """
     own = Entity(prefix="", fields=_RUN_FIELDS)
@@ -60,8 +58,6 @@ def run_grammar(statuses: Mapping[str, str], inputs: Callable[[], int]) -> Gramm
 
     def refine(condition: Condition) -> Condition:
         name = getattr(condition, "name", "")
-        if name == "status" and isinstance(condition, Compare):
-            return _of_status(condition, statuses)
         if name.startswith("datasets.") and isinstance(condition, Compare | OneOf | Has):
             return _of_any_input(condition, inputs())
         return condition
@@ -72,19 +68,6 @@ def run_grammar(statuses: Mapping[str, str], inputs: Callable[[], int]) -> Gramm
         aliases={"run name": "run_name", "created": "start_time"},
         sets={"run_id", *(f"datasets.{field}" for field in _DATASET_FIELDS)},
         refine=refine,
-    )
-
-
-def _of_status(condition: Compare, statuses: Mapping[str, str]) -> Condition:
-    wanted = str(condition.value)
-    if condition.operator in {"=", "!="}:
-        return Compare("status", condition.operator, statuses.get(wanted, wanted))
-    parts = re.split("([%_])", wanted)
-    pattern = "".join({"%": ".*", "_": "."}.get(part, re.escape(part)) for part in parts)
-    flags = re.IGNORECASE if condition.operator == "ilike" else 0
-    return OneOf(
-        "status",
-        tuple(ours for word, ours in statuses.items() if re.fullmatch(pattern, word, flags)),
     )
 
 

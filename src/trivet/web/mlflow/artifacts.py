@@ -107,7 +107,10 @@ class _Proxy:
                 (b"x-content-type-options", b"nosniff"),
             ],
         )
-        return await reply_with_file(request, file, lambda: self._artifacts.read(found))
+        in_ranges = any(name.lower() == b"range" for name, _ in request.headers)
+        return await reply_with_file(
+            request, file, lambda: self._artifacts.read(found, in_ranges=in_ranges)
+        )
 
     async def list(self, request: Request) -> Reply:
         place = read_place(request.query().get("path", ""))

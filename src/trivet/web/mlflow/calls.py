@@ -10,7 +10,11 @@ from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Method, Route
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.runs import ReportedRuns
+from trivet.tracking.traces.assessments import Assessments
+from trivet.tracking.traces.service import Traces
+from trivet.tracking.webhooks.service import Webhooks
 from trivet.web.mlflow.fields import Fields, fields_of_body, fields_of_query
 from trivet.web.mlflow.rendering import Message
 
@@ -22,7 +26,11 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
 
     experiments: Experiments
     runs: ReportedRuns
+    logged_models: LoggedModels
     artifacts: Artifacts
+    traces: Traces
+    assessments: Assessments
+    webhooks: Webhooks
 
 
 RoomsOf = Callable[[str], Rooms]

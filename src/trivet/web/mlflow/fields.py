@@ -182,6 +182,24 @@ class Fields:
         """
         return {item.demanded("key"): item.text("value") for item in self.messages(name)}
 
+    def mapping(self, name: str) -> dict[str, str]:
+        """Return an object of texts as a mapping.
+
+        Raises:
+            Invalid: It is something else.
+        """
+        value = self._value(name)
+        if value is None:
+            return {}
+        items = cast("dict[str, object]", value if isinstance(value, dict) else {"": None})
+        if not all(isinstance(item, str) for item in items.values()):
+            raise self.invalid(name, cast("object", value), "expected an object of strings")
+        return cast("dict[str, str]", items)
+
+    def json(self, name: str) -> Any:  # noqa: ANN401  # any JSON
+        """Return whatever JSON is there; None when nothing is."""
+        return self._value(name)
+
     def with_values(self, values: Mapping[str, Any]) -> "Fields":
         """Return the fields with others, from the path, that win over those that came."""
         return Fields({**self._values, **values}, self._place)

@@ -1,4 +1,4 @@
-"""Calls that list and hand out the artifacts of a run, by paths that begin at the run."""
+"""Calls that list the artifacts of a run or a logged model, by paths that begin there."""
 
 from typing import Any, Final
 
@@ -16,6 +16,13 @@ def _list(rooms: Rooms, fields: Fields) -> Message:
     return {"root_uri": run.location, "files": files}
 
 
+def _list_of_model(rooms: Rooms, fields: Fields) -> Message:
+    model = rooms.logged_models.get(fields.demanded("model_id"))
+    folder = fields.text("artifact_directory_path")
+    files = files_in(rooms, owner_of("model", model.id), folder)
+    return {"root_uri": model.location, "files": files}
+
+
 def files_in(rooms: Rooms, owner: str, folder: str) -> list[dict[str, Any]]:
     """List a folder; the paths begin at the owner's uppermost folder."""
     above = f"{folder.strip('/')}/" if folder.strip("/") else ""
@@ -28,4 +35,11 @@ def files_in(rooms: Rooms, owner: str, folder: str) -> list[dict[str, Any]]:
 
 CALLS: Final = (
     Call("GET", "/artifacts/list", Permission.READ, "List a folder of a run's artifacts", _list),
+    Call(
+        "GET",
+        "/logged-models/{model_id}/artifacts/directories",
+        Permission.READ,
+        "List a folder of a logged model's artifacts",
+        _list_of_model,
+    ),
 )

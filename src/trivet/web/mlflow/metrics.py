@@ -6,12 +6,13 @@ import msgspec
 
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
+from trivet.tracking.reporting.model_points import Subject
 from trivet.tracking.reporting.points import Point
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.paging import read_token, with_token
 from trivet.web.mlflow.rendering import Message, point_message
-from trivet.web.mlflow.runs import run_of, tagging
+from trivet.web.mlflow.runs import cut_parameter, run_of, tagging
 
 _MOST_POINTS: Final = 1000
 _MOST_PAIRS: Final = 100
@@ -22,8 +23,10 @@ _MOST_BULK: Final = 25_000
 
 def _log_metric(rooms: Rooms, fields: Fields) -> Message:
     run = run_of(fields)
+    points = [_point(fields)]
     rooms.runs.active(run)
-    rooms.runs.metrics.log(run, [_point(fields)])
+    rooms.logged_models.prepare(run, points)
+    rooms.runs.metrics.log(run, points)
     return {}
 
 
@@ -37,6 +40,9 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
     report = msgspec.structs.replace(report, parameters=parameters)
     if points:
         rooms.runs.metrics.check(run, points)  # nothing is written when anything is wrong
+    if any(point.about for point in points):
+        rooms.runs.active(run)
+        rooms.logged_models.prepare(run, points)
     if report or not points:
         rooms.runs.report(run, report)
     else:
@@ -48,7 +54,6 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
 
 def _history(rooms: Rooms, fields: Fields) -> Message:
     run, key = run_of(fields), fields.demanded("metric_key")
-    rooms.runs.get(run)
     points = rooms.runs.metrics.history(run, key)
     search: list[Any] = ["history", run, key]
     position = read_token(fields.text("page_token"), search)
@@ -134,19 +139,28 @@ def _point(fields: Fields) -> Point:
     time_ms = fields.integer("timestamp")
     if time_ms < 0:
         raise fields.invalid("timestamp", time_ms, "expected a time that is not negative")
-    return Point(fields.demanded("key"), fields.number("value"), time_ms, fields.integer("step"))
+    key, value, step = fields.demanded("key"), fields.number("value"), fields.integer("step")
+    return Point(key, value, time_ms, step, _subject(fields))
+
+
+def _subject(fields: Fields) -> Subject | None:
+    model = fields.text("model_id")
+    if not model:
+        return None
+    return Subject(model, fields.text("dataset_name"), fields.text("dataset_digest"))
 
 
 def _parameters(items: list[Fields]) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in items:
-        key, value = item.demanded("key"), item.text("value")
-        if found.setdefault(key, value) != value:
+        key = item.demanded("key")
+        if key in found:
             raise Invalid(
                 f"Duplicate parameter keys have been submitted: {key!r}. Please ensure the request "
                 "contains only one param value per param key.",
                 code="parameter-twice",
             )
+        found[key] = cut_parameter(item.text("value"))
     return found
 
 

@@ -3,20 +3,12 @@
 import math
 from typing import Any, Final
 
-from trivet.tracking.reporting.facts import Experiment, Input, Latest, ReportedRun, ReportedStatus
+from trivet.tracking.reporting.facts import STATUS_WORDS, Experiment, Input, Latest, ReportedRun
 from trivet.tracking.reporting.points import Point
 
 Message = dict[str, Any]
 
-STATUSES: Final[dict[str, ReportedStatus]] = {
-    "RUNNING": "running",
-    "SCHEDULED": "scheduled",
-    "FINISHED": "succeeded",
-    "FAILED": "failed",
-    "KILLED": "cancelled",
-}
-"""MLflow's words for how a run stands, in the order of its enumeration, and ours."""
-_WORDS: Final = {ours: word for word, ours in STATUSES.items()}
+_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
 
 
 def experiment_message(experiment: Experiment) -> Message:

@@ -7,7 +7,7 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
 from trivet.core.filtering import parse_filter, parse_order
-from trivet.tracking.reporting.facts import Input, ModelLink, Report
+from trivet.tracking.reporting.facts import STATUS_WORDS, Input, ModelLink, Report
 from trivet.tracking.reporting.runs import Opening
 from trivet.tracking.reporting.searching import run_grammar
 from trivet.web.mlflow.calls import Call, Rooms
@@ -20,11 +20,14 @@ from trivet.web.mlflow.experiments import (
 )
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.paging import read_token, with_token
-from trivet.web.mlflow.rendering import STATUSES, Message, run_info, run_message
+from trivet.web.mlflow.rendering import Message, run_info, run_message
 
 _NAME: Final = "mlflow.runName"
 _MODELS: Final = "mlflow.log-model.history"
 _MOST: Final = 50_000
+_MOST_EXPERIMENTS: Final = 20
+_MOST_PARAMETER: Final = 6000
+_MOST_TAG: Final = 8000
 
 
 def _create(rooms: Rooms, fields: Fields) -> Message:
@@ -57,12 +60,12 @@ def _get(rooms: Rooms, fields: Fields) -> Message:
 
 def _update(rooms: Rooms, fields: Fields) -> Message:
     run = run_of(fields)
-    status = fields.choice("status", tuple(STATUSES), "")
+    status = fields.choice("status", tuple(STATUS_WORDS), "")
     name = fields.text("run_name")
     report = Report(
         name=name or None,
         tags={_NAME: name} if name else {},
-        status=STATUSES[status] if status else None,
+        status=STATUS_WORDS[status] if status else None,
         ended_ms=fields.integer("end_time") if fields.has("end_time") else None,
     )
     rooms.runs.report(run, report)
@@ -80,7 +83,7 @@ def _restore(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _search(rooms: Rooms, fields: Fields) -> Message:
-    grammar = run_grammar(STATUSES, rooms.runs.most_inputs)
+    grammar = run_grammar(rooms.runs.most_inputs)
     experiments = fields.texts("experiment_ids")
     text, orders = fields.text("filter"), fields.texts("order_by")
     view = fields.choice("run_view_type", VIEWS, "ACTIVE_ONLY")
@@ -88,6 +91,8 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
     search = ["runs", experiments, text, orders, view]
     where = seen_in(view, parse_filter(text, grammar))
     order = [parse_order(item, grammar) for item in orders]
+    if any(item.name.startswith("datasets.") for item in order):
+        raise Invalid("runs cannot be ordered by their data sets", code="bad-order")
     if len({item.name for item in order}) < len(order):
         raise Invalid("`order_by` contains duplicate fields; expected each once", code="bad-order")
     after = read_token(fields.text("page_token"), search)
@@ -97,7 +102,7 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _log_parameter(rooms: Rooms, fields: Fields) -> Message:
-    parameters = {fields.demanded("key"): fields.text("value")}
+    parameters = {fields.demanded("key"): cut_parameter(fields.text("value"))}
     rooms.runs.report(run_of(fields), Report(parameters=parameters))
     return {}
 
@@ -117,6 +122,20 @@ def _log_inputs(rooms: Rooms, fields: Fields) -> Message:
     models = tuple(ModelLink(model=m.demanded("model_id")) for m in fields.messages("models"))
     rooms.runs.report(fields.demanded("run_id"), Report(inputs=inputs, models_in=models))
     return {}
+
+
+def _search_datasets(rooms: Rooms, fields: Fields) -> Message:
+    experiments = fields.texts("experiment_ids")
+    if not 1 <= len(experiments) <= _MOST_EXPERIMENTS:
+        raise fields.invalid("experiment_ids", experiments, f"expected 1 to {_MOST_EXPERIMENTS}")
+    found = rooms.runs.inputs(list(map(numbered, experiments)))
+    return {
+        "dataset_summaries": [
+            {"experiment_id": str(use.experiment), "name": use.name, "digest": use.digest}
+            | ({"context": use.context} if use.context else {})
+            for use in found
+        ]
+    }
 
 
 def _outputs(rooms: Rooms, fields: Fields) -> Message:
@@ -166,7 +185,13 @@ def run_of(fields: Fields) -> str:
 
 def tagging(tags: dict[str, str]) -> Report:
     """Return the report that sets tags; one of them is the run's name."""
-    return Report(tags=tags, name=tags.get(_NAME) or None)
+    cut = {key: value[:_MOST_TAG] for key, value in tags.items()}
+    return Report(tags=cut, name=tags.get(_NAME) or None)
+
+
+def cut_parameter(value: str) -> str:
+    """Cut a parameter's value as MLflow does: a program shall not fail because one is long."""
+    return value[:_MOST_PARAMETER]
 
 
 def _input(fields: Fields) -> Input:
@@ -195,6 +220,13 @@ CALLS: Final = (
     Call("POST", "/runs/set-tag", _WRITE, "Tag a run", _set_tag),
     Call("POST", "/runs/delete-tag", _WRITE, "Untag a run", _delete_tag),
     Call("POST", "/runs/log-inputs", _WRITE, "Log a run's inputs", _log_inputs),
+    Call(
+        "POST",
+        "/experiments/search-datasets",
+        _READ,
+        "List the data sets that experiments used",
+        _search_datasets,
+    ),
     Call("POST", "/runs/outputs", _WRITE, "Log the models a run made", _outputs),
     Call("POST", "/runs/log-model", _WRITE, "Log a model's description", _log_model),
 )

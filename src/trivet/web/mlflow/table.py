@@ -1,30 +1,57 @@
 """All routes of MLflow's wire, under the prefixes that its clients use."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from trivet.access.permissions import Permission, Principal
 from trivet.core.clock import SystemClock
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Scope
+from trivet.core.outbox import Poster
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import ReportedRuns
+from trivet.tracking.traces.assessments import Assessments
+from trivet.tracking.traces.service import Traces
 from trivet.tracking.uploads import Uploads
-from trivet.web.mlflow import experiments, folders, metrics, runs
+from trivet.tracking.webhooks.service import Webhooks
+from trivet.web.mlflow import (
+    assessments,
+    experiments,
+    folders,
+    logged_models,
+    metrics,
+    runs,
+    traces,
+    traces_v2,
+    webhooks,
+)
 from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 from trivet.web.mlflow.locations import Kind, Place
 from trivet.web.mlflow.receiving import Threads
 from trivet.web.mlflow.uploads import upload_routes
+from trivet.workspace import wiring
 
 VERSION: Final = "3.3.0"
 """Which MLflow this is to clients: one that takes no spans over OTLP."""
-CALLS: Final = (*experiments.CALLS, *runs.CALLS, *metrics.CALLS, *folders.CALLS)
+CALLS: Final = (
+    *experiments.CALLS,
+    *runs.CALLS,
+    *metrics.CALLS,
+    *folders.CALLS,
+    *logged_models.CALLS,
+    *traces_v2.CALLS,
+    *webhooks.CALLS,
+)
+CALLS_3: Final = (*traces.CALLS_3, *assessments.CALLS_3)
 _PREFIXES: Final = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
+_PREFIXES_3: Final = ("/api/3.0/mlflow", "/ajax-api/3.0/mlflow")
 _COLLECTIONS: Final[dict[Kind, str]] = {
     "run": "runs",
     "model": "logged-models",
@@ -39,31 +66,45 @@ _INFO: Final = {
 }
 
 
-def mlflow_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
+def mlflow_routes(
+    stores: Stores, scope: Scope, networks: Sequence[str] = ()
+) -> list[Route[Handler]]:
     """Build the routes of a project.
 
     Args:
         stores: Where everything is kept.
         scope: The project; what is recorded is in the name of whoever calls.
+        networks: Where web hooks may lead besides the public internet.
     """
     artifacts, threads = Artifacts(stores, scope), Threads()
     check = _check(stores, scope)
+    rooms_of = _rooms_of(stores, scope, artifacts, wiring.poster(networks))
     return [
-        *routes(CALLS, _PREFIXES, _rooms_of(stores, scope, artifacts)),
+        *routes(CALLS, _PREFIXES, rooms_of),
+        *routes(CALLS_3, _PREFIXES_3, rooms_of),
+        *routes(traces.CALLS_BOTH, (*_PREFIXES, *_PREFIXES_3), rooms_of),
         *artifact_routes(artifacts, threads, check),
         *upload_routes(Uploads(stores, artifacts, scope.project, SystemClock()), threads, check),
         *_handshakes(),
     ]
 
 
-def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts) -> RoomsOf:
+def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster) -> RoomsOf:
     clock, points = SystemClock(), Metrics(stores)
 
     def rooms_of(actor: str) -> Rooms:
         own = Scope(project=scope.project, actor=actor)
-        found = Experiments(stores, own, clock)
-        runs = ReportedRuns(stores, own, found, points)
-        return Rooms(experiments=found, runs=runs, artifacts=artifacts.acting_for(actor))
+        found, files = Experiments(stores, own, clock), artifacts.acting_for(actor)
+        kept = Traces(stores, own, found, files)
+        return Rooms(
+            experiments=found,
+            runs=ReportedRuns(stores, own, found, points),
+            logged_models=LoggedModels(stores, own, found, points, clock),
+            artifacts=files,
+            traces=kept,
+            assessments=Assessments(kept, clock),
+            webhooks=Webhooks(stores, own, clock, poster),
+        )
 
     return rooms_of
 
@@ -74,7 +115,10 @@ def _check(stores: Stores, scope: Scope) -> Check:
     def check(place: Place, _: Principal, permission: Permission) -> None:
         group = f"{scope.project}/{place.experiment}"
         collection = _COLLECTIONS.get(place.kind, "experiments")
-        document = group if place.kind == "experiment" else place.id
+        document = {
+            "experiment": group,
+            "trace": f"{scope.project}/{place.id}",
+        }.get(place.kind, place.id)
         found = stores.catalog.get(collection, [document])
         if not found or (place.kind != "experiment" and found[0].group != group):
             raise NotFound(f"there is no {place.kind} {place.id} in experiment {place.experiment}")

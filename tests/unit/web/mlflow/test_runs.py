@@ -153,6 +153,21 @@ def test_inputs_are_kept_once_with_their_first_tags(wire: Any) -> None:
     assert as_mapping(found["tags"]) == {"mlflow.data.context": "train"}
 
 
+def test_the_data_sets_of_experiments_are_listed_once_for_each_use(wire: Any, refused: Any) -> None:
+    number = wire.experiment()
+    for context in ("train", "eval", "train"):
+        dataset = {"name": "d", "digest": "1", "source_type": "local", "source": "{}"}
+        tags = pairs({"mlflow.data.context": context})
+        run = wire.run(number)
+        wire.post("runs/log-inputs", run_id=run, datasets=[{"tags": tags, "dataset": dataset}])
+    found = wire.post("experiments/search-datasets", experiment_ids=[number, "0"])
+    assert sorted(item["context"] for item in found["dataset_summaries"]) == ["eval", "train"]
+    for wrong in ([], [number] * 21, ["x"]):
+        with pytest.raises(refused) as caught:
+            wire.post("experiments/search-datasets", experiment_ids=wrong)
+        assert caught.value.status == 400
+
+
 def test_models_of_older_clients_are_kept_in_a_tag(wire: Any, refused: Any) -> None:
     run = wire.run()
     described = {"artifact_path": "m", "flavors": {}, "utc_time_created": "now", "run_id": run}

@@ -1,0 +1,66 @@
+"""Runs of flows as documents, so that one search finds them beside those that report themselves."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from trivet.core.catalog import Amendment, Value
+from trivet.core.ids import time_of
+from trivet.tracking.facts import RunFinished, RunStarted, RunStatus
+from trivet.tracking.reporting.experiments import RUNS
+from trivet.tracking.reporting.facts import STATUS_WORDS
+
+WORDS: Final[dict[RunStatus, str]] = {
+    **{status: word for word, status in STATUS_WORDS.items() if status != "scheduled"},
+    "lost": "LOST",
+}
+"""How documents say how a run stands."""
+_MOST_NAME: Final = 250
+_MOST_TEXT: Final = 10_000
+
+
+def flows_of(project: str) -> str:
+    """Return the group of documents in which the runs of a project's flows are."""
+    return f"{project}/flows"
+
+
+def begun(run: str, started: RunStarted, *, project: str, actor: str) -> Amendment:
+    """Make the document of a run that begins."""
+    return Amendment(
+        collection=RUNS,
+        id=run,
+        group=flows_of(project),
+        set={
+            "run_id": run,
+            "run_name": started.name,
+            "status": WORDS["running"],
+            "stage": "active",
+            "user_id": actor,
+            "artifact_uri": "",
+            "start_time": time_of(run),
+            **_texts(started.parameters),
+        },
+    )
+
+
+def ended(run: str, finished: RunFinished, *, ended_ms: int) -> Amendment:
+    """Amend the document of a run that has ended."""
+    metrics = {name: value for name, value in finished.metrics.items() if len(name) <= _MOST_NAME}
+    found: dict[str, Value] = {f"metrics.{name}": value for name, value in metrics.items()}
+    return Amendment(
+        collection=RUNS,
+        id=run,
+        set={"status": WORDS[finished.status], "end_time": ended_ms, **found},
+        note={f"latest.{name}": [0, ended_ms] for name in metrics},
+    )
+
+
+def _texts(parameters: Mapping[str, Any]) -> dict[str, Value]:
+    # The fact has them whole; a search needs no more than what people type.
+    texts = {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in parameters.items()
+        if len(name) <= _MOST_NAME
+    }
+    return {f"params.{name}": text[:_MOST_TEXT] for name, text in texts.items()}
