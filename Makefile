@@ -9,7 +9,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 TORCH := 2.13.0
-TORCH_TESTS := tests/unit/pipelines/materialising/test_values_of_torch.py
+TORCH_TESTS := tests/unit/pipelines/materialising/test_values_of_torch.py \
+	tests/unit/tracking/autolog/test_callbacks.py
 
 # Unmodified MLflow clients: two generations in two sizes. In the first is MLflow's own server, too.
 CLIENTS := mlflow3 mlflow3-skinny mlflow2 mlflow2-skinny

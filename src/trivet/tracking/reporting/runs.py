@@ -20,6 +20,7 @@ from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Scope, TaskNew, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
+from trivet.core.training import Machine
 from trivet.tracking.facts import CodeState, Environment
 from trivet.tracking.reporting.experiments import (
     RUNS,
@@ -181,9 +182,14 @@ class ReportedRuns:
                 raise self._other_parameter(run, report.parameters) from error
             raise
 
-    def observe(self, run: str, code: CodeState, environment: Environment) -> None:
-        """Record the code and the machine of a run."""
-        fact = draft(RunObserved(run=run, code=code, environment=environment), parents=[run])
+    def observe(
+        self, run: str, code: CodeState, environment: Environment, machine: Machine | None = None
+    ) -> None:
+        """Record the code and the machine of a run; what was seen last counts."""
+        seen = RunObserved(
+            run=run, code=code, environment=environment, machine=machine or Machine()
+        )
+        fact = draft(seen, parents=[run])
         self._stores.ledger.commit(self._scope.batch(f"code of run {run}", [fact]))
 
     def observed(self, run: str) -> RunObserved | None:
