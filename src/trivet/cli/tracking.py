@@ -11,7 +11,7 @@ from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.ending import leave_on_sigterm
-from trivet.workspace.parts import begin_sending, bind, door_policy
+from trivet.workspace.parts import begin_merging, begin_sending, bind, door_policy
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -64,12 +64,17 @@ def _serve(options: Namespace) -> Answer:
                 "MLflow's clients and programs run as they are. Ctrl-C stops.",
                 flush=True,
             )
-        over = begin_sending(ws, lambda text: print(text, file=sys.stderr, flush=True))
+        threads = [begin(ws, _tell) for begin in (begin_sending, begin_merging)]
         try:
             wiring.run_server(app, listener)
         finally:
-            over.set()
+            for over in threads:
+                over.set()
     return Answer({"stopped": True}, "stopped")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def describe_run(run: Run) -> str:

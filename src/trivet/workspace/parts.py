@@ -30,6 +30,8 @@ _RETRY_S = 10.0
 _EVENT_S = 0.25
 """How long an event may wait until the trigger that it wakes is looked at, in seconds."""
 _BACKLOG = 1024
+_MERGE_S = 60.0
+"""How long segments of series wait to be merged, in seconds."""
 _DONE = frozenset({0, 5})
 """Exit codes that end a task: success, and a gate's refusal, which a retry would only repeat."""
 _RETRIED = frozenset({4, 7})
@@ -110,6 +112,7 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
     journal = workspace.stores.journal
     told: dict[str, str] = {}
     begin_sending(workspace, tell)
+    begin_merging(workspace, tell)
     try:
         while True:
             if journal.lease("watcher", owner=owner, lease_s=max(LEASE_S, 3 * tick_s)) is not None:
@@ -131,6 +134,27 @@ def begin_sending(workspace: Workspace, tell: Tell) -> threading.Event:
     arguments = (workspace, workspace.settings.up.tick_s, tell, over)
     threading.Thread(target=_send_messages, args=arguments, name="messages", daemon=True).start()
     return over
+
+
+def begin_merging(workspace: Workspace, tell: Tell) -> threading.Event:
+    """Merge the segments of series every minute, until the event that is returned is set.
+
+    Whoever appends to series leaves segments behind, one for each process; merged they are read
+    more quickly and take less room. Processes agree among themselves who does it.
+    """
+    over = threading.Event()
+    threading.Thread(
+        target=_merge_series, args=(workspace, tell, over), name="merges", daemon=True
+    ).start()
+    return over
+
+
+def _merge_series(workspace: Workspace, tell: Tell, over: threading.Event) -> None:
+    told: dict[str, str] = {}
+    while not over.wait(_MERGE_S):
+        now = _trouble_of(workspace.stores.series.compact)
+        if not over.is_set():  # the same
+            told = _tell_changes(told, {"series": now}, tell)
 
 
 def _send_messages(workspace: Workspace, tick_s: float, tell: Tell, over: threading.Event) -> None:
