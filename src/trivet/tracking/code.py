@@ -7,7 +7,7 @@ Whatever git does or fails to do, recording never fails a run.
 import difflib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trivet.core.ports import Blobs
@@ -27,7 +27,9 @@ _LEFT_OUT = ".left-out.txt"
 """A file of the stored tree that names the sources which were too many or too large."""
 
 
-def record_code(blobs: Blobs, folder: Path, entry: str) -> CodeState:
+def record_code(
+    blobs: Blobs, folder: Path, entry: str, more: Mapping[str, bytes] | None = None
+) -> CodeState:
     """Store the project's sources and say where the repository stands.
 
     Args:
@@ -36,10 +38,12 @@ def record_code(blobs: Blobs, folder: Path, entry: str) -> CodeState:
             locks; at most 1 MiB each and 32 MiB together), without hidden folders, virtual
             environments, builds, `data` and links.
         entry: `module:function` that is run.
+        more: Sources by path that are in no file, such as the cells of a notebook.
     """
     sources = read_sources(folder)
+    tree = store_tree(blobs, {**sources, **(more or {})}).digest
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    state = CodeState(tree=store_tree(blobs, sources).digest, entry=entry)
+    state = CodeState(tree=tree, entry=entry)
     if commit is None:
         return state
     diff = _dirty_diff(folder, sources)

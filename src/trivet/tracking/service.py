@@ -3,7 +3,6 @@
 import math
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -20,12 +19,11 @@ from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.core.tasks import TaskChange
 from trivet.core.trees import read_tree
 from trivet.tracking import documents
+from trivet.tracking.autolog.libraries import Libraries
 from trivet.tracking.code import record_code
 from trivet.tracking.comparison import RunComparison, compare_runs
 from trivet.tracking.environment import read_lock, record_environment
 from trivet.tracking.facts import (
-    CodeState,
-    Environment,
     Note,
     Output,
     Run,
@@ -33,11 +31,7 @@ from trivet.tracking.facts import (
     RunStarted,
     RunStatus,
 )
-from trivet.tracking.reporting.experiments import DEFAULT, Experiments
-from trivet.tracking.reporting.facts import Experiment, Report
-from trivet.tracking.reporting.live import LiveRun, entry_of_program, texts_of, user_of_program
-from trivet.tracking.reporting.points import Metrics
-from trivet.tracking.reporting.runs import PARENT, Opening, ReportedRuns
+from trivet.tracking.programs import Programs
 
 _MAX_ERROR_CHARACTERS = 16_384
 
@@ -68,13 +62,14 @@ class Along(msgspec.Struct, frozen=True, kw_only=True):
 _NOTHING = Along()
 
 
-class TrackingService:
+class TrackingService(Programs):
     """Runs, their measurements, and notes about anything, of one project.
 
     Args:
         stores: Where everything is kept.
         scope: Project and actor.
         tasks_at_end: Given a run that ends, what is to be done about it: written with its end.
+        libraries: Training libraries that can report by themselves, and meters of the machine.
     """
 
     def __init__(
@@ -83,74 +78,11 @@ class TrackingService:
         scope: Scope,
         *,
         tasks_at_end: Callable[[Run], Sequence[TaskChange]] | None = None,
+        libraries: Libraries | None = None,
     ) -> None:
-        self._stores = stores
-        self._scope = scope
+        super().__init__(stores, scope, libraries or Libraries())
         self._tasks_at_end = tasks_at_end
         self._began: dict[str, float] = {}
-        self._clock = SystemClock()
-        self.experiments = Experiments(stores, scope, self._clock)
-        """Places for runs that programs report about themselves."""
-        self.reported = ReportedRuns(stores, scope, self.experiments, Metrics(stores))
-        """The runs that programs report about themselves."""
-
-    def begin(
-        self,
-        experiment: str = DEFAULT,
-        *,
-        name: str = "",
-        parameters: Mapping[str, object] | None = None,
-        tags: Mapping[str, object] | None = None,
-        parent: str | None = None,
-        folder: Path | None = None,
-    ) -> LiveRun:
-        """Begin a run that this program reports while it goes.
-
-        Args:
-            experiment: The experiment's name; it is made when there is none of it.
-            name: How people call the run; made up when empty.
-            parameters: Values by name, recorded as text.
-            tags: Values by name, recorded as text.
-            parent: The run within which it takes place.
-            folder: The project's folder, whose sources are stored; None: the current one.
-
-        Raises:
-            Invalid: A name or value cannot be recorded, or the experiment is deleted.
-            NotFound: There is no such parent.
-        """
-        if parent is not None:
-            self.reported.active(parent)
-        given = texts_of(tags or {}) | ({PARENT: parent} if parent else {})
-        place = self._experiment(experiment)
-        opening = Opening(
-            experiment=place.number,
-            name=name,
-            user=user_of_program(),
-            began_ms=_now_micros() // 1000,
-            tags=given,
-            location=f"{place.location}/{{run}}/artifacts",
-        )
-        run = self.reported.open(opening).id
-        if parameters:
-            self.reported.report(run, Report(parameters=texts_of(parameters)))
-        root, entry = folder or Path.cwd(), entry_of_program()
-        blobs = self._stores.blobs
-
-        def observe() -> tuple[CodeState, Environment]:
-            return record_code(blobs, root, entry), record_environment(blobs)
-
-        append, reported = self._stores.series.append, self.reported
-        return LiveRun(reported, run, append, self._clock, observe=observe)
-
-    def join(self, run: str) -> LiveRun:
-        """Report to a run that another program began, or this one before; leaving does not end it.
-
-        Raises:
-            NotFound: There is no such run.
-            Invalid: It is deleted.
-        """
-        self.reported.active(run)
-        return LiveRun(self.reported, run, self._stores.series.append, self._clock, ends=False)
 
     def start(
         self,
@@ -195,9 +127,7 @@ class TrackingService:
         parents = dict.fromkeys((*data, *assets, *((asked_by,) if asked_by else ())))
         self._began[run_id] = monotonic()
         fact = draft(started, id=run_id, parents=parents)
-        document = documents.begun(
-            run_id, started, project=self._scope.project, actor=self._scope.actor
-        )
+        document = self._begun(run_id, started)
         tasks = attempt.tasks if attempt else ()
         self._commit(f"run {name}", fact, tasks=tasks, document=document)
         return Run(id=run_id, started=started)
@@ -257,7 +187,9 @@ class TrackingService:
                 *along.facts,
                 tasks=[*along.tasks, *more],
                 heads=along.heads,
-                document=documents.ended(run_id, finished, ended_ms=_now_micros() // 1000),
+                document=documents.ended(
+                    self._begun(run_id, run.started), finished, ended_ms=_now_micros() // 1000
+                ),
             )
         except Conflict as error_:
             if error_.code == "other-fact":  # another process ended it in this moment
@@ -363,13 +295,9 @@ class TrackingService:
         )
         return tuple(read(entry, Note) for entry in found.entries if entry.payload is not None)
 
-    def _experiment(self, name: str) -> Experiment:
-        try:
-            return self.experiments.by_name(name)
-        except NotFound:
-            with suppress(Conflict):  # somebody else has made it in this moment
-                return self.experiments.make(name)
-            return self.experiments.by_name(name)
+    def _begun(self, run: str, started: RunStarted) -> Amendment:
+        scope = self._scope
+        return documents.begun(run, started, project=scope.project, actor=scope.actor)
 
     def _run(self, entry: Entry) -> Run:
         started = read(entry, RunStarted)

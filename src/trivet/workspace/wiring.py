@@ -10,14 +10,16 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 from socket import socket
 from threading import Lock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -27,6 +29,7 @@ from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
+from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
@@ -34,6 +37,7 @@ from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.service import PipelinesService
 from trivet.pipelines.workers.remote import Elsewhere
+from trivet.tracking.autolog.libraries import Libraries
 from trivet.tracking.service import TrackingService
 from trivet.workspace.notify_file import (
     CommandSettings,
@@ -155,6 +159,64 @@ def flavours() -> tuple[Flavour, ...]:
     ours: tuple[Flavour, ...] = (LightGBMFlavour(), SklearnFlavour(), OnnxFlavour())
     found = entry_points(group="trivet.flavours")
     return ours + tuple(point.load()() for point in found)
+
+
+def training_libraries(folder: Path) -> Libraries:
+    """Return what reports to runs by itself: training libraries, and meters of this machine."""
+    return Libraries(
+        autologgers=autologgers, callbacks=_CALLBACKS, meters=lambda: tuple(meters(folder))
+    )
+
+
+def autologgers() -> tuple[Autologger, ...]:
+    """Return the libraries that can be watched: ours, then those of other distributions."""
+    from trivet.adapters.lightgbm.autolog import LightGBMAutologger
+    from trivet.adapters.sklearn.autolog import SklearnAutologger
+    from trivet.adapters.xgboost.autolog import XGBoostAutologger
+
+    ours: tuple[Autologger, ...] = (
+        SklearnAutologger(),
+        LightGBMAutologger(),
+        XGBoostAutologger(),
+    )
+    found = entry_points(group="trivet.autologgers")
+    return ours + tuple(point.load()() for point in found)
+
+
+def meters(folder: Path) -> Iterator[Meter]:
+    """Yield the meters that find something to read here."""
+    if sys.platform == "linux":
+        from trivet.adapters.linux.meter import LinuxMeter
+
+        yield LinuxMeter(folder=folder)
+    else:
+        from trivet.adapters.psutil.meter import PsutilMeter
+
+        with suppress(ImportError):
+            yield PsutilMeter(folder)
+    from trivet.adapters.nvml.meter import NvmlMeter
+
+    with suppress(ImportError, OSError):  # no library, no driver, or no graphics processor
+        yield NvmlMeter()
+
+
+def _callback(place: str) -> Callable[[Reporter], object]:
+    """Return what makes a library's callback; its adapter is loaded when it is asked."""
+
+    def make(run: Reporter) -> object:
+        return resolve_name(f"trivet.adapters.{place}")(run)
+
+    return make
+
+
+_CALLBACKS: Final = {
+    "keras": _callback("keras.callback:keras_callback"),
+    "lightgbm": _callback("lightgbm.autolog:LightGBMCallback"),
+    "lightning": _callback("lightning.logger:lightning_logger"),
+    "torch": _callback("torch.hooks:TorchHooks"),
+    "transformers": _callback("transformers.callback:transformers_callback"),
+    "xgboost": _callback("xgboost.autolog:xgboost_callback"),
+}
 
 
 def runner() -> Runner:
@@ -413,6 +475,7 @@ def serving_app(
 def run_server(app: Application, listener: socket) -> None:
     """Serve an ASGI application on a bound socket until SIGTERM, then drain."""
     import asyncio
+    import gc
 
     import uvicorn
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -437,4 +500,7 @@ def run_server(app: Application, listener: socket) -> None:
         limit_concurrency=1000,
         timeout_graceful_shutdown=10,
     )
+    # What is loaded stays: looking through it again and again took half the time of large answers.
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run(sockets=[listener])

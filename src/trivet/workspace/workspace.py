@@ -91,6 +91,7 @@ class Workspace:
             self.stores,
             self.scope,
             tasks_at_end=lambda run: tasks_at_end(self.folder, self.scope.project, run),
+            libraries=wiring.training_libraries(self.folder),
         )
 
     @cached_property

@@ -5,6 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from trivet.core.facts import Fact
+from trivet.core.training import Machine
 from trivet.tracking.facts import CodeState, Environment
 
 Stage = Literal["active", "deleted"]
@@ -119,6 +120,7 @@ class RunObserved(Fact, frozen=True, kw_only=True):
     run: str
     code: CodeState
     environment: Environment
+    machine: Machine = Machine()
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +137,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
 
 
-class Latest(msgspec.Struct, frozen=True, kw_only=True):
+class Latest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The latest point of a metric: the greatest by step, then time, then value."""
 
     value: float

@@ -6,31 +6,56 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
+from html import escape
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
+
+import msgspec
 
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, TrivetError
+from trivet.core.training import Machine, Reporter
 from trivet.tracking.facts import CodeState, Environment
+from trivet.tracking.notebook import executed_cells
 from trivet.tracking.reporting.buffering import Chunks, PointBuffer, merged
 from trivet.tracking.reporting.facts import Report, ReportedStatus
+from trivet.tracking.reporting.keeping import Keeping, RunFiles
 from trivet.tracking.reporting.runs import ReportedRuns
+from trivet.tracking.reporting.sampling import PREFIX, Sampler
 
 _log = logging.getLogger("trivet.tracking")
 _INTERRUPTS: Final = (KeyboardInterrupt, SystemExit)
+_SHOWN: Final = 12
+_entered: ContextVar[tuple["LiveRun", ...]] = ContextVar("entered", default=())
 
-Observe = Callable[[], tuple[CodeState, Environment]]
+Seen = tuple[CodeState, Environment, Machine]
+Observe = Callable[[], Seen]
 
 
-class LiveRun:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a live run makes use of."""
+
+    append: Callable[[Chunks], None]
+    """Writes points durably."""
+    clock: Clock
+    """For the time of its end."""
+    files: RunFiles
+    callback: Callable[[str, Reporter], Any]
+    """Given a training library and a run, makes what the library calls."""
+    observe: Observe | None = None
+    """Looks at the program's code, environment and machine; None: somebody else has."""
+    sample: Callable[[PointBuffer], Sampler | None]
+    """Begins to take figures of the machine, where somebody wants them."""
+
+
+class LiveRun(Keeping):
     """A run under way. Metrics never keep the program waiting; everything else is durable at once.
 
     Args:
         runs: Where it is recorded.
         id: The run.
-        append: Writes points durably.
-        clock: For the time of its end.
-        observe: Looks at the program's code and environment; None: somebody else has.
+        around: What it makes use of.
         ends: Whether leaving the `with` block ends the run; a run that others began goes on.
 
     Example:
@@ -43,23 +68,30 @@ class LiveRun:
         self,
         runs: ReportedRuns,
         id: str,  # the run's own word
-        append: Callable[[Chunks], None],
-        clock: Clock,
+        around: Surroundings,
         *,
-        observe: Observe | None = None,
         ends: bool = True,
     ) -> None:
         self.id = id
         self._runs = runs
-        self._clock = clock
+        self._around = around
+        self._files = around.files
         self._ends = ends
-        self._points = PointBuffer(id, append)
+        self._points = PointBuffer(id, around.append)
         self._next_step = 0
         self._is_over = False
         self._observer: threading.Thread | None = None
-        if observe is not None:
-            self._observer = threading.Thread(target=self._observe, args=(observe,), daemon=True)
+        if around.observe is not None:
+            self._observer = threading.Thread(
+                target=_observe, args=(runs, id, around.observe), daemon=True
+            )
             self._observer.start()
+        self._sampler = around.sample(self._points)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this program has ended its part in the run."""
+        return self._is_over
 
     def log(
         self,
@@ -98,6 +130,21 @@ class LiveRun:
         """Record tags, durably. A tag can be set again."""
         self._runs.report(self.id, Report(tags=texts_of(merged(tags, more))))
 
+    def callback(self, library: str) -> Any:  # noqa: ANN401  # each library has a type of its own
+        """Return what a training library calls, so that it reports to this run by itself.
+
+        Args:
+            library: `keras`, `lightgbm`, `lightning`, `torch`, `transformers` or `xgboost`.
+
+        Raises:
+            Invalid: Trivet knows no such library.
+            Unsupported: It is not installed.
+
+        Example:
+            >>> model.fit(x, y, callbacks=[run.callback("keras")])  # doctest: +SKIP
+        """
+        return self._around.callback(library, self)
+
     def flush(self) -> None:
         """Make every metric that was logged durable.
 
@@ -114,17 +161,19 @@ class LiveRun:
         """
         if self._is_over:
             return
-        if self._observer is not None:
-            self._observer.join()
+        self._look_again()
+        if self._sampler is not None:
+            self._sampler.stop()
         self._points.close()
         if self._points.lost:
             _log.warning("run %s: %d calls of log were lost", self.id, self._points.lost)
         if self._ends:
-            ended_ms = to_micros(self._clock.now()) // 1000
+            ended_ms = to_micros(self._around.clock.now()) // 1000
             self._runs.report(self.id, Report(status=status, ended_ms=ended_ms))
         self._is_over = True
 
     def __enter__(self) -> Self:
+        _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(
@@ -133,6 +182,7 @@ class LiveRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _entered.set(tuple(run for run in _entered.get() if run is not self))
         status: ReportedStatus = "succeeded"
         if error is not None:
             status = "cancelled" if isinstance(error, _INTERRUPTS) else "failed"
@@ -144,10 +194,46 @@ class LiveRun:
             # The program's own error is what its author needs to see.
             _log.warning("run %s could not be ended: %s", self.id, trouble.message)
 
-    def _observe(self, observe: Observe) -> None:
-        # Whatever cannot be seen of a program never disturbs it.
-        with suppress(TrivetError, Conflict, OSError):
-            self._runs.observe(self.id, *observe())
+    def __repr__(self) -> str:
+        return f"<run {self.id}{' (over)' if self._is_over else ''}>"
+
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook: its name, how it stands, and its latest metrics."""
+        try:
+            found = self._runs.get(self.id)
+        except TrivetError:
+            return escape(repr(self))
+        own = [(k, v) for k, v in found.metrics.items() if not k.startswith(PREFIX)]
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{latest.value:.6g}</td><td>{latest.step}</td></tr>"
+            for name, latest in own[:_SHOWN]
+        )
+        head = f"<b>{escape(found.name)}</b> {found.status} <code>{self.id}</code>"
+        titles = "<tr><th>metric</th><th>latest</th><th>step</th></tr>"
+        return f"<div>{head}</div>" + (f"<table>{titles}{rows}</table>" if rows else "")
+
+    def _step_now(self) -> int:
+        return max(0, self._next_step - 1)
+
+    def _look_again(self) -> None:
+        """Wait until the program was looked at; the cells of a notebook are more by now."""
+        if self._observer is None or self._around.observe is None:
+            return
+        self._observer.join()
+        if executed_cells() is not None:
+            _observe(self._runs, self.id, self._around.observe)
+
+
+def current_run() -> LiveRun | None:
+    """Return the innermost run whose `with` block this code is in, None when it is in none."""
+    open_runs = [run for run in _entered.get() if not run.is_over]
+    return open_runs[-1] if open_runs else None
+
+
+def _observe(runs: ReportedRuns, run: str, observe: Observe) -> None:
+    # Whatever cannot be seen of a program never disturbs it.
+    with suppress(TrivetError, Conflict, OSError):
+        runs.observe(run, *observe())
 
 
 def entry_of_program() -> str:

@@ -28,7 +28,7 @@ _CURSOR: Final = "metrics"
 _AT_ONCE: Final = 10_000
 
 
-class Point(msgspec.Struct, frozen=True):
+class Point(msgspec.Struct, frozen=True, gc=False):
     """One value of a metric."""
 
     key: str

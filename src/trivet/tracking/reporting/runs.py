@@ -1,7 +1,7 @@
 """Runs that report about themselves: opened, written to as they go, searched while they run."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,11 +14,13 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
+    Value,
 )
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Scope, TaskNew, draft, read
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
+from trivet.core.training import Machine
 from trivet.tracking.facts import CodeState, Environment
 from trivet.tracking.reporting.experiments import (
     RUNS,
@@ -180,9 +182,14 @@ class ReportedRuns:
                 raise self._other_parameter(run, report.parameters) from error
             raise
 
-    def observe(self, run: str, code: CodeState, environment: Environment) -> None:
-        """Record the code and the machine of a run."""
-        fact = draft(RunObserved(run=run, code=code, environment=environment), parents=[run])
+    def observe(
+        self, run: str, code: CodeState, environment: Environment, machine: Machine | None = None
+    ) -> None:
+        """Record the code and the machine of a run; what was seen last counts."""
+        seen = RunObserved(
+            run=run, code=code, environment=environment, machine=machine or Machine()
+        )
+        fact = draft(seen, parents=[run])
         self._stores.ledger.commit(self._scope.batch(f"code of run {run}", [fact]))
 
     def observed(self, run: str) -> RunObserved | None:
@@ -403,6 +410,7 @@ def _links(document: Document, name: str) -> tuple[ModelLink, ...]:
 
 def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
     found = document.attributes
+    parts = _parted(found)
     ended = found.get("end_time")
     return ReportedRun(
         id=document.id,
@@ -414,21 +422,30 @@ def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
         began_ms=int(found["start_time"]),
         ended_ms=None if ended is None else int(ended),
         location=str(found["artifact_uri"]),
-        parameters=tagged(document, "params."),
-        metrics=_metrics(document) | dict(latest),
-        tags=tagged(document, "tags."),
+        parameters=parts["params"],
+        metrics=_metrics(parts["metrics"], document.notes) | dict(latest),
+        tags=parts["tags"],
         inputs=_inputs(document),
         models_in=_links(document, "models_in"),
         models_out=_links(document, "models_out"),
     )
 
 
-def _metrics(document: Document) -> dict[str, Latest]:
+def _parted(attributes: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
+    """Part attributes by what stands before the first point of their names, in one go."""
+    parts: dict[str, dict[str, Any]] = {"params": {}, "metrics": {}, "tags": {}}
+    for name, value in attributes.items():
+        what, _, rest = name.partition(".")
+        if rest and what in parts:
+            parts[what][rest] = value
+    return parts
+
+
+def _metrics(values: Mapping[str, float], notes: Mapping[str, Any]) -> dict[str, Latest]:
     metrics: dict[str, Latest] = {}
-    for name, value in document.attributes.items():
-        if name.startswith("metrics."):
-            step, time_ms = document.notes[f"latest.{name[8:]}"]
-            metrics[name[8:]] = Latest(value=float(value), step=step, time_ms=time_ms)
+    for name, value in values.items():
+        step, time_ms = notes[f"latest.{name}"]
+        metrics[name] = Latest(value=value, step=step, time_ms=time_ms)
     return metrics
 
 

@@ -105,6 +105,7 @@ def test_an_identifier_that_could_not_stand_in_an_address_is_refused(
         ({"tags": {"k" * 251: "v"}}, "exceeds the maximum length of 250"),
         ({"metadata": {"": "v"}}, "metadata is empty"),
         ({"request": "x" * 100_001}, "exceeds the maximum length of 100000"),
+        ({"tags": {f"k{n}": "v" for n in range(1001)}}, "1001 keys of tag"),
         ({"began_ms": -1}, "began_ms of a trace is -1"),
         ({"duration_ms": 1 << 60}, "duration_ms"),
     ],

@@ -184,6 +184,19 @@ def test_a_trace_comes_with_the_spans_that_were_uploaded(
     assert none["trace_infos"] == []
 
 
+def test_spans_are_answered_in_bounds(
+    wire: Any, refused: Any, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trivet.web.mlflow.traces._MOST_BATCH_BYTES", 20)
+    for trace in ("tr-1", "tr-2"):
+        put(wire, trace)
+        files = Artifacts(stores, Scope(project="flights", actor="x"))
+        files.put(f"trace:{trace}", "traces.json", b'{"spans": []}')
+    assert len(wire.get(f"{V3}/traces/batchGet", trace_ids=["tr-1"])["traces"]) == 1
+    with pytest.raises(refused, match="Ask for fewer"):
+        wire.get(f"{V3}/traces/batchGet", trace_ids=["tr-1", "tr-2"])
+
+
 def test_files_go_to_traces_that_are_there_alone(wire: Any, refused: Any) -> None:
     path = "/api/2.0/mlflow-artifacts/artifacts/0/traces/tr-1/artifacts/traces.json"
     with pytest.raises(refused, match="no trace tr-1"):

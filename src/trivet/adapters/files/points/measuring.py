@@ -22,10 +22,13 @@ def measure(content: bytes) -> Figures:
         return measure_arrays(content)
     view = memoryview(content)
     steps: list[int] = view[: 8 * count].cast("q").tolist()
-    times: list[int] = view[8 * count : 16 * count].cast("q").tolist()
+    times = view[8 * count : 16 * count].cast("q")
     values = cast("list[float]", view[16 * count :].cast("d").tolist())
-    first = _edge(min, steps, times, values)
-    last = _edge(max, steps, times, values) if count > 1 else first
+    if count > 1 and steps[0] != steps[1] and steps[-2] != steps[-1] and steps == sorted(steps):
+        first, last = (steps[0], times[0], values[0]), (steps[-1], times[-1], values[-1])
+    else:
+        first = _edge(min, steps, times, values)
+        last = _edge(max, steps, times, values) if count > 1 else first
     # `min` and `max` pass by any NaN but one that comes first.
     numbers = values
     if math.isnan(values[0]):

@@ -1,0 +1,4 @@
+"""PyTorch Lightning: a logger.
+
+Supplied by `core` and Lightning. What leaves is a logger for its trainer.
+"""

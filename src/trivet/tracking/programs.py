@@ -1,0 +1,225 @@
+"""Runs that programs report while they go: begun by the program, or by the library that trains."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+from trivet.core.clock import SystemClock, to_micros
+from trivet.core.errors import Conflict, NotFound
+from trivet.core.facts import Scope
+from trivet.core.ids import check_id
+from trivet.core.ports import Stores
+from trivet.core.training import Machine, Reporter
+from trivet.tracking.artifacts import Artifacts
+from trivet.tracking.autolog.libraries import Libraries, only
+from trivet.tracking.autolog.session import Autolog
+from trivet.tracking.autolog.telling import Told
+from trivet.tracking.code import record_code
+from trivet.tracking.environment import record_environment
+from trivet.tracking.notebook import FILE, executed_cells, source_of_cells
+from trivet.tracking.reporting.buffering import PointBuffer
+from trivet.tracking.reporting.experiments import DEFAULT, Experiments
+from trivet.tracking.reporting.facts import Experiment, Report
+from trivet.tracking.reporting.keeping import Medium, RunFiles
+from trivet.tracking.reporting.live import (
+    LiveRun,
+    Observe,
+    Seen,
+    Surroundings,
+    entry_of_program,
+    texts_of,
+    user_of_program,
+)
+from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.reporting.runs import PARENT, Opening, ReportedRuns
+from trivet.tracking.reporting.sampling import Sampler, describe, seconds_of
+
+
+class Programs:
+    """The runs of one project that programs report.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        libraries: Training libraries that can report by themselves, and meters of the machine.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope, libraries: Libraries) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._libraries = libraries
+        self._clock = SystemClock()
+        self.experiments = Experiments(stores, scope, self._clock)
+        """Places for runs that programs report about themselves."""
+        self.reported = ReportedRuns(stores, scope, self.experiments, Metrics(stores))
+        """The runs that programs report about themselves."""
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """The files of runs."""
+        return Artifacts(self._stores, self._scope)
+
+    def begin(
+        self,
+        experiment: str = DEFAULT,
+        *,
+        name: str = "",
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, object] | None = None,
+        parent: str | None = None,
+        folder: Path | None = None,
+        system: bool | float = True,
+    ) -> LiveRun:
+        """Begin a run that this program reports while it goes.
+
+        Args:
+            experiment: The experiment's name; it is made when there is none of it.
+            name: How people call the run; made up when empty.
+            parameters: Values by name, recorded as text.
+            tags: Values by name, recorded as text.
+            parent: The run within which it takes place.
+            folder: The project's folder, whose sources are stored; None: the current one.
+            system: Whether processors, memory, disks, network, graphics processors and energy are
+                recorded, every 10 s; or every how many seconds, at least 0.1.
+
+        Raises:
+            Invalid: A name or value cannot be recorded, or the experiment is deleted.
+            NotFound: There is no such parent.
+        """
+        every_s = seconds_of(system)
+        if parent is not None:
+            self.reported.active(parent)
+        given = texts_of(tags or {}) | ({PARENT: parent} if parent else {})
+        run = self._open(experiment, name, given)
+        if parameters:
+            self.reported.report(run, Report(parameters=texts_of(parameters)))
+        observe = partial(self._observe, folder or Path.cwd())
+        return LiveRun(self.reported, run, self._around(run, observe, every_s))
+
+    def join(self, run: str) -> LiveRun:
+        """Report to a run that another program began, or this one before; leaving does not end it.
+
+        Raises:
+            NotFound: There is no such run.
+            Invalid: It is deleted.
+        """
+        self.reported.active(run)
+        return LiveRun(self.reported, run, self._around(run), ends=False)
+
+    def autolog(
+        self,
+        experiment: str = DEFAULT,
+        *,
+        libraries: Sequence[str] | None = None,
+        folder: Path | None = None,
+        system: bool | float = True,
+    ) -> Autolog:
+        """Let training libraries report by themselves: scikit-learn, LightGBM and XGBoost.
+
+        A fit within `with ws.tracking.begin(...)` reports to that run, any other to a run of its
+        own. Libraries that are imported later are watched, too. One autolog is on in a process.
+
+        Args:
+            experiment: Where runs of their own belong; it is made when there is none of it.
+            libraries: Some of `sklearn`, `lightgbm`, `xgboost`; None: all.
+            folder: As in `begin`. It is looked at once.
+            system: As in `begin`, for runs of their own.
+
+        Returns:
+            What stops it: by `stop`, or as a context manager.
+
+        Raises:
+            Invalid: A library is not known.
+
+        Example:
+            >>> ws.tracking.autolog("churn")  # doctest: +SKIP
+            >>> LogisticRegression().fit(x, y)  # a run  # doctest: +SKIP
+        """
+        every_s = seconds_of(system)
+        observe = _once(partial(self._observe, folder or Path.cwd()))
+
+        def begin(title: str) -> LiveRun:
+            run = self._open(experiment, title, {})
+            return LiveRun(self.reported, run, self._around(run, observe, every_s))
+
+        return only(Autolog(self._libraries.chosen(libraries), begin, self._known))
+
+    def media(self, run: str, key: str = "") -> tuple[Medium, ...]:
+        """Return the images, tables, texts and their kin of a run, by key and step.
+
+        Args:
+            run: A run that a program reported.
+            key: Only of this key, and those below it.
+        """
+        return RunFiles(self.artifacts, check_id(run, "run")).media(key)
+
+    # ------------------------------------------------------------------- inside
+
+    def _open(self, experiment: str, name: str, tags: dict[str, str]) -> str:
+        place = self._experiment(experiment)
+        opening = Opening(
+            experiment=place.number,
+            name=name,
+            user=user_of_program(),
+            began_ms=to_micros(self._clock.now()) // 1000,
+            tags=tags,
+            location=f"{place.location}/{{run}}/artifacts",
+        )
+        return self.reported.open(opening).id
+
+    def _experiment(self, name: str) -> Experiment:
+        try:
+            return self.experiments.by_name(name)
+        except NotFound:
+            try:
+                return self.experiments.make(name)
+            except Conflict:  # somebody else has made it in this moment
+                return self.experiments.by_name(name)
+
+    def _around(
+        self, run: str, observe: Observe | None = None, every_s: float | None = None
+    ) -> Surroundings:
+        meters = self._libraries.meters
+
+        def sample(points: PointBuffer) -> Sampler | None:
+            return None if every_s is None else Sampler(meters, points, every_s)
+
+        return Surroundings(
+            append=self._stores.series.append,
+            clock=self._clock,
+            files=RunFiles(self.artifacts, run),
+            callback=self._callback,
+            observe=observe,
+            sample=sample,
+        )
+
+    def _callback(self, library: str, run: Reporter) -> object:
+        return self._libraries.callback(library, Told(run, library, "", self._known))
+
+    def _known(self, run: str) -> Mapping[str, str]:
+        return self.reported.get(run).parameters
+
+    def _observe(self, root: Path) -> Seen:
+        blobs, entry, cells = self._stores.blobs, entry_of_program(), executed_cells()
+        more = {FILE: source_of_cells(cells)} if cells is not None else {}
+        code = record_code(blobs, root, entry, more)
+        return code, record_environment(blobs), self._machine
+
+    @cached_property
+    def _machine(self) -> Machine:
+        return describe(self._libraries.meters())
+
+
+def _once(observe: Callable[[], Seen]) -> Observe:
+    """Look once; in a notebook, whose cells become more, each time anew."""
+    lock = threading.Lock()
+    seen: list[Seen] = []
+
+    def look() -> Seen:
+        with lock:
+            if not seen or executed_cells() is not None:
+                seen[:] = [observe()]
+            return seen[0]
+
+    return look
