@@ -29,11 +29,13 @@ class Permission(StrEnum):
     """Register model versions and write notes."""
     RELEASE = "release"
     """Move releases and aliases."""
+    APPROVE = "approve"
+    """Approve or refuse what others want with protected aliases."""
     ADMINISTER = "administer"
     """Issue and revoke tokens, set triggers, back up, forget payloads."""
 
 
-RoleName = Literal["viewer", "application", "developer", "operator", "admin"]
+RoleName = Literal["viewer", "application", "developer", "approver", "operator", "admin"]
 
 _VIEWER = frozenset({Permission.PUBLIC, Permission.READ})
 _APPLICATION = frozenset({Permission.PUBLIC, Permission.PREDICT, Permission.LABEL})
@@ -51,6 +53,7 @@ ROLES: Final[dict[RoleName, frozenset[Permission]]] = {
     "viewer": _VIEWER,
     "application": _APPLICATION,
     "developer": _DEVELOPER,
+    "approver": _VIEWER | {Permission.APPROVE},
     "operator": _OPERATOR,
     "admin": frozenset(Permission),
 }

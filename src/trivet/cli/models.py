@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from trivet.cli import approvals
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table
 from trivet.core.errors import Invalid, NotFound
@@ -198,6 +199,7 @@ def _listing(models: list[Model], logged: list[Version]) -> str:
 _MODEL = Argument("model", "`name`, `name:version` or `name@alias`")
 
 VERBS: Group = {
+    **approvals.VERBS,
     "list": Command("List model versions, packaged and logged.", "trivet models list", _list),
     "show": Command(
         "Show a model version: inputs, figures, verdict, origin.",

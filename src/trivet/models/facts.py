@@ -1,5 +1,6 @@
 """What the models room records: verdicts about candidates, and registered versions."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -228,6 +229,17 @@ class RegisteredName(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of versions by alias."""
 
 
+class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
+    """A move of an alias, as the ledger has it."""
+
+    alias: str
+    label: str
+    """Which version it points at since then; empty: it is gone."""
+    by: str
+    time: datetime
+    reason: str
+
+
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a registered name as it stands, packaged or logged."""
 
@@ -254,3 +266,63 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """`name:version`, as people write it."""
         return f"{self.name}:{self.number}"
+
+
+class AliasProtected(Fact, frozen=True, kw_only=True):
+    """Aliases of a pattern move only when people approved it; with no approvals: freely again."""
+
+    KIND = "alias.protected"
+    INDEXED = ("pattern",)
+
+    pattern: str
+    approvals: int
+    """How many people must approve, besides whoever asks; 0 lifts the protection."""
+
+
+class ApprovalRequested(Fact, frozen=True, kw_only=True):
+    """Somebody wants to move a protected alias or stage; who, is the fact's actor.
+
+    What is approved is this very content: another one of the same version needs a new request.
+    """
+
+    KIND = "approval.requested"
+    INDEXED = ("place", "name")
+
+    place: str
+    """`name@alias`, or `name@stage/Production`."""
+    name: str
+    model: str | None
+    """The version; None: the alias shall go away."""
+    label: str
+    digest: str
+    """Of the version's files, or of the address under which others keep them."""
+    verdict: str | None = None
+
+
+class ApprovalGiven(Fact, frozen=True, kw_only=True):
+    """Somebody else than who asked approved a request, its parent; who, is the fact's actor."""
+
+    KIND = "approval.given"
+    INDEXED = ("request",)
+
+    request: str
+    reason: str
+
+
+class ApprovalRefused(Fact, frozen=True, kw_only=True):
+    """Somebody refused a request, its parent. It stays refused."""
+
+    KIND = "approval.refused"
+    INDEXED = ("request",)
+
+    request: str
+    reason: str
+
+
+class ApprovalUsed(Fact, frozen=True, kw_only=True):
+    """The alias was moved by a request, its parent; it does not serve a second time."""
+
+    KIND = "approval.used"
+    INDEXED = ("request",)
+
+    request: str

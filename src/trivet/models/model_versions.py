@@ -20,6 +20,7 @@ from trivet.core.catalog import (
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
+from trivet.models.approvals import stage_place
 from trivet.models.documents import (
     REGISTERED,
     VERSIONS,
@@ -218,6 +219,7 @@ class ModelVersions:
 
         Raises:
             Invalid: Others shall be archived from a stage that is not active.
+            Forbidden: The stage is protected, and this is not approved (code `approval-needed`).
         """
         if archive and stage not in ACTIVE_STAGES:
             raise Invalid(
@@ -227,6 +229,7 @@ class ModelVersions:
             )
         known = self._models.get(name)
         document = self._document(known, number)
+        passage = self._models.passage(name, stage_place(stage), document.notes["fact"])
         moving = [(document, stage)]
         if archive:
             moving += [
@@ -234,14 +237,15 @@ class ModelVersions:
                 for other in self._in_stage(known.id, stage)
                 if other.id != document.id
             ]
-        facts: list[Draft] = []
+        facts = list(passage.facts)
         amendments = [self._touched(known)]
         for other, where in moving:
             fact, amendment = self._changing(other, {"stage": where}, {"current_stage": where})
             facts.append(fact)
             amendments.append(amendment)
         reason = f"{name}:{number} comes to stage {stage}"
-        self._stores.ledger.commit(self._scope.batch(reason, facts, documents=amendments))
+        batch = self._scope.batch(reason, facts, heads=passage.moves, documents=amendments)
+        self._stores.ledger.commit(batch)
         return self.get(name, number)
 
     def delete(self, name: str, number: int) -> None:
@@ -254,7 +258,7 @@ class ModelVersions:
         known = self._models.get(name)
         document = self._document(known, number)
         model: str = document.notes["fact"]
-        self._models.demand_unserved(name, [document])
+        self._models.demand_unserved(known, [document])
         moves = [
             HeadMove(name=head_of(name, alias), to=None, expect=model)
             for alias, points_at in known.aliases.items()

@@ -18,6 +18,7 @@ from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Entry, Fact, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
+from trivet.models.approvals import Approvals, Content, Passage
 from trivet.models.documents import (
     REGISTERED,
     VERSIONS,
@@ -51,14 +52,25 @@ class RegisteredModels:
         scope: Project and actor.
         clock: For the times that people see.
         served_by: Given a version, the endpoint that serves it, or None.
+        content_of: Given a version, what it is made of.
     """
 
-    def __init__(self, stores: Stores, scope: Scope, clock: Clock, served_by: ServedBy) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        scope: Scope,
+        clock: Clock,
+        *,
+        served_by: ServedBy,
+        content_of: Callable[[str], Content],
+    ) -> None:
         self._stores = stores
         self._scope = scope
         self._clock = clock
         self._served_by = served_by
+        self._content_of = content_of
         self._news = News(stores, scope)
+        self.approvals = Approvals(stores.ledger, scope)
 
     def make(
         self, name: str, *, description: str | None = None, tags: Mapping[str, str] | None = None
@@ -144,7 +156,8 @@ class RegisteredModels:
         Raises:
             NotFound: Nobody has the name.
             Conflict: Somebody has the new one (code `model-exists`).
-            Invalid: The new one is malformed, or packages have the name (code `has-packages`).
+            Invalid: The new one is malformed, packages have the name (code `has-packages`), or an
+                alias is protected (`protected`).
         """
         check_registered_name(new)
         known = self.get(name)
@@ -156,6 +169,8 @@ class RegisteredModels:
                 code="has-packages",
                 hint="Register them under the other name by their own verdicts.",
             )
+        for each in (name, new):  # nor does an alias come to a protected place this way
+            self._demand_unprotected(each, known.aliases)
         newest = self._head(head_of(name))
         moves = [
             HeadMove(name=registered_head(name), to=None, expect=known.id),
@@ -213,7 +228,7 @@ class RegisteredModels:
         """
         known = self.get(name)
         documents = list(self._documents(known.id))
-        self.demand_unserved(name, documents)
+        self.demand_unserved(known, documents)
         moves = [HeadMove(name=registered_head(name), to=None, expect=known.id)]
         moves += [
             HeadMove(name=head.name, to=None, expect=head.target)
@@ -262,23 +277,31 @@ class RegisteredModels:
         Raises:
             NotFound: There is no such name or version.
             Invalid: The alias is malformed or reserved.
+            Forbidden: It is protected, and this is not approved (code `approval-needed`).
         """
         check_alias(alias)
         known = self.get(name)
         found = self._stores.catalog.get(VERSIONS, [version_id(known.id, number)])
         if not found:
             raise no_version(name, number)
-        move = HeadMove(name=head_of(name, alias), to=found[0].notes["fact"])
+        model: str = found[0].notes["fact"]
+        passage = self.passage(name, alias, model)
+        move = HeadMove(name=head_of(name, alias), to=model)
         news = self._news.of_alias(known, alias, number)
-        self._move(known, f"alias {name}@{alias} is version {number}", move, news)
+        self._move(known, f"alias {name}@{alias} is version {number}", move, passage, news)
 
     def drop_alias(self, name: str, alias: str) -> None:
-        """Take an alias away; one that is not there is no error."""
+        """Take an alias away; one that is not there is no error.
+
+        Raises:
+            Forbidden: It is protected, and this is not approved (code `approval-needed`).
+        """
         known = self.get(name)
         if alias in known.aliases:
+            passage = self.passage(name, alias, None)
             move = HeadMove(name=head_of(name, alias), to=None)
             news = self._news.of_alias(known, alias, None)
-            self._move(known, f"drop alias {name}@{alias}", move, news)
+            self._move(known, f"drop alias {name}@{alias}", move, passage, news)
 
     # ------------------------------------------------- for the versions of names
 
@@ -290,12 +313,28 @@ class RegisteredModels:
             if entry.payload is not None and entry.id not in gone:
                 yield entry
 
-    def demand_unserved(self, name: str, documents: Iterable[Document]) -> None:
-        """Refuse to delete what answers requests.
+    def passage(self, name: str, alias: str, model: str | None) -> Passage:
+        """Return what moving an alias, or reaching a stage, must write beside it.
 
         Raises:
-            Invalid: An endpoint serves one of the versions (code `served`).
+            Forbidden: It is protected, and this is not approved (code `approval-needed`).
         """
+
+        def content() -> Content:
+            return (
+                Content(model=None, label="nothing") if model is None else self._content_of(model)
+            )
+
+        return self.approvals.demand(name, alias, content)
+
+    def demand_unserved(self, known: RegisteredName, documents: Iterable[Document]) -> None:
+        """Refuse to delete what answers requests, or what a protected alias points at.
+
+        Raises:
+            Invalid: An endpoint serves one of the versions (code `served`), or a protected alias
+                points at one (`protected`).
+        """
+        name = known.name
         for document in documents:
             endpoint = self._served_by(document.notes["fact"])
             if endpoint is not None:
@@ -304,6 +343,18 @@ class RegisteredModels:
                     f"{name}:{number} is served by the endpoint {endpoint!r} and cannot be deleted",
                     code="served",
                     hint="Release another version there first.",
+                )
+            number = document.attributes["version_number"]
+            pointing = {alias: at for alias, at in known.aliases.items() if at == number}
+            self._demand_unprotected(name, pointing)
+
+    def _demand_unprotected(self, name: str, aliases: Mapping[str, int]) -> None:
+        for alias, number in aliases.items():
+            if self.approvals.needed(f"{name}@{alias}"):
+                raise Invalid(
+                    f"the alias {name}@{alias} is protected, and it points at version {number}",
+                    code="protected",
+                    hint="Move the alias first, which others approve.",
                 )
 
     def touched(self, attributes: Mapping[str, Value]) -> dict[str, Value]:
@@ -340,10 +391,19 @@ class RegisteredModels:
         return walk(self._stores, wanted)
 
     def _move(
-        self, known: RegisteredName, reason: str, move: HeadMove, news: Iterable[TaskNew]
+        self,
+        known: RegisteredName,
+        reason: str,
+        move: HeadMove,
+        passage: Passage,
+        news: Iterable[TaskNew],
     ) -> None:
         batch = self._scope.batch(
-            reason, heads=[move], documents=[self._amended(known)], tasks=news
+            reason,
+            passage.facts,
+            heads=[move, *passage.moves],
+            documents=[self._amended(known)],
+            tasks=news,
         )
         self._stores.ledger.commit(batch)
 

@@ -6,12 +6,15 @@ from typing import Any
 from trivet.core.catalog import Amendment, Compare, Every, Order, Search, Value
 from trivet.core.clock import SystemClock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
-from trivet.core.facts import Draft, Entry, HeadMove, Scope, TaskNew, draft, read
+from trivet.core.facts import Draft, Entry, HeadMove, HeadMoved, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
+from trivet.models.approvals import Approvals
+from trivet.models.contents import packaged_content
 from trivet.models.documents import REGISTERED, VERSIONS, new_name, new_package, to_version
 from trivet.models.facts import (
+    AliasMove,
     GateOverride,
     GateVerdict,
     LoggedVersion,
@@ -46,6 +49,7 @@ class Registry:
         self._stores = stores
         self._scope = scope
         self._tracking = TrackingService(stores, scope)
+        self.approvals = Approvals(stores.ledger, scope)
 
     def register(
         self,
@@ -190,6 +194,7 @@ class Registry:
 
         Raises:
             Invalid: The version belongs to another name, or the reason is empty.
+            Forbidden: The alias is protected, and this is not approved (code `approval-needed`).
         """
         check_alias(alias)
         if model.version.name != name:
@@ -200,8 +205,37 @@ class Registry:
             )
         if not reason.strip():
             raise Invalid("the reason is empty", code="no-reason", hint="Say why it moves.")
+        passage = self.approvals.demand(
+            name, alias, lambda: packaged_content(model.id, model.version)
+        )
         move = HeadMove(name=head_of(name, alias), to=model.id)
-        self._stores.ledger.commit(self._scope.batch(reason, heads=[move]))
+        batch = self._scope.batch(reason, passage.facts, heads=[move, *passage.moves])
+        self._stores.ledger.commit(batch)
+
+    def history(self, name: str, alias: str) -> tuple[AliasMove, ...]:
+        """Return where an alias pointed, the newest move first, also when it is gone."""
+        found = find_all(
+            self._stores.ledger,
+            HeadMoved.KIND,
+            where={"name": head_of(name, alias)},
+            project=self._scope.project,
+            newest_first=True,
+        )
+        return tuple(
+            AliasMove(
+                alias=alias,
+                label="" if moved.after is None else self._label(moved.after),
+                by=entry.actor,
+                time=entry.time,
+                reason=entry.reason,
+            )
+            for entry, moved in ((entry, read(entry, HeadMoved)) for entry in found)
+        )
+
+    def alias_names(self, name: str) -> tuple[str, ...]:
+        """Return the aliases of a name, sorted, whatever they point at."""
+        heads = self._stores.ledger.heads(self._scope.project, f"{head_of(name)}@")
+        return tuple(sorted(head.name.rpartition("@")[2] for head in heads))
 
     def verdict(self, id: str) -> GateVerdict:
         """Return a verdict.
@@ -337,6 +371,12 @@ class Registry:
             version = read(entry, LoggedVersion)
             raise _not_packaged(f"{version.name}:{version.version}")
         return Model(id=id, version=read(entry, ModelVersion))
+
+    def _label(self, id: str) -> str:
+        entry = self._entry(id, "model")
+        kind = LoggedVersion if entry.kind == LoggedVersion.KIND else ModelVersion
+        version = read(entry, kind)
+        return f"{version.name}:{version.version}"
 
     def _newest(self, name: str) -> Model | None:
         """Return the newest version of a name, None when it has none.

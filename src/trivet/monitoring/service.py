@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from trivet.core.clock import EPOCH, Clock
-from trivet.core.errors import Conflict, Invalid, TrivetError
+from trivet.core.errors import Conflict, Forbidden, Invalid, TrivetError
 from trivet.core.facts import Draft, HeadMove, Scope, ViewPut, draft, read
 from trivet.core.ids import check_name
 from trivet.core.ports import Stores, View
@@ -303,6 +303,11 @@ class MonitoringService:
             if error.code != "head-moved":
                 raise
             # A person moved the release while it was judged: theirs is the word.
+            return None
+        except Forbidden as error:
+            if error.code != "approval-needed":
+                raise
+            # People were asked; until they agree, all stays as it is.
             return None
         return RolloutDecision(
             endpoint=watch.endpoint,

@@ -8,7 +8,11 @@ from trivet.core.errors import Conflict, Invalid, NotFound, Refused
 from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
 from trivet.core.ids import check_name
 from trivet.core.ports import Stores
+from trivet.models.approvals import Approvals, Passage
+from trivet.models.contents import packaged_content
 from trivet.models.facts import GateOverride, GateVerdict, Model, ModelVersion
+from trivet.models.names import head_of
+from trivet.models.registry import CHAMPION
 from trivet.releases.facts import (
     LogMode,
     Overruled,
@@ -296,12 +300,30 @@ class ReleasesService:
         models = [variant.model for variant in plan.variants]
         fact = draft(plan, parents=models + ([before.id] if before else []))
         heads = [HeadMove(name=_head(endpoint), to=fact.id, expect=before.id if before else None)]
+        facts = [*next_.also, fact]
         if plan.stage == "full":
             # Whoever answers everybody is what the next candidate is compared with.
-            name = read(self._ledger.get(models[0]), ModelVersion).name
-            heads.append(HeadMove(name=f"model/{name}@champion", to=models[0]))
-        self._ledger.commit(self._scope.batch(plan.why, [*next_.also, fact], heads=heads))
+            passage = self._crown(models[0])
+            facts += passage.facts
+            heads += passage.moves
+        self._ledger.commit(self._scope.batch(plan.why, facts, heads=heads))
         return Release(id=fact.id, plan=plan)
+
+    def _crown(self, model: str) -> Passage:
+        """Return what makes a version the champion of its name; nothing when it is that already.
+
+        Raises:
+            Forbidden: The alias is protected, and this is not approved (code `approval-needed`).
+        """
+        version = read(self._ledger.get(model), ModelVersion)
+        head = head_of(version.name, CHAMPION)
+        standing = self._ledger.head(self._scope.project, head)
+        if standing is not None and standing.target == model:
+            return Passage()
+        approvals = Approvals(self._ledger, self._scope)
+        passage = approvals.demand(version.name, CHAMPION, lambda: packaged_content(model, version))
+        move = HeadMove(name=head, to=model)
+        return Passage(facts=passage.facts, moves=(*passage.moves, move))
 
 
 def _head(endpoint: str) -> str:

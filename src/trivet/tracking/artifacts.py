@@ -16,7 +16,7 @@ import msgspec
 
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Fact, Scope, ViewPut, draft
-from trivet.core.ids import new_id
+from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import BlobWriter, Stores
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
 from trivet.tracking.paths import clean_path, folders_of
@@ -29,6 +29,11 @@ _MAX_OWNER_CHARACTERS: Final = 300
 _UNKNOWN: Final = "application/octet-stream"
 # Made without the machine's own lists: a file has one type, wherever it is stored.
 _TYPES: Final = mimetypes.MimeTypes()
+
+
+def owner_of(kind: str, id: str) -> str:
+    """Return whose artifacts those of a run, model, trace or experiment are."""
+    return f"{kind}:{id}"
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -168,6 +173,13 @@ class Artifacts:
             self._commit(f"delete artifact {plain or 'all'}", fact, deleted, rows)
             self._shelves.tidy(owner, fact)
         return len(files)
+
+    def digest(self, owner: str, folder: str = "") -> str:
+        """Digest a file, or all files of a folder: their paths and their bytes."""
+        plain = clean_path(folder, is_folder=True)
+        file = self._shelves.find(_checked(owner), plain) if plain else None
+        files = [file] if file else self._shelves.below(owner, plain)
+        return sha256_hex(*(f"{each.path}\n{each.digest}".encode() for each in files))
 
     def total(self, owner: str) -> Total:
         """Count what an owner has."""

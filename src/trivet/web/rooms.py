@@ -8,6 +8,7 @@ from trivet.access.permissions import Permission, RoleName
 from trivet.core.errors import Invalid, NotFound
 from trivet.data.facts import Dataset
 from trivet.http.application import Request
+from trivet.models.approvals import Approval
 from trivet.models.facts import Model
 from trivet.monitoring.facts import Alert, WindowClosed
 from trivet.releases.facts import Release
@@ -42,6 +43,13 @@ class TokenWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     name: str
     role: RoleName
     days: float = 90.0
+
+
+class ApprovalWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of a request to move a protected alias."""
+
+    decision: Literal["approve", "refuse"]
+    reason: str
 
 
 class ShownAlert(msgspec.Struct, kw_only=True):
@@ -133,6 +141,17 @@ def _asked_model(workspace: Workspace, wish: ReleaseWish) -> Model:
     return workspace.models.get(wish.model)
 
 
+def _approvals(workspace: Workspace, _: Request) -> tuple[Approval, ...]:
+    return workspace.models.approvals.requests()
+
+
+def _approve(workspace: Workspace, request: Request) -> Approval:
+    wish = body_as(request, ApprovalWish)
+    approvals = workspace.acting_for(request.principal.name).models.approvals
+    decide = approvals.approve if wish.decision == "approve" else approvals.refuse
+    return decide(request.values["id"], wish.reason)
+
+
 def _windows(workspace: Workspace, request: Request) -> tuple[WindowClosed, ...]:
     return workspace.monitoring.windows(_released(workspace, request), limit=limit_of(request))
 
@@ -214,6 +233,21 @@ ROUTES: tuple[RouteOf, ...] = (
         "List a model's versions",
         _model,
         response=tuple[Model, ...],
+    ),
+    get(
+        "/approvals",
+        _READ,
+        "List requests to move protected aliases",
+        _approvals,
+        response=tuple[Approval, ...],
+    ),
+    post(
+        "/approvals/{id}",
+        Permission.APPROVE,
+        "Approve or refuse what another asked for",
+        _approve,
+        request=ApprovalWish,
+        response=Approval,
     ),
     get("/releases", _READ, "List releases in force", _releases, response=list[Release]),
     get(

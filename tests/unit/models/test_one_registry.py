@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from trivet.core.clock import SystemClock
-from trivet.core.errors import Invalid, NotFound, Refused
+from trivet.core.errors import Forbidden, Invalid, NotFound, Refused
 from trivet.core.facts import Scope
 from trivet.core.gates import Gate, check
 from trivet.core.ports import Stores
+from trivet.models.approvals import Approvals
+from trivet.models.contents import Contents
 from trivet.models.facts import Model, Version
 from trivet.models.model_versions import ModelVersions, NewVersion
 from trivet.models.origins import Origins
@@ -19,6 +21,7 @@ from trivet.models.registered_models import RegisteredModels
 from trivet.models.searching import is_no_prompt
 from trivet.models.service import ModelsService
 from trivet.releases.service import ReleasesService
+from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.facts import Run
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.logged_models import LoggedModels
@@ -58,7 +61,13 @@ def registry(
     experiments = Experiments(stores, scope, clock)
     runs = ReportedRuns(stores, scope, experiments, points)
     models = LoggedModels(stores, scope, experiments, points, clock)
-    names = RegisteredModels(stores, scope, clock, ReleasesService(stores, scope).served_by)
+    names = RegisteredModels(
+        stores,
+        scope,
+        clock,
+        served_by=ReleasesService(stores, scope).served_by,
+        content_of=Contents(stores.ledger, Artifacts(stores, scope), runs, models).of,
+    )
     versions = ModelVersions(stores, scope, names, Origins(stores, scope, runs, models))
     run = a_run()
     package = service.package(trained.candidate, run=run)
@@ -175,8 +184,90 @@ def test_only_a_judged_version_is_released(
 
 def test_another_project_sees_nothing(registry: Registry, stores: Stores) -> None:
     registry.register()
-    scope = Scope(project="letters", actor="ada")
-    names = RegisteredModels(stores, scope, SystemClock(), ReleasesService(stores, scope).served_by)
-    with pytest.raises(NotFound):
-        names.get("parcels")
-    assert names.search(is_no_prompt()) == ((), None)
+    other = ModelsService(stores, Scope(project="letters", actor="ada"), ())
+    assert other.names() == ()
+    assert other.versions("parcels") == ()
+    assert other.logged("parcels") == ()
+
+
+def test_no_door_moves_a_protected_alias_without_an_approval(
+    registry: Registry, stores: Stores, scope: Scope
+) -> None:
+    model, logged = registry.register(), registry.log()
+    approvals = registry.names.approvals
+    approvals.protect("champion", 1)
+    releases = ReleasesService(stores, scope)
+    for door in (
+        lambda: registry.names.set_alias("parcels", "champion", 1),
+        lambda: registry.service.set_alias("parcels", "champion", model, "because"),
+        lambda: releases.release("front", model, why="because"),
+    ):
+        with pytest.raises(Forbidden) as raised:
+            door()
+        assert raised.value.code == "approval-needed"
+    (request,) = approvals.requests()
+    assert request.requested.digest == model.version.package
+    assert request.requested.verdict == model.version.verdict
+    other = Approvals(stores.ledger, Scope(project=scope.project, actor="bob"))
+    other.approve(request.id, "seen in the acceptance test")
+    releases.release("front", model, why="approved")
+    assert registry.names.aliases("parcels") == {"champion": 1}
+    releases.release("back", model, why="it is the champion already")
+    with pytest.raises(Forbidden):
+        registry.names.drop_alias("parcels", "champion")
+    assert logged.number == 2
+
+
+def test_what_a_protected_alias_points_at_stays(registry: Registry) -> None:
+    registry.names.make("letters")
+    registry.log("letters")
+    registry.names.set_alias("letters", "best", 1)
+    registry.names.approvals.protect("best", 1)
+    for action in (
+        lambda: registry.versions.delete("letters", 1),
+        lambda: registry.names.delete("letters"),
+        lambda: registry.names.rename("letters", "post"),
+    ):
+        with pytest.raises(Invalid, match="letters@best is protected"):
+            action()
+    registry.names.approvals.protect("best", 0)
+    registry.names.approvals.protect("post@best", 1)
+    with pytest.raises(Invalid, match="post@best is protected"):
+        registry.names.rename("letters", "post")
+
+
+def test_an_approval_is_void_when_the_files_change(
+    registry: Registry, stores: Stores, scope: Scope
+) -> None:
+    registry.names.make("letters")
+    version = registry.log("letters")
+    files = Artifacts(stores, scope)
+    owner = owner_of("run", version.run or "")
+    files.put(owner, "model/weights", b"one")
+    registry.names.approvals.protect("best", 1)
+    other = Approvals(stores.ledger, Scope(project=scope.project, actor="bob"))
+    with pytest.raises(Forbidden) as raised:
+        registry.names.set_alias("letters", "best", 1)
+    other.approve(raised.value.detail["request"], "seen")
+    files.put(owner, "model/weights", b"two")
+    with pytest.raises(Forbidden):
+        registry.names.set_alias("letters", "best", 1)
+    files.put(owner, "model/weights", b"one")
+    files.put(owner, "elsewhere", b"no part of it")
+    registry.names.set_alias("letters", "best", 1)
+    assert registry.names.aliases("letters") == {"best": 1}
+
+
+def test_the_history_of_an_alias_tells_who_moved_it_where(registry: Registry) -> None:
+    registry.register()
+    registry.log()
+    for number in (1, 2):
+        registry.names.set_alias("parcels", "best", number)
+    registry.names.drop_alias("parcels", "best")
+    moves = registry.service.history("parcels", "best")
+    assert [(move.label, move.by) for move in moves] == [
+        ("", "ada"),
+        ("parcels:2", "ada"),
+        ("parcels:1", "ada"),
+    ]
+    assert registry.service.alias_names("parcels") == ()

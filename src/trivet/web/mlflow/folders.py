@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from trivet.access.permissions import Permission
+from trivet.tracking.artifacts import owner_of
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.fields import Fields
-from trivet.web.mlflow.locations import owner_of
 from trivet.web.mlflow.rendering import Message
 from trivet.web.mlflow.runs import run_of
 

@@ -15,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from trivet.core.errors import Invalid
+from trivet.tracking.artifacts import owner_of
 from trivet.tracking.paths import clean_path
 
 Kind = Literal["experiment", "run", "model", "trace"]
@@ -38,11 +39,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     def owner(self) -> str:
         """Whose artifacts they are, as the artifacts know it."""
         return owner_of(self.kind, self.id)
-
-
-def owner_of(kind: Kind, id: str) -> str:
-    """Return whose artifacts those of a run, model, trace or experiment are."""
-    return f"{kind}:{id}"
 
 
 def location_of(kind: Kind, experiment: str, id: str = "") -> str:

@@ -11,6 +11,7 @@ from trivet.core.outbox import Poster
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
+from trivet.models.contents import Contents
 from trivet.models.model_versions import ModelVersions
 from trivet.models.origins import Origins
 from trivet.models.registered_models import RegisteredModels
@@ -105,8 +106,13 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster
         found, files = Experiments(stores, own, clock), artifacts.acting_for(actor)
         runs = ReportedRuns(stores, own, found, points)
         logged = LoggedModels(stores, own, found, points, clock)
-        served = ReleasesService(stores, own).served_by
-        registered = RegisteredModels(stores, own, clock, served)
+        registered = RegisteredModels(
+            stores,
+            own,
+            clock,
+            served_by=ReleasesService(stores, own).served_by,
+            content_of=Contents(stores.ledger, files, runs, logged).of,
+        )
         origins = Origins(stores, own, runs, logged)
         kept = Traces(stores, own, found, files)
         return Rooms(

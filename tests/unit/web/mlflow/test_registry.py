@@ -10,6 +10,7 @@ from trivet.core.clock import SystemClock
 from trivet.core.facts import HeadMove, Scope, draft
 from trivet.core.outbox import QUEUE, Order, Posted
 from trivet.core.ports import Stores
+from trivet.models.approvals import Approvals
 from trivet.models.facts import LoggedVersion, NameChanged, VersionsDeleted
 from trivet.models.names import head_of
 from trivet.releases.facts import ReleasePlan, Variant
@@ -441,3 +442,34 @@ def test_whoever_listens_is_told_in_the_commit_that_does_it(
         "alias": "best",
         "version": "1",
     }
+
+
+# --------------------------------------------------------------------- approvals
+
+
+def test_a_protected_alias_or_stage_waits_for_an_approval(
+    wire: Any, operator: Any, refused: Any, stores: Stores
+) -> None:
+    registered(wire)
+    logged(wire, "churn")
+    approvals = {
+        actor: Approvals(stores.ledger, Scope(project="flights", actor=actor))
+        for actor in ("root", "bob")
+    }
+    approvals["root"].protect("best", 1)
+    approvals["root"].protect("stage/Production", 1)
+    about = {"name": "churn", "version": "1"}
+    for path, fields in (
+        ("registered-models/alias", {"alias": "best"}),
+        ("model-versions/transition-stage", {"stage": "production"}),
+    ):
+        with pytest.raises(refused) as raised:
+            operator.post(path, **about, **fields)
+        assert (raised.value.status, raised.value.code) == (403, "PERMISSION_DENIED")
+        request = approvals["bob"].requests()[0]
+        assert request.id in raised.value.message
+        assert request.by == "ada"
+        approvals["bob"].approve(request.id, "seen")
+        operator.post(path, **about, **fields)
+    found = version(wire, "churn", "1")
+    assert (found["current_stage"], found["aliases"]) == ("Production", ["best"])
