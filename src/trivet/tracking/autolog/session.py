@@ -186,14 +186,13 @@ class Autolog:
 
     def _opened(self, title: str) -> tuple[Told, Reporter | None] | None:
         """Return what a call tells, and the run to end after it; None when nothing can be told."""
-        opened: tuple[Told, Reporter | None] | None = None
         with self._guard(f"beginning a run for {title}"):
             current = current_run()
             run = current or self._begin(title)
             number = self._count(run) if current else 1
             prefix = "" if number == 1 else f"fit{number}/"
-            opened = Told(run, title, prefix, self._known), None if current else run
-        return opened
+            return Told(run, title, prefix, self._known), None if current else run
+        return None
 
     def _count(self, run: Reporter) -> int:
         with self._lock:
