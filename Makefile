@@ -12,7 +12,7 @@ TORCH := 2.13.0
 TORCH_TESTS := tests/unit/pipelines/materialising/test_values_of_torch.py \
 	tests/unit/tracking/autolog/test_callbacks.py
 
-# Unmodified MLflow clients, two generations in two sizes; the big one of the third is the oracle, too.
+# Unmodified MLflow clients: two generations in two sizes. In the first is MLflow's own server, too.
 CLIENTS := mlflow3 mlflow3-skinny mlflow2 mlflow2-skinny
 CLIENTS_READY := $(CLIENTS:%=$(VENV)-%/.ready)
 
@@ -100,7 +100,7 @@ $(VENV)-torch/.ready: $(VENV)/.dev
 		"$$($(VENV)-torch/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
 	@touch $@
 
-# Each client as its makers ship it. The two big ones lack the library by which XGBoost joins graphics cards.
+# Each client as its makers ship it; the big ones without what XGBoost needs for several graphics cards.
 $(CLIENTS_READY): $(VENV)-%/.ready: requirements-%.lock
 	@tools/bootstrap.sh $(VENV)-$*
 	@echo "Installing an unmodified client, as pinned in requirements-$*.lock"
@@ -114,7 +114,7 @@ clients: $(CLIENTS_READY)
 conformance-oracle: $(VENV)/.dev $(CLIENTS_READY)
 	TRIVET_CONFORMANCE=oracle $(BIN)/python -m pytest tests/clients $(ARGS)
 
-test: $(VENV)/.dev $(VENV)-objects/.ready $(if $(ARGS),,$(VENV)-torch/.ready) system
+test: $(VENV)/.dev $(VENV)-objects/.ready $(if $(ARGS),,$(VENV)-torch/.ready $(CLIENTS_READY)) system
 	TRIVET_MOTO_SERVER=$(CURDIR)/$(VENV)-objects/bin/moto_server $(BIN)/python -m pytest $(ARGS)
 	$(if $(ARGS),,$(VENV)-torch/bin/python -m pytest -q $(TORCH_TESTS))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.load import ROOT
 
-ROOMS = ("core", "pipelines")
+ROOMS = ("core", "pipelines", "tracking")
 """Rooms that have benchmarks; each is a module of this package with a function `rows(quick)`."""
 
 ABOUT = 1.2

@@ -28,7 +28,7 @@ SETS: dict[str, tuple[int | None, int | None]] = {
 }
 """What is installed: the most distributions and megabytes it may take; None where it is stated."""
 
-_MEASURE = """
+MEASURE = """
 import importlib.metadata, json, pathlib, sysconfig
 place = pathlib.Path(sysconfig.get_path("purelib"))
 ours = [d for d in importlib.metadata.distributions(path=[str(place)])
@@ -137,7 +137,7 @@ def installed(name: str, wanted: set[str]) -> tuple[int, int]:
         run(*pip, "install", "--require-hashes", "--no-deps", "--requirement", str(lock))
         run(*pip, "install", "--no-deps", str(wheel()))
         run(*pip, "check")
-        count, size_bytes = json.loads(run(python, "-I", "-c", _MEASURE))
+        count, size_bytes = json.loads(run(python, "-I", "-c", MEASURE))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return count, size_bytes

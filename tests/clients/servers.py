@@ -14,11 +14,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
-# Hooks of the tests live on this machine and speak HTTP, which MLflow's server refuses by default.
+# Hooks of the tests live on this machine and speak HTTP, which MLflow's server refuses by default,
+# and would not be seen for a minute.
 ORACLE_SETTINGS = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "0",
     "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
 }
 

@@ -1,7 +1,7 @@
 """Works in one store until it is killed, and says what it was promised.
 
-Arguments: folder, store (blobs, log, series or tables), how many pieces of work, and `leave` to
-end without closing anything.
+Arguments: folder, store (blobs, log, series, tables or unsynced), how many pieces of work, and
+`leave` to end without closing anything.
 """
 
 import os
@@ -48,6 +48,8 @@ class Log:
 
 
 class Series:
+    synced = True
+
     def __init__(self, folder: Path) -> None:
         from trivet.adapters.files.series import FileSeries
 
@@ -55,13 +57,21 @@ class Series:
 
     def do(self, number: int) -> str:
         columns = array("q", [number]), array("q", [number]), array("d", [number / 3])
-        self.store.append([(SeriesKey("run", name), Points(*columns)) for name in "abc"])
+        self.store.append(
+            [(SeriesKey("run", name), Points(*columns)) for name in "abc"], synced=self.synced
+        )
         if number % 10 == 9:
             self.store.compact()
         return f"{number}"
 
     def close(self) -> None:
         self.store.close()
+
+
+class Unsynced(Series):
+    """Appends that nobody waits for: a kill takes none of them, a power cut the newest."""
+
+    synced = False
 
 
 class Tables:
@@ -80,7 +90,7 @@ class Tables:
     def close(self) -> None: ...
 
 
-WORK = {"blobs": Blobs, "log": Log, "series": Series, "tables": Tables}
+WORK = {"blobs": Blobs, "log": Log, "series": Series, "tables": Tables, "unsynced": Unsynced}
 
 
 def main() -> None:

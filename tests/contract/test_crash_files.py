@@ -80,12 +80,26 @@ def check_series(folder: Path, acknowledged: list[str]) -> None:
         assert steps == tuple(range(len(steps))), "lost in the middle"
         assert before[0][1] == tuple(step / 3 for step in steps)
         assert len(steps) >= len(acknowledged), "acknowledged, and lost"
+        told = follow(store, None)
+        assert told.keys() == ({SeriesKey("run", name) for name in "abc"} if steps else set())
+        assert set(told.values()) <= {len(steps) - 1}, "the feed kept something back"
         store.compact()
         assert read_series(store) == before
         more = Points(array("q", [10**6]), array("q", [0]), array("d", [0.0]))
         store.append([(SeriesKey("run", "a"), more)])
         assert len(store.read(SeriesKey("run", "a")).steps) == len(steps) + 1
         assert list(store.verify()) == []
+
+
+def follow(store: FileSeries, position: str | None) -> dict[SeriesKey, int]:
+    told: dict[SeriesKey, int] = {}
+    has_more = True
+    while has_more:
+        changes = store.since(position, limit=10)
+        position, has_more = changes.position, changes.has_more
+        for key, summary in changes.series.items():
+            told[key] = max(told.get(key, -1), summary.last_step)
+    return told
 
 
 def read_series(store: FileSeries) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
@@ -134,6 +148,14 @@ every_store = pytest.mark.parametrize("store", CHECKS)
 def test_a_killed_process_loses_nothing_it_had_acknowledged(tmp_path: Path, store: str) -> None:
     report = kill_sweep(
         working(store, 100_000), CHECKS[store], workplace=tmp_path, rounds=4 * ROUNDS
+    )
+    assert report.acknowledged > report.crashes
+    assert report.finished == 0
+
+
+def test_a_killed_process_loses_no_point_it_did_not_wait_for(tmp_path: Path) -> None:
+    report = kill_sweep(
+        working("unsynced", 1_000_000), check_series, workplace=tmp_path, rounds=4 * ROUNDS
     )
     assert report.acknowledged > report.crashes
     assert report.finished == 0

@@ -10,7 +10,7 @@ from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.gates import Finding
-from trivet.models.facts import GateOverride, GateVerdict, Model
+from trivet.models.facts import GateOverride, GateVerdict, Model, Version
 from trivet.workspace import wiring
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 def _list(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        models = [model for name in ws.models.names() for model in ws.models.versions(name)]
-    return Answer(models, _listing(models))
+        names = ws.models.names()
+        models = [model for name in names for model in ws.models.versions(name)]
+        logged = [version for name in names for version in ws.models.logged(name)]
+    return Answer([*models, *logged], _listing(models, logged))
 
 
 def _show(options: Namespace) -> Answer:
@@ -179,7 +181,7 @@ def findings(items: tuple[Finding, ...]) -> str:
     return table(("", "severity", "check", "finding"), rows)
 
 
-def _listing(models: list[Model]) -> str:
+def _listing(models: list[Model], logged: list[Version]) -> str:
     rows = [
         (
             m.label,
@@ -189,13 +191,14 @@ def _listing(models: list[Model]) -> str:
         )
         for m in models
     ]
+    rows += [(v.label, "logged", "", v.id) for v in logged]
     return table(("model", "size", "metrics", "identifier"), rows, empty="no models yet")
 
 
 _MODEL = Argument("model", "`name`, `name:version` or `name@alias`")
 
 VERBS: Group = {
-    "list": Command("List model versions.", "trivet models list", _list),
+    "list": Command("List model versions, packaged and logged.", "trivet models list", _list),
     "show": Command(
         "Show a model version: inputs, figures, verdict, origin.",
         "trivet models show churn:1",

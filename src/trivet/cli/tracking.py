@@ -1,16 +1,17 @@
 """`trivet tracking`: runs, metrics, notes."""
 
 import shlex
+import sys
 from argparse import Namespace
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table, to_json
 from trivet.tracking.facts import Run
-from trivet.web.app import build_tracking_app
+from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace import wiring
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.ending import leave_on_sigterm
-from trivet.workspace.parts import bind, door_policy
+from trivet.workspace.parts import begin_sending, bind, door_policy
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -63,7 +64,11 @@ def _serve(options: Namespace) -> Answer:
                 "MLflow's clients and programs run as they are. Ctrl-C stops.",
                 flush=True,
             )
-        wiring.run_server(app, listener)
+        over = begin_sending(ws, lambda text: print(text, file=sys.stderr, flush=True))
+        try:
+            wiring.run_server(app, listener)
+        finally:
+            over.set()
     return Answer({"stopped": True}, "stopped")
 
 

@@ -121,6 +121,20 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     return True
 
 
+def is_locked(fd: int) -> bool:
+    """Say whether somebody else holds the lock of an open file; takes none that would stay.
+
+    Raises:
+        Unsupported: This system has no `flock`.
+    """
+    if not try_lock(fd, shared=True):
+        return True
+    import fcntl
+
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
 def write_all(fd: int, parts: list[bytes | memoryview]) -> int:
     """Write all parts at the file's position; return how many bytes they were.
 

@@ -13,6 +13,7 @@ import msgspec
 
 from trivet.core.catalog import Catalog
 from trivet.core.facts import Batch, Entry, Head, Limit, Link, Receipt
+from trivet.core.points import Changes, Columns, Curve, Points, SeriesKey, Summary
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,38 +205,20 @@ class Views(Protocol):
         ...
 
 
-Columns = Any
-"""A buffer of numbers: array.array, memoryview or NumPy array; never copied more than once."""
-
-
-class Points(msgspec.Struct, frozen=True):
-    """Points of one series: steps (int64), times (int64), values (float64).
-
-    In which unit the times are, the room says that writes them. Columns of equal length that speak
-    the buffer protocol. Read back they are ordered by step, then time, and equal points appear
-    once.
-    """
-
-    steps: Columns
-    times: Columns
-    values: Columns
-
-
-class SeriesKey(msgspec.Struct, frozen=True, order=True):
-    """Which series: `owner` is an identifier (a run, an endpoint), `name` the metric's name."""
-
-    owner: str
-    name: str
-
-
 class Series(Protocol):
-    """Numbers over time. Appends are durable when they return."""
+    """Numbers over time."""
 
-    def append(self, chunks: Sequence[tuple[SeriesKey, Points]]) -> None:
+    def append(self, chunks: Sequence[tuple[SeriesKey, Points]], *, synced: bool = True) -> None:
         """Append points of any number of series, durably, all or none.
+
+        With `synced=False` the call does not wait for the disk: what it wrote survives `kill -9`
+        at once and a power cut from 200 ms later. A power cut before that takes the newest such
+        appends; a synced append makes all before it durable, too. Other processes see the points
+        once they are durable.
 
         Raises:
             Invalid: Columns differ in length or type, or a key is malformed.
+            Unavailable: The disk is full or broken.
         """
         ...
 
@@ -243,8 +226,55 @@ class Series(Protocol):
         """Return the points with first <= step <= last; empty columns for an unknown series."""
         ...
 
-    def keys(self, owner: str) -> tuple[SeriesKey, ...]:
-        """Return the series of an owner, by name."""
+    def curve(
+        self,
+        key: SeriesKey,
+        *,
+        points: int = 1000,
+        first: int | None = None,
+        last: int | None = None,
+        by: Literal["step", "order"] = "step",
+    ) -> Curve:
+        """Reduce the points with first <= step <= last for a chart, or to an even sample.
+
+        A chart draws the band from `least` to `greatest` and a line through `first` and `last`:
+        no peak is lost. A sample of at most n points that always has the first and the last one
+        is `curve(key, points=n, by="order").sample`.
+
+        Args:
+            key: The series; an unknown one has an empty curve.
+            points: How many buckets at most, 1 to 100,000.
+            first: Leave out points of lower steps.
+            last: Leave out points of higher steps.
+            by: `step` cuts the range of steps into buckets of equal width, and leaves empty
+                ones out; `order` puts equally many points into each, however far apart.
+
+        Raises:
+            Invalid: `points` or `by` is none of the above.
+        """
+        ...
+
+    def summaries(self, owner: str) -> Mapping[str, Summary]:
+        """Return the summary of each series of an owner, by name and in its order.
+
+        It reads no points. A point that was appended twice counts twice until it is merged.
+        """
+        ...
+
+    def since(self, position: str | None, limit: int = 1000) -> Changes:
+        """Return what any process appended behind a position: the feed that projections follow.
+
+        Every durable append is told at least once. A position that was left behind by merges is
+        not lost: the feed then tells the series of the merged segments again. It may tell points
+        twice (also counts), never drop any.
+
+        Args:
+            position: As an earlier call returned it; None for everything there is.
+            limit: Stop after about so many chunks of points, at least 1; one append is never cut.
+
+        Raises:
+            Invalid: The position or the limit is none.
+        """
         ...
 
     def compact(self) -> None:

@@ -134,3 +134,123 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """`name:version`, as people write it."""
         return f"{self.version.name}:{self.version.version}"
+
+
+class NameRegistered(Fact, frozen=True, kw_only=True):
+    """Somebody took a name of the registry; its versions follow."""
+
+    KIND = "registered-model"
+    INDEXED = ("name",)
+
+    name: str
+    description: str | None = None
+    tags: dict[str, str] = {}
+
+
+class NameChanged(Fact, frozen=True, kw_only=True):
+    """What became of a registered name; its parent is the `registered-model` fact."""
+
+    KIND = "registered-model.changed"
+    INDEXED = ("registered",)
+
+    registered: str
+    name: str | None = None
+    description: str | None = None
+    tags: dict[str, str] = {}
+    dropped: tuple[str, ...] = ()
+    """Tags that were taken away."""
+    is_deleted: bool = False
+
+
+class LoggedVersion(Fact, frozen=True, kw_only=True):
+    """A version that is files somebody logged: no package, no verdict. Parent: the name.
+
+    It has its number and its aliases like any version, and no release may serve it.
+    """
+
+    KIND = "model.logged"
+    INDEXED = ("name", "registered")
+
+    name: str
+    registered: str
+    """The `registered-model` fact."""
+    version: int
+    source: str
+    """Where its files are, in the words of whoever registered it. Nothing here follows them."""
+    location: str = ""
+    """Where clients find its files, inside its run's or logged model's own artifacts."""
+    run: str | None = None
+    logged_model: str | None = None
+    run_link: str | None = None
+    description: str | None = None
+    tags: dict[str, str] = {}
+
+
+VersionStage = Literal["None", "Staging", "Production", "Archived"]
+"""Where a version stands in the one line that registries knew before they had aliases."""
+
+
+class VersionChanged(Fact, frozen=True, kw_only=True):
+    """What became of a version, packaged or logged; its parent is the version."""
+
+    KIND = "model.changed"
+    INDEXED = ("model",)
+
+    model: str
+    stage: VersionStage | None = None
+    description: str | None = None
+    tags: dict[str, str] = {}
+    dropped: tuple[str, ...] = ()
+
+
+class VersionsDeleted(Fact, frozen=True, kw_only=True):
+    """Versions of a name are no longer shown; their records stay, and so do their numbers."""
+
+    KIND = "model.deleted"
+    INDEXED = ("name",)
+
+    name: str
+    models: tuple[str, ...]
+
+
+class RegisteredName(msgspec.Struct, frozen=True, kw_only=True):
+    """A name of the registry as it stands."""
+
+    id: str
+    """The `registered-model` fact."""
+    name: str
+    user: str
+    made_ms: int
+    changed_ms: int
+    description: str | None
+    tags: dict[str, str]
+    aliases: dict[str, int]
+    """Numbers of versions by alias."""
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a registered name as it stands, packaged or logged."""
+
+    id: str
+    """The `model` or `model.logged` fact."""
+    registered: str
+    name: str
+    number: int
+    is_packaged: bool
+    user: str
+    made_ms: int
+    changed_ms: int
+    stage: VersionStage
+    source: str
+    location: str
+    run: str | None
+    logged_model: str | None
+    run_link: str | None
+    description: str | None
+    tags: dict[str, str]
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """`name:version`, as people write it."""
+        return f"{self.name}:{self.number}"

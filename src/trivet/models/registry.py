@@ -3,14 +3,30 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from trivet.core.catalog import Amendment, Compare, Every, Order, Search, Value
+from trivet.core.clock import SystemClock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
 from trivet.core.facts import Draft, Entry, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
-from trivet.models.facts import GateOverride, GateVerdict, Measured, Model, ModelVersion
+from trivet.models.documents import REGISTERED, VERSIONS, new_name, new_package, to_version
+from trivet.models.facts import (
+    GateOverride,
+    GateVerdict,
+    LoggedVersion,
+    Measured,
+    Model,
+    ModelVersion,
+    NameRegistered,
+    Version,
+)
+from trivet.models.names import check_alias, head_of, name_of, registered_head
 from trivet.models.packaging import Package, open_package
 from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
+from trivet.models.reading import deleted_models, number_behind, walk
+from trivet.models.searching import is_no_prompt
+from trivet.models.telling import News
 from trivet.tracking.facts import Run
 from trivet.tracking.service import TrackingService
 
@@ -63,13 +79,13 @@ class Registry:
         demand_verdict(verdict, name, package, run, is_overruled=override is not None)
         parents = (run.finished_id or run.id, *data, verdict_id, *([override] if override else []))
         for _ in range(ATTEMPTS):
-            before = self._newest(name)
             existing = self._registered(name, package, verdict_id)
             if existing is not None:
                 return existing
+            before, number = number_behind(self._stores, self._scope.project, name)
             version = ModelVersion(
                 name=name,
-                version=before.version.version + 1 if before else 1,
+                version=number + 1,
                 package=package.digest,
                 size_bytes=package.size_bytes,
                 flavour=package.manifest.flavour,
@@ -81,10 +97,8 @@ class Registry:
                 override=override,
             )
             item = draft(version, parents=dict.fromkeys(parents))
-            move = HeadMove(name=_head(name), to=item.id, expect=before.id if before else None)
             model = Model(id=item.id, version=version)
-            todo = tasks(model) if tasks else ()
-            if self._commit(f"{reason} {name}:{version.version}", item, [move], todo):
+            if self._enter(f"{reason} {name}:{version.version}", item, model, before, tasks):
                 return model
         raise too_busy(name)
 
@@ -100,13 +114,16 @@ class Registry:
         """
         name, at, alias = reference.partition("@")
         name, colon, number = name.partition(":")
-        if at or not colon:
-            head = None
-            if at or len(reference) != 32:
-                head = self._stores.ledger.head(self._scope.project, _head(name, alias))
-                if head is None:
-                    raise _no_model(reference)
-            return self._model(head.target if head else reference)
+        if at:
+            head = self._stores.ledger.head(self._scope.project, head_of(name, alias))
+            if head is None:
+                raise _no_model(reference)
+            return self._model(head.target)
+        if not colon:
+            newest = self._newest(name)
+            if newest is None and len(reference) != 32:
+                raise _no_model(reference)
+            return newest or self._model(reference)
         if not number.isdecimal():
             raise Invalid(
                 f"the model reference {reference!r} has no number behind its colon",
@@ -115,31 +132,58 @@ class Registry:
             )
         found = (model for model in self.versions(name) if model.version.version == int(number))
         model = next(found, None)
-        if model is None:
-            raise _no_model(reference)
-        return model
+        if model is not None:
+            return model
+        if any(version.number == int(number) for version in self.logged(name)):
+            raise _not_packaged(reference)
+        raise _no_model(reference)
 
     def versions(self, name: str) -> tuple[Model, ...]:
-        """Return the versions of a name, newest first; none for a name nobody has taken."""
+        """Return the packaged versions of a name, newest first; none for one nobody has taken."""
+        gone = deleted_models(self._stores, self._scope.project, name)
         entries = self._all(ModelVersion.KIND, {"name": name})
         return tuple(
-            Model(id=entry.id, version=read(entry, ModelVersion)) for entry in reversed(entries)
+            Model(id=entry.id, version=read(entry, ModelVersion))
+            for entry in reversed(entries)
+            if entry.id not in gone
         )
+
+    def logged(self, name: str) -> tuple[Version, ...]:
+        """Return the versions of a name that are logged and not packaged, newest first."""
+        where = (Compare("name", "=", name), Compare("packaged", "=", 0.0), is_no_prompt())
+        wanted = Search(
+            collection=VERSIONS,
+            groups=(self._scope.project,),
+            where=Every(where),
+            order=(Order("version_number", falls=True),),
+            limit=1000,
+        )
+        return tuple(map(to_version, walk(self._stores, wanted)))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all registered models, sorted."""
-        heads = self._stores.ledger.heads(self._scope.project, _head(""))
-        return tuple(head.name[len(_head("")) :] for head in heads if "@" not in head.name)
+        heads = self._stores.ledger.heads(self._scope.project, head_of(""))
+        return tuple(sorted(name_of(head.name) for head in heads if "@" not in head.name))
 
     def champion(self, name: str) -> Model | None:
-        """Return the version that the alias `champion` points at, or None."""
-        head = self._stores.ledger.head(self._scope.project, _head(name, CHAMPION))
+        """Return the version that the alias `champion` points at, or None.
+
+        Raises:
+            Invalid: It points at a version that is not packaged (code `not-packaged`), and a gate
+                cannot compare with that.
+        """
+        head = self._stores.ledger.head(self._scope.project, head_of(name, CHAMPION))
         return None if head is None else self._model(head.target)
 
     def aliases(self, name: str) -> dict[str, Model]:
-        """Return a name's aliases and the versions they point at."""
-        heads = self._stores.ledger.heads(self._scope.project, f"{_head(name)}@")
-        return {head.name.partition("@")[2]: self._model(head.target) for head in heads}
+        """Return a name's aliases and the packaged versions they point at."""
+        heads = self._stores.ledger.heads(self._scope.project, f"{head_of(name)}@")
+        packaged = {model.id: model for model in self.versions(name)}
+        return {
+            head.name.partition("@")[2]: packaged[head.target]
+            for head in heads
+            if head.target in packaged
+        }
 
     def set_alias(self, name: str, alias: str, model: Model, reason: str) -> None:
         """Point an alias at a version, and record who did so and why.
@@ -147,7 +191,7 @@ class Registry:
         Raises:
             Invalid: The version belongs to another name, or the reason is empty.
         """
-        check_name(alias, "alias")
+        check_alias(alias)
         if model.version.name != name:
             raise Invalid(
                 f"{model.label} is no version of {name!r}",
@@ -156,7 +200,7 @@ class Registry:
             )
         if not reason.strip():
             raise Invalid("the reason is empty", code="no-reason", hint="Say why it moves.")
-        move = HeadMove(name=_head(name, alias), to=model.id)
+        move = HeadMove(name=head_of(name, alias), to=model.id)
         self._stores.ledger.commit(self._scope.batch(reason, heads=[move]))
 
     def verdict(self, id: str) -> GateVerdict:
@@ -234,6 +278,39 @@ class Registry:
         entries = self._all(GateOverride.KIND, {"verdict": verdict_id})
         return entries[0].id if entries else None
 
+    def _enter(
+        self,
+        reason: str,
+        item: Draft,
+        model: Model,
+        before: str | None,
+        tasks: Callable[[Model], Iterable[TaskNew]] | None,
+    ) -> bool:
+        """Commit a version with its documents; False when somebody else took its number."""
+        name = model.version.name
+        known = self._stores.ledger.head(self._scope.project, registered_head(name))
+        facts, moves = [item], [HeadMove(name=head_of(name), to=item.id, expect=before)]
+        now = to_micros(SystemClock().now()) // 1000
+        user, project = self._scope.actor, self._scope.project
+        documents: list[Amendment] = []
+        registered = known.target if known else None
+        if registered is None:
+            made = NameRegistered(name=name)
+            fact = draft(made)
+            registered = fact.id
+            facts.insert(0, fact)
+            moves.append(HeadMove(name=registered_head(name), to=registered, expect=None))
+            documents.append(new_name(project, registered, made, user=user, now_ms=now))
+        entered = new_package(project, item.id, model.version, registered, user=user, now_ms=now)
+        changed: dict[str, Value] = {"last_updated_timestamp": now}
+        documents += [
+            entered,
+            Amendment(collection=REGISTERED, id=registered, set=changed, expect="known"),
+        ]
+        todo = [*News(self._stores, self._scope).of_version(model.version)]
+        todo += tasks(model) if tasks else ()
+        return self._commit(reason, facts, moves, todo, documents)
+
     def _run(self, run: Run | str) -> Run:
         # A run given as an object may be older than what the ledger knows by now.
         return self._tracking.get(run.id if isinstance(run, Run) else run)
@@ -255,16 +332,29 @@ class Registry:
         return entry
 
     def _model(self, id: str) -> Model:
-        return Model(id=id, version=read(self._entry(id, "model"), ModelVersion))
+        entry = self._entry(id, "model")
+        if entry.kind == LoggedVersion.KIND:
+            version = read(entry, LoggedVersion)
+            raise _not_packaged(f"{version.name}:{version.version}")
+        return Model(id=id, version=read(entry, ModelVersion))
 
     def _newest(self, name: str) -> Model | None:
-        head = self._stores.ledger.head(self._scope.project, _head(name))
-        return None if head is None else self._model(head.target)
+        """Return the newest version of a name, None when it has none.
+
+        Raises:
+            Invalid: It is not packaged.
+        """
+        packaged, logged = next(iter(self.versions(name)), None), self.logged(name)
+        number = packaged.version.version if packaged else 0
+        if logged and logged[0].number > number:
+            raise _not_packaged(logged[0].label)
+        return packaged
 
     def _registered(self, name: str, package: Package, verdict_id: str) -> Model | None:
+        gone = deleted_models(self._stores, self._scope.project, name)
         for entry in self._all(ModelVersion.KIND, {"package": package.digest}):
             version = read(entry, ModelVersion)
-            if (version.name, version.verdict) == (name, verdict_id):
+            if (version.name, version.verdict) == (name, verdict_id) and entry.id not in gone:
                 return Model(id=entry.id, version=version)
         return None
 
@@ -274,15 +364,25 @@ class Registry:
         return [entry for entry in found if entry.payload is not None]
 
     def _commit(
-        self, reason: str, item: Draft, moves: Sequence[HeadMove], tasks: Iterable[TaskNew] = ()
+        self,
+        reason: str,
+        items: Sequence[Draft],
+        moves: Sequence[HeadMove],
+        tasks: Iterable[TaskNew] = (),
+        documents: Sequence[Amendment] = (),
     ) -> bool:
-        """Commit a fact and the heads that point at it; False when another was quicker."""
+        """Commit facts and the heads that point at them; False when another was quicker."""
+        batch = self._scope.batch(reason, items, heads=moves, tasks=tasks, documents=documents)
         try:
-            self._stores.ledger.commit(self._scope.batch(reason, [item], heads=moves, tasks=tasks))
+            self._stores.ledger.commit(batch)
         except Conflict as error:
             if error.code != "head-moved":
                 raise
             return False
+        except NotFound as error:
+            if error.code != "no-document":
+                raise
+            return False  # the name was given up meanwhile
         return True
 
 
@@ -296,10 +396,6 @@ def verdict_heads(name: str, labels: str | None) -> tuple[str, ...]:
     return (f"verdict/{name}", *([f"verdict/labels/{labels}"] if labels else ()))
 
 
-def _head(name: str, alias: str = "") -> str:
-    return f"model/{name}@{alias}" if alias else f"model/{name}"
-
-
 def _metrics(verdict: GateVerdict) -> dict[str, Measured]:
     """Take the figures of merit out of a verdict's findings."""
     figures: dict[str, Any] = {}
@@ -311,6 +407,15 @@ def _metrics(verdict: GateVerdict) -> dict[str, Measured]:
         name: Measured(value=value, low=low, high=high, rows=rows)
         for name, (value, low, high) in figures.items()
     }
+
+
+def _not_packaged(label: str) -> Invalid:
+    return Invalid(
+        f"{label} is logged and not packaged: no gate has judged it",
+        code="not-packaged",
+        hint="Gates, releases and endpoints take packaged versions: `trivet models list` says "
+        "which are.",
+    )
 
 
 def _no_model(reference: str) -> NotFound:

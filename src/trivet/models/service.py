@@ -260,4 +260,4 @@ class ModelsService(Registry):
         item = draft(verdict, parents=dict.fromkeys(parents))
         word = "passed" if verdict.passed else "refused"
         moves = [HeadMove(name=head, to=item.id, expect=was) for head, was in heads.items()]
-        return item.id if self._commit(f"gate {verdict.gate} {word}", item, moves) else None
+        return item.id if self._commit(f"gate {verdict.gate} {word}", [item], moves) else None

@@ -66,6 +66,14 @@ class ReleasesService:
         heads = self._ledger.heads(self._scope.project, "release/")
         return tuple(head.name.removeprefix("release/") for head in heads)
 
+    def served_by(self, model: str) -> str | None:
+        """Return an endpoint whose release in force has a model version, or None."""
+        for endpoint in self.endpoints():
+            release = self.current(endpoint)
+            if release and any(variant.model == model for variant in release.plan.variants):
+                return endpoint
+        return None
+
     def history(self, endpoint: str, limit: int = 100) -> tuple[Release, ...]:
         """Return an endpoint's releases, newest first."""
         page = self._ledger.find(

@@ -6,21 +6,19 @@ with the object. Nothing here is durable.
 
 import io
 import re
-import struct
 import threading
-from array import array
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal
 
 import blake3
 
 from trivet.core.errors import Corrupt, Invalid, NotFound
 from trivet.core.ids import check_name
-from trivet.core.ports import ArrowStream, Columns, Damage, Points, SeriesKey, Stores, TableVersion
+from trivet.core.ports import ArrowStream, Damage, Stores, TableVersion
 from trivet.testing.memory_ledger import memory_database
+from trivet.testing.memory_series import MemorySeries
 
 _MAX_STREAM = 200
-_SIGN_MASK = 0x7FFF_FFFF_FFFF_FFFF
 
 
 class MemoryBlobWriter:
@@ -178,100 +176,6 @@ def _check_work(stream: str, records: Sequence[object]) -> None:
                 code="bad-record",
                 hint="Encode the record, for example with msgspec.json.encode.",
             )
-
-
-class MemorySeries:
-    """Points by series, in a dictionary; read back as `array.array` columns."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._points: dict[SeriesKey, list[tuple[int, int, int]]] = {}
-
-    def append(self, chunks: Sequence[tuple[SeriesKey, Points]]) -> None:
-        checked = [(_check_key(key), _as_rows(points)) for key, points in chunks]
-        with self._lock:
-            for key, rows in checked:
-                if rows:
-                    self._points.setdefault(key, []).extend(rows)
-
-    def read(self, key: SeriesKey, *, first: int | None = None, last: int | None = None) -> Points:
-        with self._lock:
-            rows = tuple(self._points.get(key, ()))
-        kept = sorted(
-            (
-                row
-                for row in set(rows)
-                if (first is None or first <= row[0]) and (last is None or row[0] <= last)
-            ),
-            key=lambda row: (row[0], row[1], row[2] ^ ((row[2] >> 63) & _SIGN_MASK)),
-        )
-        bits = array("q", [row[2] for row in kept])
-        return Points(
-            steps=array("q", [row[0] for row in kept]),
-            times=array("q", [row[1] for row in kept]),
-            values=array("d", bits.tobytes()),
-        )
-
-    def keys(self, owner: str) -> tuple[SeriesKey, ...]:
-        with self._lock:
-            return tuple(sorted(key for key in self._points if key.owner == owner))
-
-    def compact(self) -> None:
-        """Do nothing: memory is one segment."""
-
-    def verify(self) -> Iterator[Damage]:
-        return iter(())
-
-
-def _check_key(key: SeriesKey) -> SeriesKey:
-    for field, text in (("owner", key.owner), ("name", key.name)):
-        if (
-            not isinstance(cast("object", text), str)
-            or not 0 < len(text) <= 250
-            or not text.isprintable()
-        ):
-            raise Invalid(
-                f"the {field} of a series is a {type(text).__name__} that is no valid one; "
-                "expected 1 to 250 printable characters",
-                code="bad-key",
-                hint="Use a short text without line breaks, for example 'loss/train'.",
-            )
-    return key
-
-
-def _as_rows(points: Points) -> list[tuple[int, int, int]]:
-    steps = _column(points.steps, "steps", "q")
-    times = _column(points.times, "times", "q")
-    values = _column(points.values, "values", "d")
-    if not len(steps) == len(times) == len(values):
-        raise Invalid(
-            f"steps, times and values have {len(steps)}, {len(times)} and {len(values)} items; "
-            "expected equal lengths",
-            code="ragged-points",
-            hint="Pass one step, one time and one value per point.",
-        )
-    # Values travel as their bits, so that equal means the same bytes, also for NaN and -0.0.
-    bits = struct.unpack(f"={len(values)}q", values.tobytes())
-    return list(zip(steps.tolist(), times.tolist(), bits, strict=True))
-
-
-def _column(column: Columns, field: str, kind: Literal["q", "d"]) -> Any:
-    wanted = "int64" if kind == "q" else "float64"
-    try:
-        view = memoryview(column)
-    except TypeError:
-        view = memoryview(b"")
-        fits = False
-    else:
-        formats = ("q", "l") if kind == "q" else ("d",)
-        fits = view.ndim == 1 and view.itemsize == 8 and view.format.lstrip("=<@") in formats
-    if not fits:
-        raise Invalid(
-            f"{field} is a {type(column).__name__}; expected a one-dimensional buffer of {wanted}",
-            code="bad-column",
-            hint=f"Pass array('{kind}', ...) or a NumPy array of {wanted}.",
-        )
-    return view
 
 
 class MemoryTables:

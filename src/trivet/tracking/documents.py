@@ -44,14 +44,21 @@ def begun(run: str, started: RunStarted, *, project: str, actor: str) -> Amendme
     )
 
 
-def ended(run: str, finished: RunFinished, *, ended_ms: int) -> Amendment:
-    """Amend the document of a run that has ended."""
+def ended(begin: Amendment, finished: RunFinished, *, ended_ms: int) -> Amendment:
+    """Amend the document of a run that has ended.
+
+    Args:
+        begin: What `begun` made of its beginning, which is written again: the document may be
+            missing, and shall be whole.
+        finished: How it ended.
+        ended_ms: When, in milliseconds since 1970 (UTC).
+    """
     metrics = {name: value for name, value in finished.metrics.items() if len(name) <= _MOST_NAME}
     found: dict[str, Value] = {f"metrics.{name}": value for name, value in metrics.items()}
-    return Amendment(
-        collection=RUNS,
-        id=run,
-        set={"status": WORDS[finished.status], "end_time": ended_ms, **found},
+    end: dict[str, Value] = {"status": WORDS[finished.status], "end_time": ended_ms}
+    return msgspec.structs.replace(
+        begin,
+        set={**begin.set, **end, **found},
         note={f"latest.{name}": [0, ended_ms] for name in metrics},
     )
 

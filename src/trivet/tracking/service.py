@@ -127,9 +127,7 @@ class TrackingService(Programs):
         parents = dict.fromkeys((*data, *assets, *((asked_by,) if asked_by else ())))
         self._began[run_id] = monotonic()
         fact = draft(started, id=run_id, parents=parents)
-        document = documents.begun(
-            run_id, started, project=self._scope.project, actor=self._scope.actor
-        )
+        document = self._begun(run_id, started)
         tasks = attempt.tasks if attempt else ()
         self._commit(f"run {name}", fact, tasks=tasks, document=document)
         return Run(id=run_id, started=started)
@@ -189,7 +187,9 @@ class TrackingService(Programs):
                 *along.facts,
                 tasks=[*along.tasks, *more],
                 heads=along.heads,
-                document=documents.ended(run_id, finished, ended_ms=_now_micros() // 1000),
+                document=documents.ended(
+                    self._begun(run_id, run.started), finished, ended_ms=_now_micros() // 1000
+                ),
             )
         except Conflict as error_:
             if error_.code == "other-fact":  # another process ended it in this moment
@@ -229,8 +229,7 @@ class TrackingService(Programs):
 
     def metrics(self, run_id: str) -> tuple[str, ...]:
         """Return the names of a run's series."""
-        keys = self._stores.series.keys(check_id(run_id, "run"))
-        return tuple(key.name for key in keys)
+        return tuple(self._stores.series.summaries(check_id(run_id, "run")))
 
     def get(self, id: str) -> Run:
         """Return a run, with how it ended once it has.
@@ -295,6 +294,10 @@ class TrackingService(Programs):
             newest_first=False,
         )
         return tuple(read(entry, Note) for entry in found.entries if entry.payload is not None)
+
+    def _begun(self, run: str, started: RunStarted) -> Amendment:
+        scope = self._scope
+        return documents.begun(run, started, project=scope.project, actor=scope.actor)
 
     def _run(self, entry: Entry) -> Run:
         started = read(entry, RunStarted)

@@ -8,6 +8,7 @@ from trivet.http.guards import DoorPolicy
 from trivet.http.routes import Route, RouteTable
 from trivet.web import facts, rooms
 from trivet.web.document import openapi
+from trivet.web.health import LIVE
 from trivet.web.mlflow.errors import DIALECT
 from trivet.web.mlflow.table import mlflow_routes
 from trivet.workspace.workspace import Workspace
@@ -21,21 +22,6 @@ def build_app(
     return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
 
 
-def build_tracking_app(
-    workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
-) -> Application:
-    """Build the tracking server alone: MLflow's interface and liveness, and no other room."""
-    live: Route[Handler] = Route(
-        method="GET",
-        path="/health",
-        permission=Permission.PUBLIC,
-        handler=_live,
-        summary="Whether the process answers",
-    )
-    table = RouteTable((live, *mlflow_routes(workspace.stores, workspace.scope)))
-    return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
-
-
 def route_table(workspace: Workspace) -> RouteTable[Handler]:
     """Build the API's routes."""
 
@@ -43,13 +29,7 @@ def route_table(workspace: Workspace) -> RouteTable[Handler]:
         return json_reply(openapi(described))
 
     own: tuple[Route[Handler], ...] = (
-        Route(
-            method="GET",
-            path="/health",
-            permission=Permission.PUBLIC,
-            handler=_live,
-            summary="Whether the process answers",
-        ),
+        LIVE,
         Route(
             method="GET",
             path="/openapi.json",
@@ -64,7 +44,3 @@ def route_table(workspace: Workspace) -> RouteTable[Handler]:
     networks = workspace.settings.webhooks.networks
     wire = mlflow_routes(workspace.stores, workspace.scope, networks)
     return RouteTable((*described.routes, *wire))
-
-
-async def _live(_: Request) -> Reply:
-    return Reply(b'{"live":true}')

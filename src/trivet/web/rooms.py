@@ -75,12 +75,13 @@ def _run(workspace: Workspace, request: Request) -> Run:
 
 
 def _models(workspace: Workspace, _: Request) -> list[Model]:
-    return [workspace.models.get(name) for name in workspace.models.names()]
+    models = workspace.models
+    return [model for name in models.names() for model in models.versions(name)[:1]]
 
 
 def _model(workspace: Workspace, request: Request) -> tuple[Model, ...]:
-    workspace.models.get(request.values["name"])  # the same
-    return workspace.models.versions(request.values["name"])
+    name = request.values["name"]
+    return workspace.models.versions(name) or (workspace.models.get(name),)  # the same
 
 
 def _releases(workspace: Workspace, _: Request) -> list[Release]:

@@ -109,10 +109,7 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
     tick_s = workspace.settings.up.tick_s
     journal = workspace.stores.journal
     told: dict[str, str] = {}
-    # In a thread of their own: a receiver that does not answer must not keep watching waiting.
-    threading.Thread(
-        target=_send_messages, args=(workspace, tick_s, tell), name="messages", daemon=True
-    ).start()
+    begin_sending(workspace, tell)
     try:
         while True:
             if journal.lease("watcher", owner=owner, lease_s=max(LEASE_S, 3 * tick_s)) is not None:
@@ -125,12 +122,24 @@ def run_watcher(workspace: Workspace, tell: Tell) -> None:
         journal.lease("watcher", owner=owner, lease_s=0.0)
 
 
-def _send_messages(workspace: Workspace, tick_s: float, tell: Tell) -> None:
+def begin_sending(workspace: Workspace, tell: Tell) -> threading.Event:
+    """Send messages at every tick, until the event that is returned is set, or the process ends.
+
+    It happens in a thread of its own: a receiver that does not answer keeps nobody waiting.
+    """
+    over = threading.Event()
+    arguments = (workspace, workspace.settings.up.tick_s, tell, over)
+    threading.Thread(target=_send_messages, args=arguments, name="messages", daemon=True).start()
+    return over
+
+
+def _send_messages(workspace: Workspace, tick_s: float, tell: Tell, over: threading.Event) -> None:
     told: dict[str, str] = {}
-    while True:
+    while not over.is_set():
         now = _trouble_of(lambda: deliver_messages(workspace, patience_s=None, on_trouble=tell))
-        told = _tell_changes(told, {"messages": now}, tell)
-        time.sleep(tick_s)
+        if not over.is_set():  # what goes wrong because the stores are closed is no news
+            told = _tell_changes(told, {"messages": now}, tell)
+        over.wait(tick_s)
 
 
 def look(workspace: Workspace) -> dict[str, str]:

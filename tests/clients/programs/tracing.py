@@ -31,19 +31,16 @@ def begin() -> str:
 
 
 def found(experiment: str, count: int, **asked: object) -> list[object]:
-    """The traces of an experiment, as soon as there are so many: they are sent by a thread."""
-    flush = getattr(mlflow, "flush_trace_async_logging", None)
+    """The traces of an experiment as soon as there are so many with spans: a thread sends them."""
     limit = time.monotonic() + PATIENCE_S
     while True:
-        if flush:
-            try:
-                flush()
-            except Exception as error:
-                print(f"nothing to flush: {error}")
-        traces = client.search_traces([experiment], **asked)
-        if len(traces) >= count or time.monotonic() > limit:
-            return list(traces)
-        time.sleep(0.2)
+        traces = list(client.search_traces([experiment], **asked))
+        whole = [
+            trace for trace in traces if trace.data.spans and state_of(trace) in {"OK", "ERROR"}
+        ]
+        if len(whole) >= count or time.monotonic() > limit:
+            return traces
+        time.sleep(0.1)
 
 
 def id_of(trace: object) -> str:

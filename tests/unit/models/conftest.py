@@ -17,6 +17,7 @@ from trivet.models.encoding import Encoder
 from trivet.models.facts import Signature
 from trivet.models.service import ModelsService
 from trivet.models.signatures import fit_signature
+from trivet.tracking import documents
 from trivet.tracking.facts import CodeState, Environment, Run, RunStarted, RunStatus
 from trivet.tracking.service import TrackingService
 
@@ -186,7 +187,8 @@ def a_run(stores: Stores, scope: Scope, training: pl.DataFrame) -> MakeRun:
             data=(commit.id,) if data else (),
         )
         begun = draft(started, parents=[commit.id] if data else [])
-        stores.ledger.commit(scope.batch("a run", [commit, begun]))
+        row = documents.begun(begun.id, started, project=scope.project, actor=scope.actor)
+        stores.ledger.commit(scope.batch("a run", [commit, begun], documents=[row]))
         run = Run(id=begun.id, started=started)
         if status == "running":
             return run

@@ -1,7 +1,7 @@
 """Group commit: those who come while a sync runs share the next one.
 
-There is no leader by office. Whoever gets the write lock first writes and syncs for everybody who
-waits; the others find their work done when the lock reaches them.
+Whoever comes first writes and syncs for everybody who is in line by then. The others sleep until
+their work is done, or until they are the first of those who came meanwhile.
 """
 
 import copy
@@ -25,21 +25,23 @@ INTERRUPTED: Final = Unavailable(
 class Ticket(Generic[T]):
     """Work that somebody waits for."""
 
-    __slots__ = ("done", "error", "is_finished", "item")
+    __slots__ = ("done", "error", "gate", "is_finished", "item", "leads")
 
     def __init__(self, item: T, done: Done | None) -> None:
         self.item = item
         self.done = done
         self.error: TrivetError | None = None
         self.is_finished = False
+        self.leads = False
+        """Whether whoever waits for it has to do the work that is in line."""
+        self.gate: threading.Lock | None = None
+        """Held while a thread waits for it to open."""
 
-    def finish(self, error: TrivetError | None) -> None:
-        """Say how it ended, to whoever waits."""
-        self.error = error
-        self.is_finished = True
-        if self.done:
-            with suppress(RuntimeError):  # an event loop that was closed meanwhile
-                self.done(error)
+    def wake(self) -> None:
+        """Let the thread go on that waits, if one does. The caller holds the group's lock."""
+        gate, self.gate = self.gate, None
+        if gate:
+            gate.release()
 
 
 class Group(Generic[T]):
@@ -52,9 +54,10 @@ class Group(Generic[T]):
 
     def __init__(self, write: Callable[[list[T]], Sequence[TrivetError | None]]) -> None:
         self._write = write
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # over the three below and the tickets in line
         self._waiting: list[Ticket[T]] = []
         self._refusal: TrivetError | None = None
+        self._is_led = False
         self.write_lock = threading.Lock()
         self.failure: TrivetError | None = None
         """The failed sync after which nothing may be written any more."""
@@ -83,11 +86,43 @@ class Group(Generic[T]):
         Raises:
             Unavailable: It was not written.
         """
+        try:
+            self._await_turn(ticket)
+            if ticket.leads:
+                self._lead(ticket)
+        finally:
+            with self._lock:
+                ticket.gate = None  # also when the wait was interrupted
+                if ticket.leads:
+                    self._pass_on()
+        if ticket.error:
+            raise copy.copy(ticket.error)  # several threads may raise it
+
+    def _await_turn(self, ticket: Ticket[T]) -> None:
+        """Return when the work is finished, or when nobody else is there to do it."""
+        with self._lock:
+            if ticket.is_finished:
+                return
+            if not self._is_led:
+                self._is_led = ticket.leads = True
+                return
+            gate = ticket.gate = threading.Lock()
+            gate.acquire()
+        gate.acquire()
+
+    def _lead(self, ticket: Ticket[T]) -> None:
         with self.write_lock:
             if not ticket.is_finished:
                 self.drain()
-        if ticket.error:
-            raise copy.copy(ticket.error)  # several threads may raise it
+
+    def _pass_on(self) -> None:
+        """Make the first that waits do the work of those behind it. The lock is held."""
+        for ticket in self._waiting:
+            if ticket.gate:
+                ticket.leads = True
+                ticket.wake()
+                return
+        self._is_led = False
 
     def drain(self) -> None:
         """Do all the work in line. The caller holds the write lock."""
@@ -97,11 +132,21 @@ class Group(Generic[T]):
         try:
             errors = self._write([ticket.item for ticket in tickets])
         finally:
-            for error in errors:
-                if error and error.code == "sync-failed":
-                    self.fail(error)
+            self._finish(tickets, errors)
+
+    def _finish(self, tickets: list[Ticket[T]], errors: Sequence[TrivetError | None]) -> None:
+        """Say how work ended, to whoever waits."""
+        for error in errors:
+            if error and error.code == "sync-failed":
+                self.fail(error)
+        with self._lock:
             for ticket, error in zip(tickets, errors, strict=True):
-                ticket.finish(error)
+                ticket.error, ticket.is_finished = error, True
+                ticket.wake()
+        for ticket in tickets:
+            if ticket.done:
+                with suppress(RuntimeError):  # an event loop that was closed meanwhile
+                    ticket.done(ticket.error)
 
     def fail(self, error: TrivetError) -> None:
         """Refuse everything from now on, for a sync has failed."""

@@ -1,4 +1,4 @@
-"""How the bytes of a segment lie: header, anchor, frames, seal. Format 1, little-endian.
+"""How the bytes of a segment lie: header, anchor, frames, seal. Format 2, little-endian.
 
     0    header   magic, format, process, time of creation, stream, CRC-32
     448  anchor   how many bytes and frames are known to be durable, CRC-32
@@ -25,7 +25,7 @@ import msgspec
 
 from trivet.core.errors import Corrupt, Unsupported
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 BODY: Final = 512
 MAX_PAYLOAD_BYTES: Final = 1 << 30
 
@@ -174,6 +174,21 @@ def frames(fd: int, salt: int, start: int, end: int) -> Iterator[tuple[int, int,
         if at == 0 and wanted == read:
             return  # what is left is shorter than a frame
         base += at
+
+
+def read_frame(fd: int, salt: int, place: int, length: int) -> bytes:
+    """Read the one payload of `length` bytes that lies at `place`.
+
+    Raises:
+        Corrupt: The frame is damaged.
+    """
+    packed = os.pread(fd, FRAME_BYTES + length, place - FRAME_BYTES)
+    payload = packed[FRAME_BYTES:]
+    if len(payload) == length and _CRC.unpack_from(packed, FRAME_BYTES - _CRC.size)[0] == crc32(
+        payload, crc32(packed[4 : FRAME_BYTES - _CRC.size], salt)
+    ):
+        return payload
+    raise Corrupt(f"the frame before byte {place} is damaged", code="corrupt-segment")
 
 
 def intact_frame_after(fd: int, salt: int, place: int, size_bytes: int) -> bool:

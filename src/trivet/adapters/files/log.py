@@ -249,7 +249,7 @@ class FileLog:
             folder = self._folder_of(stream)
             disk.make_folder(folder)
             segments.seal_dead(folder)
-            writer = self._writers[stream] = SegmentWriter(folder, stream, segments.numbered)
+            writer = self._writers[stream] = segments.begin(folder, stream, segments.numbered)
         return writer
 
 

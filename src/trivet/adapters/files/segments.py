@@ -44,40 +44,84 @@ def names(folder: Path) -> list[str]:
     return sorted(name.removesuffix(SUFFIX) for name in found if name.endswith(SUFFIX))
 
 
-class SegmentWriter:
-    """A new segment of this process. Not safe between threads.
+class Begun(NamedTuple):
+    """A segment that may be written, as it stands."""
+
+    fd: int
+    """Open for writing at the end of the frames, and locked; its writer closes it."""
+    place: Path
+    salt: int
+    first_ms: int
+    durable: layout.Anchor
+    length: int
+    frames: int
+    hash: blake3.blake3
+    """Has seen all frames."""
+
+
+def begin(folder: Path, stream: str, name_of: Callable[[Path], str]) -> "SegmentWriter":
+    """Begin a new segment of this process.
 
     Args:
         folder: Where segments of the same stream lie; must exist.
         stream: At most 400 bytes of UTF-8 for the header.
         name_of: Chooses the name; called again when another process was quicker.
     """
+    header = layout.pack_header(stream)
+    anchor = layout.Anchor(layout.BODY, 0)
+    staged = folder / f"{_STAGED}{new_id()}"
+    with disk.translated("beginning a segment"):
+        fd = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
+        try:
+            disk.try_lock(fd)
+            disk.write_all(fd, [header])
+            disk.sync_data(fd)
+            place = _publish(staged, folder, name_of)
+            disk.sync_folder(folder)
+        except BaseException:
+            os.close(fd)
+            raise
+        finally:
+            disk.remove_staged(staged)
+    salt, now = layout.salt_of(header), layout.now_ms()
+    return SegmentWriter(Begun(fd, place, salt, now, anchor, anchor.length, 0, blake3.blake3()))
 
-    def __init__(self, folder: Path, stream: str, name_of: Callable[[Path], str]) -> None:
-        self._fd = -1
+
+def resume(fd: int, segment: "Segment") -> "SegmentWriter":
+    """Go on with the segment of a dead writer behind its last whole frame.
+
+    Args:
+        fd: The file, open for writing and locked; once this has returned, the writer closes it.
+        segment: The same file, open for reading.
+    """
+    extent = segment.extent(dead=True)
+    ends = [end for _, end, _ in segment.frames(layout.BODY, extent)]
+    length = ends[-1] if ends else layout.BODY
+    state = blake3.blake3()
+    for block in _blocks(fd, length):
+        state.update(block)
+    os.ftruncate(fd, length)
+    os.lseek(fd, length, os.SEEK_SET)
+    salt, first_ms = segment.header.salt, segment.header.created_ms
+    return SegmentWriter(
+        Begun(fd, segment.place, salt, first_ms, extent.anchor, length, len(ends), state)
+    )
+
+
+class SegmentWriter:
+    """Writes a segment, from `begin` or `resume`. Not safe between threads."""
+
+    def __init__(self, begun: Begun) -> None:
         self.is_usable = True
         """Whether more may be added: false after a sync failed."""
-        header = layout.pack_header(stream)
-        self._salt = layout.salt_of(header)
-        self._first_ms = layout.now_ms()
-        self._hash = blake3.blake3()
-        self._count = 0
-        self._durable = layout.Anchor(layout.BODY, 0)
-        self._length = layout.BODY
-        staged = folder / f"{_STAGED}{new_id()}"
-        with disk.translated("beginning a segment"):
-            self._fd = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
-            try:
-                disk.try_lock(self._fd)
-                disk.write_all(self._fd, [header])
-                disk.sync_data(self._fd)
-                self.place = _publish(staged, folder, name_of)
-                disk.sync_folder(folder)
-            except BaseException:
-                self.leave()
-                raise
-            finally:
-                disk.remove_staged(staged)
+        self.place = begun.place
+        self._fd = begun.fd
+        self._salt = begun.salt
+        self._first_ms = begun.first_ms
+        self._durable = begun.durable
+        self._length = begun.length
+        self._count = begun.frames
+        self._hash = begun.hash
 
     @property
     def name(self) -> str:
@@ -126,12 +170,38 @@ class SegmentWriter:
             layout.write_anchor(self._fd, self._durable)
         self.is_usable = True
 
-    def seal(self, index: bytes = b"") -> None:
-        """Close the segment for good: durable, with a digest over all frames."""
+    def begin_sync(self) -> "Syncing | None":
+        """Note what a sync that begins now will make durable; None when all of it is.
+
+        Whoever adds may go on during the sync.
+        """
+        if self._durable.length == self._length:
+            return None
+        return Syncing(os.dup(self._fd), layout.Anchor(self._length, self._count))
+
+    def end_sync(self, syncing: "Syncing") -> None:
+        """Let other processes see what a sync, which has succeeded, made durable."""
+        if self._fd >= 0 and syncing.reached.length > self._durable.length:
+            self._durable = syncing.reached
+            with disk.translated("writing an anchor"):
+                layout.write_anchor(self._fd, self._durable)
+
+    def seal(self, index: bytes = b"", *, last_ms: int | None = None) -> None:
+        """Close the segment for good: durable, with a digest over all frames.
+
+        Args:
+            index: The owner's, for `Segment.extent` to return.
+            last_ms: When the segment was written last, if that is not now.
+        """
         if self._durable.length < self._length:
             self.sync()
         seal = layout.Seal(
-            self._length, self._count, self._first_ms, layout.now_ms(), self._hash.digest(), index
+            self._length,
+            self._count,
+            self._first_ms,
+            layout.now_ms() if last_ms is None else last_ms,
+            self._hash.digest(),
+            index,
         )
         try:
             disk.write_all(self._fd, [layout.pack_seal(seal, self._salt)])
@@ -167,6 +237,13 @@ def _publish(staged: Path, folder: Path, name_of: Callable[[Path], str]) -> Path
         return place
 
 
+class Syncing(NamedTuple):
+    """A sync that is to be done: of which file (the caller closes it), and how far it reaches."""
+
+    fd: int
+    reached: layout.Anchor
+
+
 class Extent(NamedTuple):
     """How far a segment can be read: everything up to `sure` is promised, up to `end` possible."""
 
@@ -185,18 +262,29 @@ class Segment:
     """
 
     def __init__(self, place: Path) -> None:
+        self.place = place
+        self.fd = -1
         self.fd = os.open(place, os.O_RDONLY)
         try:
             self.header = layout.read_header(self.fd)
         except BaseException:
-            os.close(self.fd)
+            self.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. Safe to call twice."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     @property
     def size_bytes(self) -> int:
@@ -217,12 +305,17 @@ class Segment:
         """
         seal = layout.read_seal(self.fd, self.header.salt, self.size_bytes)
         if seal is None and dead is None:
-            dead = disk.try_lock(self.fd, shared=True)
+            dead = not disk.is_locked(self.fd)
         # Read after the question, so that the anchor of a dead segment is its last one.
         anchor = layout.read_anchor(self.fd)
         if seal:
             return Extent(seal.body_end, seal.body_end, seal, anchor)
         return Extent(anchor.length, self.size_bytes if dead else anchor.length, None, anchor)
+
+    def has_news(self, reached: int) -> bool:
+        """Say, without asking for much, whether anything may lie behind a byte."""
+        anchor = layout.read_anchor(self.fd)
+        return not reached == anchor.length == self.size_bytes
 
     def frames(self, start: int, extent: Extent) -> Iterator[tuple[int, int, bytes]]:
         """Yield (place of the frame, end of the frame, payload) from `start` on.
@@ -265,9 +358,15 @@ class Segment:
 @contextmanager
 def opened(place: Path) -> Generator[Segment]:
     """Open a segment for reading; a complaint about it carries its name."""
+    with named(place), Segment(place) as segment:
+        yield segment
+
+
+@contextmanager
+def named(place: Path) -> Generator[None]:
+    """Let complaints about a segment carry its name."""
     try:
-        with Segment(place) as segment:
-            yield segment
+        yield
     except TrivetError as error:
         name = f"{place.parent.name}/{place.name}"
         raise type(error)(
@@ -296,66 +395,59 @@ def problems(place: Path) -> Iterator[str]:
         yield f"it cannot be read: {error.strerror}"
 
 
-IndexOf = Callable[[Segment, int], bytes]
+WriteIndex = Callable[[SegmentWriter, "Segment"], bytes]
 
 
-def seal_dead(folder: Path, index_of: IndexOf | None = None) -> None:
+def seal_dead(folder: Path, write_index: WriteIndex | None = None) -> None:
     """Seal the segments in a folder whose writers have died; cut their torn tails off.
 
     A damaged one is left as it is, for `trivet fsck` to name.
 
     Args:
         folder: Where the segments lie.
-        index_of: Makes the index of an open segment whose frames end at the given byte.
+        write_index: Adds the index of a segment to it and returns what its seal must hold.
     """
     for name in names(folder):
         with suppress(FileNotFoundError, Corrupt):
-            _seal_if_dead(folder / (name + SUFFIX), index_of)
+            _seal_if_dead(folder / (name + SUFFIX), write_index)
     _remove_stale(folder)
 
 
-def _seal_if_dead(place: Path, index_of: IndexOf | None) -> None:
+def _seal_if_dead(place: Path, write_index: WriteIndex | None) -> None:
     with Segment(place) as segment:
-        extent = segment.extent(dead=True)
-        if extent.seal:
+        if segment.extent(dead=True).seal:
             return
-        fd = os.open(place, os.O_RDWR)
+        fd, writer = os.open(place, os.O_RDWR), None
         try:
-            if disk.try_lock(fd) and not any(segment.problems(dead=True)):
-                _seal(fd, segment, index_of)
+            if not disk.try_lock(fd) or any(segment.problems(dead=True)):
+                return
+            if segment.extent(dead=True).seal:
+                return  # somebody else was quicker
+            last_ms = os.fstat(fd).st_mtime_ns // 1_000_000
+            with disk.translated("sealing a segment"):
+                writer = resume(fd, segment)
+                index = write_index(writer, segment) if write_index else b""
+                writer.seal(index, last_ms=last_ms)
         finally:
-            os.close(fd)
+            if writer:
+                writer.leave()
+            else:
+                os.close(fd)
 
 
-def _seal(fd: int, segment: Segment, index_of: IndexOf | None) -> None:
-    extent = segment.extent(dead=True)
-    if extent.seal:
-        return  # somebody else was quicker
-    ends = [end for _, end, _ in segment.frames(layout.BODY, extent)]
-    reached = ends[-1] if ends else layout.BODY
-    seal = layout.Seal(
-        reached,
-        len(ends),
-        segment.header.created_ms,
-        os.fstat(fd).st_mtime_ns // 1_000_000,
-        _digest(fd, reached),
-        index_of(segment, reached) if index_of else b"",
-    )
-    with disk.translated("sealing a segment"):
-        os.ftruncate(fd, reached)
-        disk.sync_data(fd)  # before the anchor promises the frames
-        layout.write_anchor(fd, layout.Anchor(reached, len(ends)))
-        os.lseek(fd, reached, os.SEEK_SET)
-        disk.write_all(fd, [layout.pack_seal(seal, segment.header.salt)])
-        disk.sync_data(fd)
+def _blocks(fd: int, end: int) -> Iterator[bytes]:
+    """Read a segment's frames, a block at a time."""
+    place = layout.BODY
+    while block := os.pread(fd, min(disk.CHUNK_BYTES, end - place), place):
+        yield block
+        place += len(block)
 
 
 def _digest(fd: int, end: int) -> bytes:
     """Hash a segment's frames."""
-    state, place = blake3.blake3(), layout.BODY
-    while block := os.pread(fd, min(disk.CHUNK_BYTES, end - place), place):
+    state = blake3.blake3()
+    for block in _blocks(fd, end):
         state.update(block)
-        place += len(block)
     return state.digest()
 
 

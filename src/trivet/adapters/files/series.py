@@ -1,47 +1,42 @@
 """Series in a folder: one segment per process that appends, merged by series now and then.
 
-A point is durable when `append` returns; threads share syncs. Readers keep an index of each
-segment: sealed segments carry theirs, the others are followed as they grow.
+A point is durable when `append` returns; threads share syncs. Sealed segments are asked by their
+index on disk; those that are still written are followed as they grow, in memory.
 """
 
 import copy
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, Literal, TypeVar
 
-from trivet.adapters.files import chunks, layout, merging, segments
-from trivet.adapters.files.chunks import Columns, Encoded, Index, Row
-from trivet.adapters.files.groups import Group
+from trivet.adapters.files import layout, segments
 from trivet.adapters.files.lifetimes import look_after
-from trivet.adapters.files.segments import Segment, SegmentWriter
+from trivet.adapters.files.points import chunks, feed
+from trivet.adapters.files.points.appending import Appender
+from trivet.adapters.files.points.chunks import Encoded
+from trivet.adapters.files.points.figures import Chunk, fold, summary
+from trivet.adapters.files.points.manifest import (
+    MANIFEST,
+    Manifests,
+    place_of_merged,
+    place_of_raw,
+)
+from trivet.adapters.files.points.sources import Source, index_dead
 from trivet.core import disk
 from trivet.core.errors import Invalid, TrivetError, Unavailable
-from trivet.core.ports import Damage, Points, SeriesKey
+from trivet.core.ports import Changes, Curve, Damage, Points, SeriesKey, Summary
 
-_RUN_BYTES = 8 << 20
-_GAP_BYTES = 4096
-_PATIENCE = 50
-_HOLD_S = 60.0
+_LOCK: Final = "merge.lock"
+_PATIENCE: Final = 50
+_HOLD_S: Final = 60.0
+_KEPT_OPEN: Final = 256
+_MAX_BUCKETS: Final = 100_000
 
-
-class _Own(NamedTuple):
-    """The segment that this process writes."""
-
-    writer: SegmentWriter
-    chunks: Index
-
-
-class _Known:
-    """What this process knows of a segment: its chunks as far as they were read."""
-
-    def __init__(self) -> None:
-        self.chunks = Index()
-        self.reached = layout.BODY
-        self.is_sealed = False
+T = TypeVar("T")
 
 
 class FileSeries:
@@ -50,59 +45,81 @@ class FileSeries:
     Args:
         folder: Made when missing, readable by its owner alone.
         rotate_bytes: A segment that grew beyond is sealed and another one begun.
+        keep_s: How long a merge leaves the segments that it replaced to those who follow the
+            feed; whoever asks less often may be told of more than was appended.
     """
 
-    def __init__(self, folder: str | Path, *, rotate_bytes: int = segments.ROTATE_BYTES) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        rotate_bytes: int = segments.ROTATE_BYTES,
+        keep_s: float = 60.0,
+    ) -> None:
         self._folder = Path(folder)
         self._rotate_bytes = rotate_bytes
+        self._keep_s = keep_s
         disk.make_folder(self._folder)
         self._begin()
         look_after(self)
 
     def _begin(self) -> None:
         """Start from nothing: in a new object, and in a child after a fork."""
-        self._group: Group[Encoded] = Group(self._write)
-        self._lock = threading.Lock()  # over what is known of segments
-        self._known: dict[Path, _Known] = {}
-        self._own: _Own | None = None
+        self._manifests = Manifests(self._folder)
+        self._lock = threading.Lock()  # over the two below
+        self._known: dict[Path, Source] = {}
+        self._own: Source | None = None
+        self._appender = Appender(self._folder, self._rotate_bytes, self._set_own)
 
-    def append(self, chunks: Sequence[tuple[SeriesKey, Points]]) -> None:
+    def append(self, chunks: Sequence[tuple[SeriesKey, Points]], *, synced: bool = True) -> None:
         encoded = _encode(chunks)
-        if encoded.rows:
-            self._group.wait(self._group.put(encoded))
+        if encoded.pieces:
+            self._appender.append(encoded, synced=synced)
 
     def read(self, key: SeriesKey, *, first: int | None = None, last: int | None = None) -> Points:
-        for _ in range(_PATIENCE):
-            try:
-                return self._read(key, self._sources(), first, last)
-            except FileNotFoundError:
-                continue  # merged meanwhile; the manifest says into what
-        raise _restless()
+        from trivet.adapters.files.points.reading import read
 
-    def keys(self, owner: str) -> tuple[SeriesKey, ...]:
-        for _ in range(_PATIENCE):
-            try:
-                found = {
-                    key
-                    for place in self._sources()
-                    for key in self._index(place).series()
-                    if key.owner == owner
-                }
-            except FileNotFoundError:
-                continue
-            return tuple(sorted(found))
-        raise _restless()
+        owner, name, _ = chunks.names_of(key)
+        return self._patiently(lambda: read(self._sources(), (owner, name), first, last))
+
+    def curve(
+        self,
+        key: SeriesKey,
+        *,
+        points: int = 1000,
+        first: int | None = None,
+        last: int | None = None,
+        by: Literal["step", "order"] = "step",
+    ) -> Curve:
+        from trivet.adapters.files.points.curves import Cut
+        from trivet.adapters.files.points.reading import curve
+
+        owner, name, _ = chunks.names_of(key)
+        cut = Cut(_between(points, "points", _MAX_BUCKETS), first, last, by)
+        return self._patiently(lambda: curve(self._sources(), (owner, name), cut))
+
+    def summaries(self, owner: str) -> Mapping[str, Summary]:
+        packed = chunks.names_of(SeriesKey(owner, "-"))[0]
+        found = self._patiently(lambda: _totals(self._sources(), packed))
+        return {name.decode(): summary(found[name]) for name in sorted(found)}
+
+    def since(self, position: str | None, limit: int = 1000) -> Changes:
+        _between(limit, "limit", None)
+        return self._patiently(
+            lambda: feed.changes(self._snapshot(), feed.position_of(position), limit)
+        )
 
     def compact(self) -> None:
-        if self._group.failure:
-            raise copy.copy(self._group.failure)
+        failure = self._appender.group.failure
+        if failure:
+            raise copy.copy(failure)
         try:
             with disk.translated("merging series"), self._merge_lock() as is_free:
                 if is_free:  # otherwise another process is at it
                     self._merge()
         except Unavailable as error:
             if error.code == "sync-failed":
-                self._group.fail(error)
+                self._appender.group.fail(error)
             raise
 
     @contextmanager
@@ -125,121 +142,131 @@ class FileSeries:
     @contextmanager
     def _merge_lock(self) -> Generator[bool]:
         with disk.translated("locking series"):
-            fd = os.open(self._folder / merging.LOCK, os.O_RDWR | os.O_CREAT, disk.FILE_MODE)
+            fd = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, disk.FILE_MODE)
         try:
             yield disk.try_lock(fd)
         finally:
             os.close(fd)
 
+    def _merge(self) -> None:
+        from trivet.adapters.files.points.merging import merge
+
+        self._appender.seal()
+        segments.seal_dead(self._folder, index_dead)
+        merge(self._folder, self._keep_s)
+
     def verify(self) -> Iterator[Damage]:
         try:
-            places = self._sources()
+            places = self._places()
+            replaced = {
+                place_of_raw(self._folder, one.name) for one in self._manifests.read().replaced
+            }
         except TrivetError as error:
-            yield _damage(merging.MANIFEST, error.message)
+            yield _damage(MANIFEST, error.message)
             return
-        for place in places:
+        for place in sorted({*places, *replaced}):
             name = str(place.relative_to(self._folder))
             for problem in segments.problems(place):
                 yield _damage(name, problem)
-            if not place.exists() and place in self._sources():
+            if place not in replaced and not place.exists() and place in self._places():
                 yield _damage(name, "it is missing")
 
     def close(self) -> None:
         """Seal this process's segment and stop. Safe to call twice."""
-        self._group.close("the store of series")
-        with self._group.write_lock:
-            self._group.drain()
-            self._seal()
+        self._appender.close()
 
     def after_fork(self) -> None:
         """Forget, in a child process, what its parent will write."""
-        if self._own:
-            self._own.writer.leave()
+        self._appender.forget()
         self._begin()
 
-    def _write(self, work: list[Encoded]) -> list[TrivetError | None]:
-        error = self._group.failure
-        if work and not error:
-            try:
-                with disk.translated("appending points"):
-                    self._write_all(work)
-            except TrivetError as caught:
-                error = caught
-        return [error] * len(work)
+    def _set_own(self, source: Source | None) -> None:
+        with self._lock:
+            self._own = source
 
-    def _write_all(self, work: list[Encoded]) -> None:
-        if self._own is None or not self._own.writer.is_usable:
-            self._own = _Own(SegmentWriter(self._folder, "series", segments.unique), Index())
-        writer, index = self._own
-        places = writer.add([encoded.payload for encoded in work])
-        writer.sync()
-        for encoded, place in zip(work, places, strict=True):
-            index.add(encoded.rows, place)
-        if writer.length > self._rotate_bytes:
-            self._seal()
-
-    def _seal(self) -> None:
-        """Seal this process's segment. The caller holds the write lock."""
-        if self._own and self._own.writer.is_usable:
-            self._own.writer.seal(self._own.chunks.pack())
-        self._own = None
-
-    def _merge(self) -> None:
-        with self._group.write_lock:
-            self._seal()
-        segments.seal_dead(self._folder, _index_of)
-        merging.merge(
-            self._folder,
-            lambda place: self._index(place).series(),
-            lambda key, places: self._read(key, places, None, None),
-        )
-
-    def _sources(self) -> list[Path]:
-        """Return the segments to read, as they stood at one moment."""
-        manifest = merging.read_manifest(self._folder)
+    def _patiently(self, ask: Callable[[], T]) -> T:
         for _ in range(_PATIENCE):
-            places = merging.sources(self._folder, manifest)
-            before, manifest = manifest, merging.read_manifest(self._folder)
-            if manifest == before:  # else the listing may have missed what was removed meanwhile
-                self._forget_all_but(places)
+            try:
+                return ask()
+            except FileNotFoundError:
+                continue  # merged meanwhile; the manifest says into what
+        raise _restless()
+
+    def _places(self) -> list[Path]:
+        """Return the segments to read, as they stood at one moment."""
+        for _ in range(_PATIENCE):
+            manifest = self._manifests.read()
+            replaced = {one.name for one in manifest.replaced}
+            places = [place_of_merged(self._folder, one.name) for one in manifest.merged]
+            places += [
+                place_of_raw(self._folder, name)
+                for name in segments.names(self._folder)
+                if name not in replaced
+            ]
+            # Otherwise the listing may have missed what was removed meanwhile.
+            if self._manifests.read() == manifest:
                 return places
         raise _restless()
+
+    def _sources(self) -> Iterator[Source]:
+        """Open the segments to read, one after the other.
+
+        Raises:
+            FileNotFoundError: One has been merged meanwhile.
+        """
+        places = self._places()
+        self._forget_all_but(places)
+        for place in places:
+            yield self._source(place)
+
+    def _snapshot(self) -> feed.Snapshot:
+        """Return the segments that the feed may need, as they stood at one moment."""
+        for _ in range(_PATIENCE):
+            manifest = self._manifests.read()
+            gone = {one.name for one in manifest.replaced if one.generation <= manifest.removed}
+            raw = [name for name in segments.names(self._folder) if name not in gone]
+            if self._manifests.read() == manifest:
+                return feed.Snapshot(manifest, raw, self._merged_source, self._raw_source)
+        raise _restless()
+
+    def _merged_source(self, name: str) -> Source:
+        return self._source(place_of_merged(self._folder, name))
+
+    def _raw_source(self, name: str) -> Source:
+        return self._source(place_of_raw(self._folder, name))
+
+    def _source(self, place: Path) -> Source:
+        with self._lock:
+            if self._own and self._own.place == place:
+                return self._own
+            source = self._known.get(place)
+            if source is None:
+                source = Source(place)
+                if len(self._known) >= _KEPT_OPEN:
+                    self._let_one_go()
+                self._known[place] = source
+            return source
+
+    def _let_one_go(self) -> None:
+        # Files are not without limit, and one that is sealed can be opened again.
+        sealed = next((place for place, one in self._known.items() if one.tree), None)
+        if sealed:
+            del self._known[sealed]
 
     def _forget_all_but(self, places: list[Path]) -> None:
         with self._lock:
             for place in self._known.keys() - set(places):
                 del self._known[place]
 
-    def _index(self, place: Path) -> Index:
-        """Return what is known of a segment, after looking for news.
 
-        Raises:
-            FileNotFoundError: It has been merged meanwhile.
-        """
-        own = self._own
-        if own and own.writer.place == place:
-            return own.chunks
-        with self._lock:
-            known = self._known.get(place) or _Known()
-            if not known.is_sealed:
-                _follow(place, known)
-                self._known[place] = known
-            return known.chunks
-
-    def _read(
-        self, key: SeriesKey, places: list[Path], first: int | None, last: int | None
-    ) -> Points:
-        parts: list[Columns] = []
-        for place in places:
-            rows = self._index(place).rows(key)
-            if first is not None:
-                rows = rows[rows["last"] >= first]
-            if last is not None:
-                rows = rows[rows["first"] <= last]
-            if len(rows):
-                with segments.opened(place) as segment:
-                    parts += _columns(segment.fd, rows.tolist())
-        return chunks.merge(parts, first, last)
+def _totals(sources: Iterator[Source], owner: bytes) -> dict[bytes, Chunk]:
+    """Return the figures of each series of an owner, by name."""
+    found: dict[bytes, Chunk] = {}
+    for source in sources:
+        for name, chunk in source.totals(owner):
+            before = found.get(name)
+            found[name] = fold(before, chunk) if before else chunk
+    return found
 
 
 def _encode(points: Sequence[tuple[SeriesKey, Points]]) -> Encoded:
@@ -254,48 +281,15 @@ def _encode(points: Sequence[tuple[SeriesKey, Points]]) -> Encoded:
     return encoded
 
 
-def _follow(place: Path, known: _Known) -> None:
-    """Bring what is known of a segment up to the present."""
-    with segments.opened(place) as segment:
-        extent = segment.extent()
-        if extent.seal:
-            known.chunks, known.is_sealed = Index.unpack(extent.seal.index), True
-            return
-        for at, end, payload in segment.frames(known.reached, extent):
-            known.chunks.add(chunks.decode(payload), at + layout.FRAME_BYTES)
-            known.reached = end
-
-
-def _index_of(segment: Segment, end: int) -> bytes:
-    index = Index()
-    for at, _, payload in layout.frames(segment.fd, segment.header.salt, layout.BODY, end):
-        index.add(chunks.decode(payload), at + layout.FRAME_BYTES)
-    return index.pack()
-
-
-def _columns(fd: int, rows: list[Row]) -> Iterator[Columns]:
-    """Read the columns of chunks, several neighbours at once."""
-    for run in _runs(rows):
-        start, end = run[0][0], _end(run[-1])
-        content = os.pread(fd, end - start, start)
-        for row in run:
-            part = content[row[0] - start : _end(row) - start]
-            yield chunks.columns_of(part, count=row[3], check=row[4])
-
-
-def _runs(rows: list[Row]) -> Iterator[list[Row]]:
-    run: list[Row] = []
-    for row in rows:
-        if run and (row[0] - _end(run[-1]) > _GAP_BYTES or _end(row) - run[0][0] > _RUN_BYTES):
-            yield run
-            run = []
-        run.append(row)
-    if run:
-        yield run
-
-
-def _end(row: Row) -> int:
-    return row[0] + row[3] * chunks.POINT_BYTES
+def _between(number: object, field: str, most: int | None) -> int:
+    if type(number) is int and number >= 1 and (most is None or number <= most):
+        return number
+    raise Invalid(
+        f"{field} is {number!r}; expected a whole number from 1"
+        + (f" to {most:,}" if most else " on"),
+        code="out-of-range",
+        hint="Ask for fewer points, or for a range of steps." if most else "Pass at least 1.",
+    )
 
 
 def _restless() -> Unavailable:

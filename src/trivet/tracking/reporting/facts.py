@@ -137,7 +137,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
 
 
-class Latest(msgspec.Struct, frozen=True, kw_only=True):
+class Latest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The latest point of a metric: the greatest by step, then time, then value."""
 
     value: float

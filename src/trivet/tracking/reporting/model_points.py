@@ -14,13 +14,12 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from trivet.core.catalog import Amendment, Compare, Condition, Document, Either, Has, Order
-from trivet.core.ports import SeriesKey, Stores
+from trivet.core.ports import SeriesKey, Stores, Summary
 from trivet.tracking.reporting.logged_facts import Measurement, ModelPoint
 
 LOGGED_MODELS: Final = "logged-models"
 _SOURCE: Final = "measured."
 _LATEST: Final = "point."
-_NONE: Final = (math.inf, -math.inf)
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -84,8 +83,8 @@ def points_of(stores: Stores, document: Document, most: int) -> Iterator[ModelPo
         most: At least 1.
     """
     for owner, by in _sources(document):
-        for key in stores.series.keys(owner):
-            yield from _read(stores, key, by)[-most:]
+        for name in stores.series.summaries(owner):
+            yield from _read(stores, SeriesKey(owner, name), by)[-most:]
 
 
 def latest_of(document: Document) -> tuple[ModelPoint, ...]:
@@ -188,22 +187,21 @@ def _read(stores: Stores, key: SeriesKey, by: Measurement) -> list[ModelPoint]:
 
 
 def _amendment(stores: Stores, document: Document) -> Amendment:
-    pools: dict[tuple[str, str], list[ModelPoint]] = {}
+    pools: dict[tuple[str, str], list[Summary]] = {}
     notes: dict[str, Any] = {}
     now: dict[str, str | float] = {}
     for owner, by in _sources(document):
-        for key in stores.series.keys(owner):
-            points = _read(stores, key, by)
-            newest = points[-1]
-            name = f"{_LATEST}{owner.partition('/')[2]}.{key.name}"
-            notes[name] = [newest.value, newest.step, newest.time_ms]
+        for key, found in stores.series.summaries(owner).items():
+            newest = found.latest
+            name = f"{_LATEST}{owner.partition('/')[2]}.{key}"
+            notes[name] = [newest.value, newest.step, newest.time]
             scopes = [_scope(by.dataset, None), _scope(by.dataset, by.digest)] if by.dataset else []
             for scope in ("", *scopes):
-                pools.setdefault((scope, key.name), []).extend(points)
+                pools.setdefault((scope, key), []).append(found)
             now |= {f"dataset{scope}": 1.0 for scope in scopes}
     drop: list[str] = []
-    for (scope, key), points in pools.items():
-        for what, value in _figures(points).items():
+    for (scope, key), summaries in pools.items():
+        for what, value in _figures(summaries).items():
             name = f"{what}{scope}.{key}"
             if value is None:
                 drop.append(name)
@@ -214,15 +212,21 @@ def _amendment(stores: Stores, document: Document) -> Amendment:
     )
 
 
-def _figures(points: Sequence[ModelPoint]) -> Mapping[str, float | None]:
-    """Return the latest value, and the extremes where they are others than it."""
-    newest = max(points, key=lambda p: (p.time_ms, p.step, _rank(p.value))).value
-    values = [point.value for point in points if not math.isnan(point.value)]
-    least, greatest = (min(values), max(values)) if values else _NONE
+def _figures(summaries: Sequence[Summary]) -> Mapping[str, float | None]:
+    """Return the latest value, and the extremes where they are others than it.
+
+    Of one series the latest is the last step's; steps of several say nothing of each other, so
+    among them it is the one of the latest time.
+    """
+    points = [found.latest for found in summaries]
+    newest = max(points, key=lambda p: (p.time, p.step, _rank(p.value))).value
+    least = min((found.least for found in summaries), key=_rank)
+    numbers = [found.greatest for found in summaries if not math.isnan(found.greatest)]
+    greatest = max(numbers, default=math.nan)
     return {
         "metrics": newest,
-        "least": None if least == newest or not values else least,
-        "greatest": None if greatest == newest or not values else greatest,
+        "least": None if math.isnan(least) or least == newest else least,
+        "greatest": None if math.isnan(greatest) or greatest == newest else greatest,
     }
 
 

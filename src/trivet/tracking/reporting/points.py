@@ -4,14 +4,13 @@ The times of these series are milliseconds: what clients send, whatever unit the
 """
 
 import math
-import threading
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from trivet.core.catalog import Amendment
+from trivet.core.catalog import Amendment, Document, Value, is_same_value
 from trivet.core.errors import Invalid
 from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.tracking.reporting.experiments import RUNS, check_key
@@ -24,9 +23,12 @@ from trivet.tracking.reporting.model_points import (
 )
 
 _MOST_STEP: Final = 2**63 - 1
+_CURSORS: Final = "cursors"
+_CURSOR: Final = "metrics"
+_AT_ONCE: Final = 10_000
 
 
-class Point(msgspec.Struct, frozen=True):
+class Point(msgspec.Struct, frozen=True, gc=False):
     """One value of a metric."""
 
     key: str
@@ -46,9 +48,6 @@ class Metrics:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._lock = threading.Lock()
-        self._behind: set[str] = set()
-        """Owners of series whose documents do not know their latest points yet."""
 
     def log(self, run: str, points: Sequence[Point]) -> None:
         """Append points durably, all or none. Points that are there already change nothing.
@@ -61,8 +60,6 @@ class Metrics:
         for owner, own in measured.items():
             chunks += _chunks(owner, own)
         self._stores.series.append(chunks)
-        with self._lock:
-            self._behind |= {run, *measured}
 
     def check(self, run: str, points: Sequence[Point]) -> None:
         """Make sure that points can be recorded.
@@ -81,28 +78,44 @@ class Metrics:
 
     def latest(self, run: str) -> dict[str, Latest]:
         """Return the latest point of each of a run's metrics."""
-        found: dict[str, Latest] = {}
-        for key in self._stores.series.keys(run):
-            points = self._stores.series.read(key)
-            found[key.name] = _latest(points)
-        return found
+        return {
+            name: Latest(
+                value=found.latest.value, step=found.latest.step, time_ms=found.latest.time
+            )
+            for name, found in self._stores.series.summaries(run).items()
+        }
 
     def catch_up(self) -> None:
-        """Let the documents of runs and models know the latest points, for searches to find."""
-        with self._lock:
-            behind, self._behind = self._behind, set()
-        try:
-            known = self._known(behind)
-            amendments = [_amendment(run, self.latest(run)) for run in known]
-            amendments += model_amendments(self._stores, models_of(behind))
-            self._stores.catalog.write(amendments, synced=False)
-        except BaseException:
-            with self._lock:
-                self._behind |= behind
-            raise
+        """Let the documents of runs and models know the latest points, for searches to find.
 
-    def _known(self, runs: Iterable[str]) -> list[str]:
-        return [document.id for document in self._stores.catalog.get(RUNS, sorted(runs))]
+        What any process appended is followed. How far is written together with the documents, so
+        whoever writes less than another had known goes back with its position, and is caught up.
+        """
+        known = self._stores.catalog.get(_CURSORS, [_CURSOR])
+        position: str | None = known[0].notes["position"] if known else None
+        while True:
+            changes = self._stores.series.since(position, limit=_AT_ONCE)
+            if changes.position == position:
+                return
+            owners = {key.owner for key in changes.series}
+            amendments = [
+                amendment
+                for document in self._stores.catalog.get(RUNS, sorted(owners))
+                if (amendment := _amendment(document, self.latest(document.id))) is not None
+            ]
+            amendments += model_amendments(self._stores, models_of(owners))
+            amendments.append(
+                Amendment(
+                    collection=_CURSORS,
+                    id=_CURSOR,
+                    group=_CURSORS,
+                    note={"position": changes.position},
+                )
+            )
+            self._stores.catalog.write(amendments, synced=False)
+            position = changes.position
+            if not changes.has_more:
+                return
 
 
 def _chunks(run: str, points: Sequence[Point]) -> list[tuple[SeriesKey, Points]]:
@@ -124,24 +137,25 @@ def _chunks(run: str, points: Sequence[Point]) -> list[tuple[SeriesKey, Points]]
     return [(SeriesKey(run, key), Points(*held)) for key, held in columns.items()]
 
 
-def _latest(points: Points) -> Latest:
-    rows = zip(points.steps.tolist(), points.times.tolist(), points.values.tolist(), strict=True)
-    step, time_ms, value = max(rows, key=lambda row: (*row[:2], _rank(row[2])))
-    return Latest(value=value, step=step, time_ms=time_ms)
-
-
 def _rank(value: float) -> tuple[bool, float]:
     """Order values with NaN behind all numbers."""
     return (True, 0.0) if math.isnan(value) else (False, value)
 
 
-def _amendment(run: str, latest: Mapping[str, Latest]) -> Amendment:
-    notes: dict[str, Any] = {
-        f"latest.{name}": [item.step, item.time_ms] for name, item in latest.items()
-    }
-    return Amendment(
-        collection=RUNS,
-        id=run,
-        set={f"metrics.{name}": item.value for name, item in latest.items()},
-        note=notes,
-    )
+def _amendment(document: Document, latest: Mapping[str, Latest]) -> Amendment | None:
+    """Return what a run's document does not know yet, None when it knows all."""
+    news: dict[str, Value] = {}
+    notes: dict[str, Any] = {}
+    for name, item in latest.items():
+        place = [item.step, item.time_ms]
+        known = document.attributes.get(f"metrics.{name}")
+        if (
+            known is None
+            or not is_same_value(known, item.value)
+            or document.notes.get(f"latest.{name}") != place
+        ):
+            news[f"metrics.{name}"] = item.value
+            notes[f"latest.{name}"] = place
+    if not news:
+        return None
+    return Amendment(collection=RUNS, id=document.id, set=news, note=notes)

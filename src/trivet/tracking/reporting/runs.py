@@ -1,7 +1,7 @@
 """Runs that report about themselves: opened, written to as they go, searched while they run."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,7 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
+    Value,
 )
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Scope, TaskNew, draft, read
@@ -409,6 +410,7 @@ def _links(document: Document, name: str) -> tuple[ModelLink, ...]:
 
 def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
     found = document.attributes
+    parts = _parted(found)
     ended = found.get("end_time")
     return ReportedRun(
         id=document.id,
@@ -420,21 +422,30 @@ def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
         began_ms=int(found["start_time"]),
         ended_ms=None if ended is None else int(ended),
         location=str(found["artifact_uri"]),
-        parameters=tagged(document, "params."),
-        metrics=_metrics(document) | dict(latest),
-        tags=tagged(document, "tags."),
+        parameters=parts["params"],
+        metrics=_metrics(parts["metrics"], document.notes) | dict(latest),
+        tags=parts["tags"],
         inputs=_inputs(document),
         models_in=_links(document, "models_in"),
         models_out=_links(document, "models_out"),
     )
 
 
-def _metrics(document: Document) -> dict[str, Latest]:
+def _parted(attributes: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
+    """Part attributes by what stands before the first point of their names, in one go."""
+    parts: dict[str, dict[str, Any]] = {"params": {}, "metrics": {}, "tags": {}}
+    for name, value in attributes.items():
+        what, _, rest = name.partition(".")
+        if rest and what in parts:
+            parts[what][rest] = value
+    return parts
+
+
+def _metrics(values: Mapping[str, float], notes: Mapping[str, Any]) -> dict[str, Latest]:
     metrics: dict[str, Latest] = {}
-    for name, value in document.attributes.items():
-        if name.startswith("metrics."):
-            step, time_ms = document.notes[f"latest.{name[8:]}"]
-            metrics[name[8:]] = Latest(value=float(value), step=step, time_ms=time_ms)
+    for name, value in values.items():
+        step, time_ms = notes[f"latest.{name}"]
+        metrics[name] = Latest(value=value, step=step, time_ms=time_ms)
     return metrics
 
 

@@ -16,6 +16,7 @@ _WORDS: Final = {state: word for word, state in STATE_WORDS.items()}
 _ASSESSMENT: Final = "assessment."
 _MOST_ID: Final = 200
 _MOST_KEY: Final = 250
+_MOST_KEYS: Final = 1000
 _MOST_TEXT: Final = 100_000
 _MOST_TIME: Final = 253_402_300_799_999  # the end of the year 9999
 
@@ -127,9 +128,14 @@ def check_report(report: TraceReport) -> None:
     """Check what is said about a trace.
 
     Raises:
-        Invalid: A key or text is too long, or a time makes no sense.
+        Invalid: A key or text is too long, there are too many, or a time makes no sense.
     """
     for what, values in (("tag", report.tags), ("metadata", report.metadata)):
+        if len(values) > _MOST_KEYS:
+            raise Invalid(
+                f"the trace has {len(values)} keys of {what}; expected at most {_MOST_KEYS}",
+                code="too-many",
+            )
         for key, value in values.items():
             _check_key(key, what)
             _check_text(value, f"the value of {what} {key!r}")

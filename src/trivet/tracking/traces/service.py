@@ -46,6 +46,7 @@ from trivet.tracking.traces.facts import (
 SPANS: Final = "traces.json"
 """The file of a trace's artifacts that holds its spans."""
 _MOST_SPANS_BYTES: Final = 64 << 20
+_MOST_SAID: Final = 1000
 _ATTEMPTS: Final = 20
 _AT_ONCE: Final = 100
 _PAGE: Final = 1000
@@ -459,6 +460,11 @@ def _owner(trace: str) -> str:
 
 def _check(report: TraceReport, assessments: Sequence[Assessment]) -> None:
     check_report(report)
+    if len(assessments) > _MOST_SAID:
+        raise Invalid(
+            f"{len(assessments)} assessments come at once; expected at most {_MOST_SAID}",
+            code="too-many",
+        )
     for one in assessments:
         check_assessment(one)
 

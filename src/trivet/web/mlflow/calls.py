@@ -8,6 +8,8 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Method, Route
+from trivet.models.model_versions import ModelVersions
+from trivet.models.registered_models import RegisteredModels
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.logged_models import LoggedModels
@@ -27,6 +29,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     experiments: Experiments
     runs: ReportedRuns
     logged_models: LoggedModels
+    registered_models: RegisteredModels
+    model_versions: ModelVersions
     artifacts: Artifacts
     traces: Traces
     assessments: Assessments

@@ -56,6 +56,7 @@ _BY_CODE: Final[dict[tuple[type[TrivetError], str], MlflowError]] = {
     (Invalid, "bad-json"): MlflowError("BAD_REQUEST", 400),
     (Invalid, "bad-content-type"): MlflowError("BAD_REQUEST", 400),
     (Conflict, "experiment-exists"): MlflowError("RESOURCE_ALREADY_EXISTS", 400),
+    (Conflict, "model-exists"): MlflowError("RESOURCE_ALREADY_EXISTS", 400),
 }
 _INTERNAL: Final = MlflowError("INTERNAL_ERROR", 500)
 

@@ -11,7 +11,7 @@ from trivet.tracking.reporting.points import Point
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.paging import read_token, with_token
-from trivet.web.mlflow.rendering import Message, point_message
+from trivet.web.mlflow.rendering import Message, PointMessage, point_message
 from trivet.web.mlflow.runs import cut_parameter, run_of, tagging
 
 _MOST_POINTS: Final = 1000
@@ -86,7 +86,7 @@ def _bulk_interval(rooms: Rooms, fields: Fields) -> Message:
     most = fields.integer("max_results", _MOST_SAMPLED)
     if not 1 <= most <= _MOST_SAMPLED:
         raise fields.invalid("max_results", most, f"expected 1 to {_MOST_SAMPLED}")
-    shown: list[Message] = []
+    shown: list[PointMessage] = []
     for run in runs:
         rooms.runs.get(run)
         points = [
@@ -95,7 +95,7 @@ def _bulk_interval(rooms: Rooms, fields: Fields) -> Message:
             if first is None or last is None or first <= point.step <= last
         ]
         points.sort(key=lambda point: point.step)
-        shown += [{**point_message(p), "run_id": run} for p in _evenly(points, most)]
+        shown += [point_message(point, run) for point in _evenly(points, most)]
     return {"metrics": shown}
 
 
@@ -103,7 +103,7 @@ def _bulk(rooms: Rooms, fields: Fields) -> Message:
     runs, key = _runs(fields, "run_id"), fields.demanded("metric_key")
     most = min(fields.integer("max_results", _MOST_BULK), _MOST_BULK)
     shown = [
-        {**point_message(point), "run_id": run}
+        point_message(point, run)
         for run in sorted(runs)
         for point in rooms.runs.metrics.history(run, key)
     ]

@@ -3,10 +3,28 @@
 import math
 from typing import Any, Final
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from trivet.tracking.reporting.facts import STATUS_WORDS, Experiment, Input, Latest, ReportedRun
 from trivet.tracking.reporting.points import Point
 
 Message = dict[str, Any]
+
+
+class PointMessage(msgspec.Struct, frozen=True, gc=False):
+    """A point of a metric.
+
+    Answers hold tens of thousands, so it is no dictionary, and the garbage collector is spared it:
+    it refers to nothing that could refer back.
+    """
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
+    run_id: str | UnsetType = UNSET
+
 
 _WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
 
@@ -63,14 +81,9 @@ def run_info(run: ReportedRun) -> Message:
     return info
 
 
-def point_message(point: Point) -> Message:
-    """Render a point of a metric."""
-    return {
-        "key": point.key,
-        "value": number(point.value),
-        "timestamp": point.time_ms,
-        "step": point.step,
-    }
+def point_message(point: Point, run: str | UnsetType = UNSET) -> PointMessage:
+    """Render a point of a metric, with its run where points of several are answered."""
+    return PointMessage(point.key, number(point.value), point.time_ms, point.step, run)
 
 
 def pairs(values: dict[str, str]) -> list[Message]:
@@ -85,8 +98,8 @@ def number(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _latest(key: str, item: Latest) -> Message:
-    return point_message(Point(key, item.value, item.time_ms, item.step))
+def _latest(key: str, item: Latest) -> PointMessage:
+    return PointMessage(key, number(item.value), item.time_ms, item.step)
 
 
 def _input(item: Input) -> Message:

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from trivet.core.errors import Invalid
-from trivet.web.mlflow.rendering import Message
+from trivet.web.mlflow.rendering import Message, number
 
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
@@ -125,15 +125,15 @@ def _plain_value(value: object) -> Message:
     if isinstance(value, int) and -_MOST_INT <= value < _MOST_INT:
         return {"int_value": value}
     if isinstance(value, int | float):
-        return {"double_value": _finite(value)}
+        return {"double_value": number(_as_float(value))}
     return {"string_value": str(value)}
 
 
-def _finite(value: float) -> float:
+def _as_float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(1.7976931348623157e308, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _identifier(value: object, size: int) -> str:

@@ -11,6 +11,10 @@ from trivet.core.outbox import Poster
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
+from trivet.models.model_versions import ModelVersions
+from trivet.models.origins import Origins
+from trivet.models.registered_models import RegisteredModels
+from trivet.releases.service import ReleasesService
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.logged_models import LoggedModels
@@ -26,6 +30,8 @@ from trivet.web.mlflow import (
     folders,
     logged_models,
     metrics,
+    model_versions,
+    registered_models,
     runs,
     traces,
     traces_v2,
@@ -46,6 +52,8 @@ CALLS: Final = (
     *metrics.CALLS,
     *folders.CALLS,
     *logged_models.CALLS,
+    *registered_models.CALLS,
+    *model_versions.CALLS,
     *traces_v2.CALLS,
     *webhooks.CALLS,
 )
@@ -95,11 +103,18 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster
     def rooms_of(actor: str) -> Rooms:
         own = Scope(project=scope.project, actor=actor)
         found, files = Experiments(stores, own, clock), artifacts.acting_for(actor)
+        runs = ReportedRuns(stores, own, found, points)
+        logged = LoggedModels(stores, own, found, points, clock)
+        served = ReleasesService(stores, own).served_by
+        registered = RegisteredModels(stores, own, clock, served)
+        origins = Origins(stores, own, runs, logged)
         kept = Traces(stores, own, found, files)
         return Rooms(
             experiments=found,
-            runs=ReportedRuns(stores, own, found, points),
-            logged_models=LoggedModels(stores, own, found, points, clock),
+            runs=runs,
+            logged_models=logged,
+            registered_models=registered,
+            model_versions=ModelVersions(stores, own, registered, origins),
             artifacts=files,
             traces=kept,
             assessments=Assessments(kept, clock),

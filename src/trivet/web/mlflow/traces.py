@@ -28,6 +28,7 @@ _RUN: Final = "mlflow.sourceRun"
 _IN_EXPERIMENT: Final = "MLFLOW_EXPERIMENT"
 _MOST_FOUND: Final = 500
 _MOST_LINKED: Final = 100
+_MOST_BATCH_BYTES: Final = 64 << 20
 
 
 def _put(rooms: Rooms, fields: Fields) -> Message:
@@ -68,7 +69,19 @@ def _get(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _batch(rooms: Rooms, fields: Fields) -> Message:
-    return {"traces": [_whole(trace, _spans_of(rooms, trace)) for trace in _several(rooms, fields)]}
+    found: list[Message] = []
+    left_bytes = _MOST_BATCH_BYTES
+    for trace in _several(rooms, fields):
+        spans = rooms.traces.spans(trace) or b""
+        left_bytes -= len(spans)
+        if left_bytes < 0:
+            raise Invalid(
+                f"the spans of these traces have more than {_MOST_BATCH_BYTES} bytes together",
+                code="too-many",
+                hint="Ask for fewer traces at a time.",
+            )
+        found.append(_whole(trace, _spans_of(spans)))
+    return {"traces": found}
 
 
 def _batch_infos(rooms: Rooms, fields: Fields) -> Message:
@@ -199,11 +212,10 @@ def _whole(trace: Trace, spans: list[Message]) -> Message:
     return {"trace_info": trace_message(trace), "spans": spans}
 
 
-def _spans_of(rooms: Rooms, trace: Trace) -> list[Message]:
-    """Return a trace's spans; none when they cannot be read, which is no fault of the others'."""
-    spans = rooms.traces.spans(trace)
+def _spans_of(content: bytes) -> list[Message]:
+    """Return the spans of a file; none when it cannot be read, which is no fault of the others."""
     try:
-        return span_messages(spans) if spans else []
+        return span_messages(content) if content else []
     except Invalid:
         return []
 

@@ -1,11 +1,12 @@
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from trivet.access.permissions import Principal
+from trivet.access.permissions import Principal, RoleName
 from trivet.core.facts import Scope
 from trivet.core.ports import Stores
 from trivet.http.application import Application
@@ -65,6 +66,9 @@ class Wire:
             raise Refused(status, decoded)
         return decoded
 
+    def send(self, method: str, path: str, **fields: Any) -> Any:
+        return self.call(method, path, body=json.dumps(fields).encode())
+
     def experiment(self, name: str = "flights") -> str:
         return self.post("experiments/create", name=name)["experiment_id"]
 
@@ -95,12 +99,23 @@ async def _exchange(app: Application, scope: dict[str, Any], body: bytes) -> tup
 
 @pytest.fixture
 def wire(stores: Stores) -> Wire:
-    table = RouteTable(mlflow_routes(stores, Scope(project="flights", actor="ada")))
+    return wire_of(stores, "developer")
+
+
+@pytest.fixture
+def operator(stores: Stores) -> Wire:
+    """The same, for somebody who may also move aliases."""
+    return wire_of(stores, "operator")
+
+
+def wire_of(stores: Stores, role: RoleName, networks: Sequence[str] = ()) -> Wire:
+    """Return the wire as somebody of a role sees it."""
+    table = RouteTable(mlflow_routes(stores, Scope(project="flights", actor="ada"), networks))
     return Wire(
         Application(
             table,
             policy=loopback_policy(PORT),
-            principal_of=lambda token: Principal(name=token, role="developer"),
+            principal_of=lambda token: Principal(name=token, role=role),
             dialects=(DIALECT,),
         )
     )

@@ -1,0 +1,45 @@
+"""Reading the registry to its end: documents page by page, and which versions are gone."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from trivet.core.catalog import Document, Search
+from trivet.core.facts import read
+from trivet.core.ports import Stores
+from trivet.core.search import find_all
+from trivet.models.facts import LoggedVersion, ModelVersion, NameRegistered, VersionsDeleted
+from trivet.models.names import head_of
+
+
+def walk(stores: Stores, wanted: Search) -> Iterator[Document]:
+    """Yield every document that a search finds; pages are read when they are asked for."""
+    while True:
+        page = stores.catalog.search(wanted)
+        yield from page.documents
+        if page.after is None:
+            return
+        wanted = msgspec.structs.replace(wanted, after=page.after)
+
+
+def deleted_models(stores: Stores, project: str, name: str) -> set[str]:
+    """Return the versions of a name that were deleted."""
+    found = find_all(stores.ledger, VersionsDeleted.KIND, where={"name": name}, project=project)
+    facts = (read(entry, VersionsDeleted) for entry in found if entry.payload is not None)
+    return {model for fact in facts for model in fact.models}
+
+
+def number_behind(stores: Stores, project: str, name: str) -> tuple[str | None, int]:
+    """Return what the head of a name's newest version points at, and the last number given."""
+    head = stores.ledger.head(project, head_of(name))
+    return (None, 0) if head is None else (head.target, number_of(stores, head.target))
+
+
+def number_of(stores: Stores, fact: str) -> int:
+    """Return the number of a version, packaged or logged; a name alone has given none yet: 0."""
+    entry = stores.ledger.get(fact)
+    if entry is not None and entry.kind == NameRegistered.KIND:
+        return 0
+    if entry is not None and entry.kind == LoggedVersion.KIND:
+        return read(entry, LoggedVersion).version
+    return read(entry, ModelVersion).version

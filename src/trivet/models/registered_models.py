@@ -1,0 +1,394 @@
+"""Registered models: names with a description, tags and aliases, and the versions below them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from trivet.core.catalog import (
+    Amendment,
+    Compare,
+    Condition,
+    Document,
+    Order,
+    Position,
+    Search,
+    Value,
+)
+from trivet.core.clock import Clock, to_micros
+from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.facts import Entry, Fact, HeadMove, Scope, TaskNew, draft
+from trivet.core.ports import Stores
+from trivet.core.search import find_all
+from trivet.models.documents import (
+    REGISTERED,
+    VERSIONS,
+    new_name,
+    prefixed,
+    to_name,
+    version_id,
+)
+from trivet.models.facts import (
+    ModelVersion,
+    NameChanged,
+    NameRegistered,
+    RegisteredName,
+    VersionsDeleted,
+)
+from trivet.models.names import check_alias, check_registered_name, head_of, registered_head
+from trivet.models.reading import deleted_models, number_of, walk
+from trivet.models.telling import News
+from trivet.tracking.reporting.experiments import check_tags
+
+ServedBy = Callable[[str], str | None]
+_MOST_VALUE: Final = 100_000
+_PAGE: Final = 1000
+
+
+class RegisteredModels:
+    """The names of one project's registry.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        clock: For the times that people see.
+        served_by: Given a version, the endpoint that serves it, or None.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope, clock: Clock, served_by: ServedBy) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._clock = clock
+        self._served_by = served_by
+        self._news = News(stores, scope)
+
+    def make(
+        self, name: str, *, description: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> RegisteredName:
+        """Take a name.
+
+        Raises:
+            Invalid: The name or a tag is malformed.
+            Conflict: Somebody has it (code `model-exists`).
+        """
+        check_registered_name(name)
+        check_tags(dict(tags or {}), most_value=_MOST_VALUE)
+        made = NameRegistered(name=name, description=description, tags=dict(tags or {}))
+        fact = draft(made)
+        moves = [HeadMove(name=registered_head(name), to=fact.id, expect=None)]
+        if self._head(head_of(name)) is None:
+            # Numbers of a name that had packages go on where they were: their labels are in logs.
+            moves.append(HeadMove(name=head_of(name), to=fact.id, expect=None))
+        document = new_name(
+            self._scope.project, fact.id, made, user=self._scope.actor, now_ms=self.now_ms()
+        )
+        batch = self._scope.batch(
+            f"register the name {name}",
+            [fact],
+            heads=moves,
+            documents=[document],
+            tasks=self._news.of_name(made),
+        )
+        try:
+            self._stores.ledger.commit(batch)
+        except Conflict as error:
+            raise _exists(name) from error
+        return self.get(name)
+
+    def get(self, name: str) -> RegisteredName:
+        """Return a name as it stands.
+
+        Raises:
+            NotFound: Nobody has taken it.
+            Invalid: It is no name.
+        """
+        check_registered_name(name)
+        head = self._head(registered_head(name))
+        found = self._stores.catalog.get(REGISTERED, [head]) if head else ()
+        if not found:
+            raise NotFound(f"Registered Model with name={name} not found", code="no-registered")
+        return to_name(found[0], self.aliases(name))
+
+    def search(
+        self,
+        where: Condition,
+        *,
+        order: Sequence[Order] = (),
+        after: Position | None = None,
+        limit: int = 100,
+    ) -> tuple[tuple[RegisteredName, ...], Position | None]:
+        """Return a page of names, and where the next one begins.
+
+        Args:
+            where: A condition on attributes of the names' documents.
+            order: By what; then by name.
+            after: Where an earlier page of the same search ended.
+            limit: 1 to 50,000.
+        """
+        ties = () if any(item.name == "name" for item in order) else (Order("name"),)
+        found = self._stores.catalog.search(
+            Search(
+                collection=REGISTERED,
+                groups=(self._scope.project,),
+                where=where,
+                order=(*order, *ties),
+                after=after,
+                limit=limit,
+            )
+        )
+        names = (str(document.attributes["name"]) for document in found.documents)
+        pairs = zip(found.documents, map(self.aliases, names), strict=True)
+        return tuple(to_name(document, aliases) for document, aliases in pairs), found.after
+
+    def rename(self, name: str, new: str) -> RegisteredName:
+        """Give everything that has a name another one: its versions, its aliases.
+
+        Raises:
+            NotFound: Nobody has the name.
+            Conflict: Somebody has the new one (code `model-exists`).
+            Invalid: The new one is malformed, or packages have the name (code `has-packages`).
+        """
+        check_registered_name(new)
+        known = self.get(name)
+        if new == name:
+            return known
+        if any(self.packaged(name)):
+            raise Invalid(
+                f"{name!r} has packaged versions: verdicts and releases know them by this name",
+                code="has-packages",
+                hint="Register them under the other name by their own verdicts.",
+            )
+        newest = self._head(head_of(name))
+        moves = [
+            HeadMove(name=registered_head(name), to=None, expect=known.id),
+            HeadMove(name=registered_head(new), to=known.id, expect=None),
+            HeadMove(name=head_of(name), to=None, expect=newest),
+            HeadMove(name=head_of(new), to=newest, expect=None),
+        ]
+        for head in self._alias_heads(name):
+            alias = head.name.rpartition("@")[2]
+            moves.append(HeadMove(name=head.name, to=None, expect=head.target))
+            moves.append(HeadMove(name=head_of(new, alias), to=head.target, expect=None))
+        versions = [
+            Amendment(collection=VERSIONS, id=document.id, set=self.touched({"name": new}))
+            for document in self._documents(known.id)
+        ]
+        changed = NameChanged(registered=known.id, name=new)
+        try:
+            renamed = self._amended(known, {"name": new})
+            self._change(known, changed, [renamed, *versions], moves=moves)
+        except Conflict as error:
+            raise _exists(new) from error
+        return self.get(new)
+
+    def describe(self, name: str, description: str) -> RegisteredName:
+        """Give a name another description."""
+        known = self.get(name)
+        changed = NameChanged(registered=known.id, description=description)
+        noted = self._amended(known, note={"description": description})
+        self._change(known, changed, [noted])
+        return self.get(name)
+
+    def tag(self, name: str, key: str, value: str) -> None:
+        """Set a tag of a name."""
+        check_tags({key: value}, most_value=_MOST_VALUE)
+        known = self.get(name)
+        changed = NameChanged(registered=known.id, tags={key: value})
+        tagged = self._amended(known, prefixed({key: value}))
+        self._change(known, changed, [tagged], tasks=self._news.of_tag(known, key, value))
+
+    def untag(self, name: str, key: str) -> None:
+        """Take a tag of a name away; one that is not there is no error."""
+        check_tags({key: ""})
+        known = self.get(name)
+        if key in known.tags:
+            changed = NameChanged(registered=known.id, dropped=(key,))
+            untagged = self._amended(known, drop=(f"tags.{key}",))
+            self._change(known, changed, [untagged], tasks=self._news.of_tag(known, key, None))
+
+    def delete(self, name: str) -> None:
+        """Give a name up, with its versions, tags and aliases; what was recorded stays recorded.
+
+        Raises:
+            NotFound: Nobody has the name.
+            Invalid: An endpoint serves a version (code `served`).
+        """
+        known = self.get(name)
+        documents = list(self._documents(known.id))
+        self.demand_unserved(name, documents)
+        moves = [HeadMove(name=registered_head(name), to=None, expect=known.id)]
+        moves += [
+            HeadMove(name=head.name, to=None, expect=head.target)
+            for head in self._alias_heads(name)
+        ]
+        newest = self._head(head_of(name))
+        if not any(self._packages_ever(name)):
+            moves.append(HeadMove(name=head_of(name), to=None, expect=newest))
+        gone = [
+            Amendment(collection=VERSIONS, id=document.id, remove=True) for document in documents
+        ]
+        facts: list[Fact] = [NameChanged(registered=known.id, is_deleted=True)]
+        models = tuple(document.notes["fact"] for document in documents)
+        if models:
+            facts.append(VersionsDeleted(name=name, models=models))
+        self._stores.ledger.commit(
+            self._scope.batch(
+                f"delete the registered model {name}",
+                [draft(fact, parents=[known.id]) for fact in facts],
+                heads=moves,
+                documents=[Amendment(collection=REGISTERED, id=known.id, remove=True), *gone],
+            )
+        )
+
+    # ------------------------------------------------------------------ aliases
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return the numbers of the versions that a name's aliases point at."""
+        heads = self._alias_heads(name)
+        return {h.name.rpartition("@")[2]: number_of(self._stores, h.target) for h in heads}
+
+    def aliased(self, name: str, alias: str) -> int | None:
+        """Return the number of the version that an alias points at, or None.
+
+        `latest` is the greatest number there is.
+        """
+        if alias.lower() == "latest":
+            document = next(self._documents(self.get(name).id, newest_first=True), None)
+            return None if document is None else int(document.attributes["version_number"])
+        target = self._head(head_of(name, alias))
+        return None if target is None else number_of(self._stores, target)
+
+    def set_alias(self, name: str, alias: str, number: int) -> None:
+        """Point an alias at a version.
+
+        Raises:
+            NotFound: There is no such name or version.
+            Invalid: The alias is malformed or reserved.
+        """
+        check_alias(alias)
+        known = self.get(name)
+        found = self._stores.catalog.get(VERSIONS, [version_id(known.id, number)])
+        if not found:
+            raise no_version(name, number)
+        move = HeadMove(name=head_of(name, alias), to=found[0].notes["fact"])
+        news = self._news.of_alias(known, alias, number)
+        self._move(known, f"alias {name}@{alias} is version {number}", move, news)
+
+    def drop_alias(self, name: str, alias: str) -> None:
+        """Take an alias away; one that is not there is no error."""
+        known = self.get(name)
+        if alias in known.aliases:
+            move = HeadMove(name=head_of(name, alias), to=None)
+            news = self._news.of_alias(known, alias, None)
+            self._move(known, f"drop alias {name}@{alias}", move, news)
+
+    # ------------------------------------------------- for the versions of names
+
+    def packaged(self, name: str) -> Iterable[Entry]:
+        """Yield the packaged versions of a name that were not deleted, oldest first."""
+        ledger, project = self._stores.ledger, self._scope.project
+        gone = deleted_models(self._stores, project, name)
+        for entry in find_all(ledger, ModelVersion.KIND, where={"name": name}, project=project):
+            if entry.payload is not None and entry.id not in gone:
+                yield entry
+
+    def demand_unserved(self, name: str, documents: Iterable[Document]) -> None:
+        """Refuse to delete what answers requests.
+
+        Raises:
+            Invalid: An endpoint serves one of the versions (code `served`).
+        """
+        for document in documents:
+            endpoint = self._served_by(document.notes["fact"])
+            if endpoint is not None:
+                number = int(document.attributes["version_number"])
+                raise Invalid(
+                    f"{name}:{number} is served by the endpoint {endpoint!r} and cannot be deleted",
+                    code="served",
+                    hint="Release another version there first.",
+                )
+
+    def touched(self, attributes: Mapping[str, Value]) -> dict[str, Value]:
+        """Return attributes with the time of their change."""
+        return {**attributes, "last_updated_timestamp": self.now_ms()}
+
+    def now_ms(self) -> int:
+        """Return the time, in milliseconds since 1970 (UTC)."""
+        return to_micros(self._clock.now()) // 1000
+
+    # ------------------------------------------------------------------- inside
+
+    def _packages_ever(self, name: str) -> Sequence[Entry]:
+        page = self._stores.ledger.find(
+            ModelVersion.KIND, where={"name": name}, project=self._scope.project, limit=1
+        )
+        return page.entries
+
+    def _head(self, name: str) -> str | None:
+        head = self._stores.ledger.head(self._scope.project, name)
+        return None if head is None else head.target
+
+    def _alias_heads(self, name: str) -> Sequence[Any]:
+        return self._stores.ledger.heads(self._scope.project, f"{head_of(name)}@")
+
+    def _documents(self, registered: str, *, newest_first: bool = False) -> Iterator[Document]:
+        wanted = Search(
+            collection=VERSIONS,
+            groups=(self._scope.project,),
+            where=Compare("registered", "=", registered),
+            order=(Order("version_number", falls=newest_first),),
+            limit=_PAGE,
+        )
+        return walk(self._stores, wanted)
+
+    def _move(
+        self, known: RegisteredName, reason: str, move: HeadMove, news: Iterable[TaskNew]
+    ) -> None:
+        batch = self._scope.batch(
+            reason, heads=[move], documents=[self._amended(known)], tasks=news
+        )
+        self._stores.ledger.commit(batch)
+
+    def _amended(
+        self,
+        known: RegisteredName,
+        attributes: Mapping[str, Value] | None = None,
+        *,
+        drop: tuple[str, ...] = (),
+        note: Mapping[str, Any] | None = None,
+    ) -> Amendment:
+        return Amendment(
+            collection=REGISTERED,
+            id=known.id,
+            set=self.touched(attributes or {}),
+            drop=drop,
+            note=dict(note or {}),
+            expect="known",
+        )
+
+    def _change(
+        self,
+        known: RegisteredName,
+        changed: NameChanged,
+        documents: Sequence[Amendment],
+        *,
+        moves: Sequence[HeadMove] = (),
+        tasks: Iterable[TaskNew] = (),
+    ) -> None:
+        fact = draft(changed, parents=[known.id])
+        reason = f"registered model {known.name}"
+        batch = self._scope.batch(reason, [fact], heads=moves, documents=documents, tasks=tasks)
+        self._stores.ledger.commit(batch)
+
+
+def no_version(name: str, number: int | str) -> NotFound:
+    """Say that a version does not exist."""
+    return NotFound(
+        f"Model Version (name={name}, version={number}) not found", code="no-model-version"
+    )
+
+
+def _exists(name: str) -> Conflict:
+    return Conflict(
+        f"Registered Model (name={name}) already exists",
+        code="model-exists",
+        hint="Choose another name, or register a version of this one.",
+    )
