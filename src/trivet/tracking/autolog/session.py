@@ -148,14 +148,10 @@ class Autolog:
 
     def _told(self, title: str, observe: Observe, original: Callable[..., Any], call: Call) -> Any:
         """Make a call that is told, in the program's run or in one of its own."""
-        own: Reporter | None = None
-        told: Told | None = None
-        with self._guard(f"beginning a run for {title}"):
-            current = current_run()
-            own = self._begin(title) if current is None else None
-            told = self._part_of(current or own, title)
-        if told is None:
+        opened = self._opened(title)
+        if opened is None:
             return original(*call.args, **call.kwargs)
+        told, own = opened
         status: ReportedStatus = "failed"
         try:
             with self._within(told, call.owner):
@@ -188,13 +184,20 @@ class Autolog:
                 finished(answer)
         return answer
 
-    def _part_of(self, run: Reporter | None, title: str) -> Told | None:
-        if run is None:
-            return None
+    def _opened(self, title: str) -> tuple[Told, Reporter | None] | None:
+        """Return what a call tells, and the run to end after it; None when nothing can be told."""
+        with self._guard(f"beginning a run for {title}"):
+            current = current_run()
+            run = current or self._begin(title)
+            number = self._count(run) if current else 1
+            prefix = "" if number == 1 else f"fit{number}/"
+            return Told(run, title, prefix, self._known), None if current else run
+        return None
+
+    def _count(self, run: Reporter) -> int:
         with self._lock:
             number = self._calls[run.id] = self._calls.get(run.id, 0) + 1
-        prefix = "" if number == 1 else f"fit{number}/"
-        return Told(run, title, prefix, self._known)
+            return number
 
     @contextmanager
     def _within(self, told: Told, owner: Any) -> Generator[None]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 
 from trivet.core.errors import Invalid
 from trivet.tracking.artifacts import Artifacts
+from trivet.tracking.paths import clean_path
 from trivet.tracking.reporting.experiments import check_key
 from trivet.tracking.reporting.media import File, figure_of, picture_of, sound_of, table_of
 from trivet.tracking.shelves import Artifact
@@ -42,14 +44,14 @@ class Medium(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
 
 
-class Keeping:
+class Keeping(ABC):
     """What a live run can keep besides numbers; each call returns when it is durable."""
 
     _files: "RunFiles"
 
+    @abstractmethod
     def _step_now(self) -> int:
         """Return the step of the last metrics that were logged, 0 before."""
-        raise NotImplementedError
 
     def artifact(
         self, source: str | os.PathLike[str] | bytes, name: str | None = None
@@ -131,6 +133,8 @@ class RunFiles:
         if not place.is_dir():
             return (self._store(place, root),)
         files = {path: f"{root}/{path.relative_to(place).as_posix()}" for path in _below(place)}
+        for path in files.values():
+            clean_path(path)  # all of them, before the first one is stored
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return tuple(pool.map(self._store, files, files.values()))
 
@@ -173,7 +177,8 @@ class RunFiles:
 def _below(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders.sort()
-        yield from (Path(place, name) for name in sorted(files))
+        paths = (Path(place, name) for name in sorted(files))
+        yield from (path for path in paths if path.is_file())  # no pipes, no dead links
 
 
 def _medium(path: str, size_bytes: int) -> Medium | None:

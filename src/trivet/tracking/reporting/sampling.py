@@ -10,7 +10,7 @@ from typing import Final, cast
 import msgspec
 
 from trivet.core.errors import Invalid
-from trivet.core.training import Machine, Meter
+from trivet.core.training import Machine, Meter, harmless
 from trivet.tracking.reporting.buffering import PointBuffer
 
 EVERY_S: Final = 10.0
@@ -100,6 +100,7 @@ class _Figures:
         self._step += 1
 
 
+@harmless
 def _work(
     meters: Meters, points: "weakref.ref[PointBuffer]", over: threading.Event, every_s: float
 ) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,21 @@ def test_files_and_whole_folders_are_kept(
     assert (single.path, single.media_type) == ("cards/first.txt", "text/plain")
     run.artifact(b"bytes", "raw.bin")
     assert content(tracking, run, "raw.bin") == b"bytes"
+
+
+def test_of_a_folder_all_is_kept_or_nothing(
+    tracking: TrackingService, run: LiveRun, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "gone").symlink_to(tmp_path / "nowhere")
+    (folder / "a.bin").write_bytes(b"a")
+    assert [each.path for each in run.artifact(folder)] == ["model/a.bin"]
+    (folder / "z#.bin").write_bytes(b"z")
+    with pytest.raises(Invalid, match="Invalid path"):
+        run.artifact(folder, "again")
+    assert tracking.artifacts.list(f"run:{run.id}", "again") == ()
 
 
 def test_what_is_no_file_is_refused(run: LiveRun, tmp_path: Path) -> None:

@@ -60,6 +60,22 @@ def test_figures_and_energy_stand_beside_the_run_s_own(tracking: TrackingService
     assert found["loss"].step == 0  # figures of the machine count no steps
 
 
+def test_a_meter_that_breaks_is_said_once_and_harms_no_run(
+    stores: Stores, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Clockwork):
+        def read(self) -> Reading:
+            raise RuntimeError("the sensor fell off")
+
+    libraries = Libraries(meters=lambda: [Broken(Machine())])
+    scope = Scope(project="flights", actor="ada")
+    tracking = TrackingService(stores, scope, libraries=libraries)
+    with tracking.begin(folder=tmp_path, system=0.1) as run:
+        run.log(loss=1)
+    assert set(tracking.reported.get(run.id).metrics) == {"loss"}
+    assert caplog.text.count("the sensor fell off") <= 1
+
+
 def test_the_machine_is_described_once(tracking: TrackingService) -> None:
     with tracking.begin() as run:
         pass
