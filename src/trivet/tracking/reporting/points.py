@@ -76,6 +76,24 @@ class Metrics:
         rows = sorted(zip(*columns, strict=True), key=lambda row: (*row[:2], _rank(row[2])))
         return [Point(key, value, time_ms, step) for time_ms, step, value in rows]
 
+    def sample(
+        self, run: str, key: str, most: int, *, first: int | None = None, last: int | None = None
+    ) -> list[Point]:
+        """Return points of a metric in the order of their steps, spread evenly.
+
+        Args:
+            run: The run.
+            key: The metric.
+            most: At most so many, the first and the last among them when there are two.
+            first: None of a lower step.
+            last: None of a higher step.
+        """
+        found = self._stores.series.curve(
+            SeriesKey(run, key), points=most, first=first, last=last, by="order"
+        ).sample
+        columns = (found.times.tolist(), found.steps.tolist(), found.values.tolist())
+        return [Point(key, value, time, step) for time, step, value in zip(*columns, strict=True)]
+
     def latest(self, run: str) -> dict[str, Latest]:
         """Return the latest point of each of a run's metrics."""
         return {

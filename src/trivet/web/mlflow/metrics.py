@@ -89,13 +89,8 @@ def _bulk_interval(rooms: Rooms, fields: Fields) -> Message:
     shown: list[PointMessage] = []
     for run in runs:
         rooms.runs.get(run)
-        points = [
-            point
-            for point in rooms.runs.metrics.history(run, key)
-            if first is None or last is None or first <= point.step <= last
-        ]
-        points.sort(key=lambda point: point.step)
-        shown += [point_message(point, run) for point in _evenly(points, most)]
+        points = rooms.runs.metrics.sample(run, key, most, first=first, last=last)
+        shown += [point_message(point, run) for point in points]
     return {"metrics": shown}
 
 
@@ -121,16 +116,6 @@ def _runs(fields: Fields, name: str) -> list[str]:
             code="too-many-runs",
         )
     return runs
-
-
-def _evenly(points: list[Point], most: int) -> list[Point]:
-    """Choose points spread evenly, the first and the last among them."""
-    if len(points) <= most:
-        return points
-    if most == 1:
-        return points[:1]
-    step = (len(points) - 1) / (most - 1)
-    return [points[round(place * step)] for place in range(most)]
 
 
 def _point(fields: Fields) -> Point:
