@@ -72,13 +72,12 @@ def of_store(folder: Path, points: int) -> tuple[str, float]:
     folder.mkdir()
     (folder / "trivet.toml").write_text(SETTINGS, "utf-8")
     values = np.random.default_rng(0).normal(size=_APPEND)
-    with tv.open(folder) as workspace:
-        with workspace.tracking.begin("curve", folder=folder) as run:
-            key = SeriesKey(run.id, "loss")
-            for first in range(0, points, _APPEND):
-                steps = np.arange(first, first + _APPEND)
-                chunk = Points(steps, steps + _TIME_MS, values)
-                workspace.stores.series.append([(key, chunk)], synced=False)
+    with tv.open(folder) as workspace, workspace.tracking.begin("curve", folder=folder) as run:
+        key = SeriesKey(run.id, "loss")
+        for first in range(0, points, _APPEND):
+            steps = np.arange(first, first + _APPEND)
+            chunk = Points(steps, steps + _TIME_MS, values)
+            workspace.stores.series.append([(key, chunk)], synced=False)
     with tv.open(folder) as workspace:
         taken: list[float] = []
         for _ in range(7):

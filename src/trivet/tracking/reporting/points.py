@@ -28,6 +28,9 @@ _CURSOR: Final = "metrics"
 _AT_ONCE: Final = 10_000
 
 
+Chunks = list[tuple[SeriesKey, Points]]
+
+
 class Point(msgspec.Struct, frozen=True, gc=False):
     """One value of a metric."""
 
@@ -55,19 +58,22 @@ class Metrics:
         Raises:
             Invalid: A key, time or step cannot be recorded.
         """
-        measured = by_measurement(run, points)
-        chunks = _chunks(run, points)
-        for owner, own in measured.items():
-            chunks += _chunks(owner, own)
-        self._stores.series.append(chunks)
+        self.append(self.checked(run, points))
 
-    def check(self, run: str, points: Sequence[Point]) -> None:
-        """Make sure that points can be recorded.
+    def checked(self, run: str, points: Sequence[Point]) -> Chunks:
+        """Return points as `append` takes them.
 
         Raises:
-            Invalid: A key, time or step cannot be.
+            Invalid: A key, time or step cannot be recorded.
         """
-        _chunks(run, points)
+        chunks = _chunks(run, points)
+        for owner, own in by_measurement(run, points).items():
+            chunks += _chunks(owner, own)
+        return chunks
+
+    def append(self, chunks: Chunks) -> None:
+        """Append points that were checked, durably, all or none."""
+        self._stores.series.append(chunks)
 
     def history(self, run: str, key: str) -> list[Point]:
         """Return all points of a metric, by time, step and value; none when nothing was logged."""
@@ -136,7 +142,7 @@ class Metrics:
                 return
 
 
-def _chunks(run: str, points: Sequence[Point]) -> list[tuple[SeriesKey, Points]]:
+def _chunks(run: str, points: Sequence[Point]) -> Chunks:
     columns: dict[str, tuple[array[int], array[int], array[float]]] = {}
     for point in points:
         held = columns.get(point.key)

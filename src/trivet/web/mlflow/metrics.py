@@ -38,8 +38,7 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
     parameters = _parameters(params)
     report = tagging({item.demanded("key"): item.text("value") for item in tags})
     report = msgspec.structs.replace(report, parameters=parameters)
-    if points:
-        rooms.runs.metrics.check(run, points)  # nothing is written when anything is wrong
+    chunks = rooms.runs.metrics.checked(run, points)  # nothing is written when anything is wrong
     if any(point.about for point in points):
         rooms.runs.active(run)
         rooms.logged_models.prepare(run, points)
@@ -48,7 +47,7 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
     else:
         rooms.runs.active(run)
     if points:
-        rooms.runs.metrics.log(run, points)
+        rooms.runs.metrics.append(chunks)
     return {}
 
 
