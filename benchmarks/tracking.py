@@ -1,7 +1,7 @@
 """The figures of tracking: the server with MLflow's unmodified clients, and Trivet's own client."""
 
 from benchmarks.parts import Part, Rows, rows_of_parts
-from benchmarks.reporting import alone, calling, ingesting, killing, own, searching
+from benchmarks.reporting import alone, calling, curving, ingesting, killing, own, searching
 
 TABLE = (
     Part("4.1", "calls of one point", calling.singles),
@@ -10,6 +10,7 @@ TABLE = (
     Part("4.4", "whole runs", calling.whole),
     Part("4.5", "the own client", own.rows),
     Part("4.6", "searches over very many runs", searching.rows),
+    Part("4.7", "curves", curving.rows),
     Part("4.8", "the server alone", alone.rows),
     Part("4.9", "kills", killing.rows),
 )

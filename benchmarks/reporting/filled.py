@@ -42,7 +42,7 @@ def filled(runs: int) -> Path:
     """Return the folder of a project with so many runs; fill it when it is not there."""
     folder = OUTPUT / f"runs-{runs}"
     stamp = folder / _DONE
-    wanted = f"{runs} runs of {METRICS} metrics, form 1\n"
+    wanted = f"{runs} runs of {METRICS} metrics, form 2\n"
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -61,7 +61,7 @@ def fill(workspace: Workspace, runs: int) -> None:
     for first in range(0, runs, _EACH):
         numbers = range(first, min(first + _EACH, runs))
         made = list(runs_of(numbers, chance, experiment.id, group))
-        stores.series.append([chunk for run in made for chunk in run.points])
+        stores.series.append([chunk for run in made for chunk in run.points], synced=False)
         batch = workspace.scope.batch(
             f"{len(made)} runs",
             [fact for run in made for fact in run.facts],
@@ -70,6 +70,10 @@ def fill(workspace: Workspace, runs: int) -> None:
         stores.ledger.commit(batch, synced=False)
         if first % 10_000 == 0:
             print(f"filling: {first:,} of {runs:,} runs", file=sys.stderr, flush=True)
+            workspace.tracking.reported.metrics.catch_up()
+    # As in a project that has been searched before.
+    stores.series.compact()
+    workspace.tracking.reported.metrics.catch_up()
 
 
 def runs_of(numbers: range, chance: random.Random, experiment: str, group: str) -> Iterator[Filled]:

@@ -103,7 +103,7 @@ def call(place: Place, path: str, body: dict[str, Any] | None) -> dict[str, Any]
     return json.loads(answer_of(place, path, body))
 
 
-def answer_of(place: Place, path: str, body: dict[str, Any] | None) -> bytes:
+def answer_of(place: Place, path: str, body: dict[str, Any] | bytes | None) -> bytes:
     """Ask a server once; an answer that is no 200 raises."""
     connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=120)
     headers = {"content-type": "application/json"}
@@ -113,7 +113,8 @@ def answer_of(place: Place, path: str, body: dict[str, Any] | None) -> bytes:
         if body is None:
             connection.request("GET", _API + path, headers=headers)
         else:
-            connection.request("POST", _API + path, json.dumps(body), headers)
+            written = body if isinstance(body, bytes) else json.dumps(body)
+            connection.request("POST", _API + path, written, headers)
         answer = connection.getresponse()
         content = answer.read()
     finally:

@@ -1,7 +1,9 @@
 """What Trivet stands on: few distributions, pinned by digest, and each in its place."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -92,3 +94,29 @@ def test_the_locks_agree_on_every_version(root: Path) -> None:
             if found := re.match(r"([a-z0-9.-]+)==(.*?)(?: \\)?$", line):
                 pins.setdefault(found[1] + found[2].partition(";")[2], set()).add(found[2])
     assert {name: versions for name, versions in pins.items() if len(versions) > 1} == {}
+
+
+_SERVES = """
+import sys
+from trivet.cli import tracking
+from trivet.http.guards import loopback_policy
+from trivet.web.tracking_app import build_tracking_app
+from trivet.workspace.workspace import open as open_workspace
+import uvicorn.protocols.http.httptools_impl, uvloop
+with open_workspace(sys.argv[1]) as workspace:
+    build_tracking_app(workspace, policy=loopback_policy(1), principal_of=lambda token: None)
+    workspace.tracking.reported.search([0])
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_tracking_server_loads_nothing_beyond_its_extra(
+    project: dict[str, Any], source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "trivet.toml").write_text('project = "alone"\n', "utf-8")
+    variables = {**os.environ, "PYTHONPATH": str(source.parent)}
+    asked = [sys.executable, "-c", _SERVES, str(tmp_path)]
+    said = subprocess.run(asked, env=variables, capture_output=True, text=True, check=True)
+    own = project["project"]
+    allowed = import_names([*own["dependencies"], *own["optional-dependencies"]["server"]])
+    assert set(said.stdout.split()) & (declared(project) - allowed) == set()

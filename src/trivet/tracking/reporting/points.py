@@ -28,6 +28,9 @@ _CURSOR: Final = "metrics"
 _AT_ONCE: Final = 10_000
 
 
+Chunks = list[tuple[SeriesKey, Points]]
+
+
 class Point(msgspec.Struct, frozen=True, gc=False):
     """One value of a metric."""
 
@@ -55,19 +58,22 @@ class Metrics:
         Raises:
             Invalid: A key, time or step cannot be recorded.
         """
-        measured = by_measurement(run, points)
-        chunks = _chunks(run, points)
-        for owner, own in measured.items():
-            chunks += _chunks(owner, own)
-        self._stores.series.append(chunks)
+        self.append(self.checked(run, points))
 
-    def check(self, run: str, points: Sequence[Point]) -> None:
-        """Make sure that points can be recorded.
+    def checked(self, run: str, points: Sequence[Point]) -> Chunks:
+        """Return points as `append` takes them.
 
         Raises:
-            Invalid: A key, time or step cannot be.
+            Invalid: A key, time or step cannot be recorded.
         """
-        _chunks(run, points)
+        chunks = _chunks(run, points)
+        for owner, own in by_measurement(run, points).items():
+            chunks += _chunks(owner, own)
+        return chunks
+
+    def append(self, chunks: Chunks) -> None:
+        """Append points that were checked, durably, all or none."""
+        self._stores.series.append(chunks)
 
     def history(self, run: str, key: str) -> list[Point]:
         """Return all points of a metric, by time, step and value; none when nothing was logged."""
@@ -75,6 +81,24 @@ class Metrics:
         columns = (found.times.tolist(), found.steps.tolist(), found.values.tolist())
         rows = sorted(zip(*columns, strict=True), key=lambda row: (*row[:2], _rank(row[2])))
         return [Point(key, value, time_ms, step) for time_ms, step, value in rows]
+
+    def sample(
+        self, run: str, key: str, most: int, *, first: int | None = None, last: int | None = None
+    ) -> list[Point]:
+        """Return points of a metric in the order of their steps, spread evenly.
+
+        Args:
+            run: The run.
+            key: The metric.
+            most: At most so many, the first and the last among them when there are two.
+            first: None of a lower step.
+            last: None of a higher step.
+        """
+        found = self._stores.series.curve(
+            SeriesKey(run, key), points=most, first=first, last=last, by="order"
+        ).sample
+        columns = (found.times.tolist(), found.steps.tolist(), found.values.tolist())
+        return [Point(key, value, time, step) for time, step, value in zip(*columns, strict=True)]
 
     def latest(self, run: str) -> dict[str, Latest]:
         """Return the latest point of each of a run's metrics."""
@@ -118,7 +142,7 @@ class Metrics:
                 return
 
 
-def _chunks(run: str, points: Sequence[Point]) -> list[tuple[SeriesKey, Points]]:
+def _chunks(run: str, points: Sequence[Point]) -> Chunks:
     columns: dict[str, tuple[array[int], array[int], array[float]]] = {}
     for point in points:
         held = columns.get(point.key)

@@ -7,6 +7,7 @@ else is refused with the words that clients look for: which parameter, and the v
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
@@ -225,11 +226,17 @@ class Fields:
         value = self._values.get(name)
         if "_" not in name:
             return value
-        first, *rest = name.split("_")
-        camel = self._values.get(first + "".join(word.capitalize() for word in rest))
+        camel = self._values.get(_camel_case(name))
         if value is not None and camel is not None:
             raise self.invalid(name, camel, "the field is given in two spellings")
         return camel if value is None else value
+
+
+@cache
+def _camel_case(name: str) -> str:
+    """Return the other spelling of a name; the names are those that this package asks for."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def fields_of_body(body: bytes, content_type: bytes) -> Fields:

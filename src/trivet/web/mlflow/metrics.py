@@ -38,8 +38,7 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
     parameters = _parameters(params)
     report = tagging({item.demanded("key"): item.text("value") for item in tags})
     report = msgspec.structs.replace(report, parameters=parameters)
-    if points:
-        rooms.runs.metrics.check(run, points)  # nothing is written when anything is wrong
+    chunks = rooms.runs.metrics.checked(run, points)  # nothing is written when anything is wrong
     if any(point.about for point in points):
         rooms.runs.active(run)
         rooms.logged_models.prepare(run, points)
@@ -48,7 +47,7 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
     else:
         rooms.runs.active(run)
     if points:
-        rooms.runs.metrics.log(run, points)
+        rooms.runs.metrics.append(chunks)
     return {}
 
 
@@ -89,13 +88,8 @@ def _bulk_interval(rooms: Rooms, fields: Fields) -> Message:
     shown: list[PointMessage] = []
     for run in runs:
         rooms.runs.get(run)
-        points = [
-            point
-            for point in rooms.runs.metrics.history(run, key)
-            if first is None or last is None or first <= point.step <= last
-        ]
-        points.sort(key=lambda point: point.step)
-        shown += [point_message(point, run) for point in _evenly(points, most)]
+        points = rooms.runs.metrics.sample(run, key, most, first=first, last=last)
+        shown += [point_message(point, run) for point in points]
     return {"metrics": shown}
 
 
@@ -121,16 +115,6 @@ def _runs(fields: Fields, name: str) -> list[str]:
             code="too-many-runs",
         )
     return runs
-
-
-def _evenly(points: list[Point], most: int) -> list[Point]:
-    """Choose points spread evenly, the first and the last among them."""
-    if len(points) <= most:
-        return points
-    if most == 1:
-        return points[:1]
-    step = (len(points) - 1) / (most - 1)
-    return [points[round(place * step)] for place in range(most)]
 
 
 def _point(fields: Fields) -> Point:

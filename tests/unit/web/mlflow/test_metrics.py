@@ -129,7 +129,7 @@ def test_sampled_points_are_spread_evenly_with_both_ends(wire: Any, refused: Any
         assert {item["run_id"] for item in found} <= {run}
         return [item["step"] for item in found]
 
-    assert steps(max_results=4) == [0, 33, 66, 99]
+    assert steps(max_results=4) == [0, 25, 50, 99]
     assert steps(start_step=10, end_step=12) == [10, 11, 12]
     for query in ({"start_step": 1}, {"start_step": 2, "end_step": 1}, {"max_results": 2501}):
         with pytest.raises(refused) as caught:
