@@ -25,6 +25,14 @@ ORACLE_SETTINGS = {
 }
 
 
+SETTINGS = """
+project = "judged"
+
+[webhooks]
+networks = ["127.0.0.0/8"]
+"""
+
+
 @dataclass(frozen=True)
 class Server:
     url: str
@@ -110,7 +118,7 @@ def start_trivet(folder: Path) -> Iterator[Server]:
     """Trivet's server on a workspace of its own, with a token that may do everything."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    (folder / "trivet.toml").write_text('project = "judged"\n')
+    (folder / "trivet.toml").write_text(SETTINGS)
     command = [sys.executable, "-m", "trivet", "tracking", "serve", "--port", str(port)]
     settings = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with started(command, settings, folder, url):
