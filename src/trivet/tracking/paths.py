@@ -16,14 +16,15 @@ _MAX_NAME_BYTES: Final = 255
 _MAX_PATH_BYTES: Final = 4096
 _MAX_DEPTH: Final = 100
 _MAX_ROUNDS: Final = 10
+_NO_TEXT: Final = "\ufffd"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def clean_path(path: str, *, is_folder: bool = False) -> str:
     """Return a path in the one form in which it is kept.
 
-    Percent-encoding is decoded, as often as it was applied; Unicode stays as it is, and so do
-    upper and lower case.
+    Percent-encoding is decoded, as often as it was applied, unless what comes out is no text;
+    Unicode stays as it is, and so do upper and lower case.
 
     Args:
         path: Names with `/` between them.
@@ -53,17 +54,40 @@ def folders_of(path: str) -> Iterator[str]:
 
 
 def _decoded(path: str) -> str:
+    """Undo percent-encoding as often as it was applied.
+
+    Names may hold percent signs of their own, as those of pictures of MLflow's older clients do:
+    what would become no text is left as it is. Where anything that somebody could decode leads
+    elsewhere, it is refused all the same.
+    """
+    kept, is_text = path, True
     for _ in range(_MAX_ROUNDS):
-        try:
-            plain = unquote(path, errors="strict")
-        except UnicodeDecodeError:
-            raise _invalid("has percent-encoded bytes that are no UTF-8") from None
+        plain = unquote(path, errors="replace")
         if plain == path:
-            return plain
+            return kept
+        for problem, is_so in _LEADS_ELSEWHERE.items():
+            if is_so(plain):
+                raise _invalid(problem)
+        is_text = is_text and _is_text(plain, path)
+        if is_text:
+            kept = plain
         path = plain
     raise _invalid("is percent-encoded again and again")
 
 
+def _is_text(plain: str, before: str) -> bool:
+    """Say whether decoding has brought out text and nothing else."""
+    if plain.count(_NO_TEXT) > before.count(_NO_TEXT):
+        return False
+    return not any(category(each) in {"Cc", "Cs"} for each in plain)
+
+
+_LEADS_ELSEWHERE: Final[dict[str, Callable[[str], object]]] = {
+    "is absolute": lambda path: path.startswith("/"),
+    "has a backslash": lambda path: "\\" in path,
+    "has a drive letter": _DRIVE.match,
+    "has a name that is '.' or '..'": lambda path: not {".", ".."}.isdisjoint(path.split("/")),
+}
 _PROBLEMS: Final[dict[str, Callable[[str], object]]] = {
     "is absolute": lambda path: path.startswith("/"),
     "has a backslash": lambda path: "\\" in path,

@@ -8,7 +8,7 @@ from trivet.http.routes import Route
 
 
 async def _live(_: Request) -> Reply:
-    return Reply(b'{"live":true}')
+    return Reply(b"OK", content_type=b"text/plain")
 
 
 LIVE: Final[Route[Handler]] = Route(

@@ -11,9 +11,12 @@ from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.files import FileReply, reply_with_file
 from trivet.http.routes import Method, Route
 from trivet.tracking.artifacts import Artifacts, ArtifactWriter
+from trivet.tracking.paths import clean_path
 from trivet.tracking.shelves import Artifact
+from trivet.web.mlflow.fields import fields_of_query
 from trivet.web.mlflow.locations import Place, read_place
 from trivet.web.mlflow.receiving import Threads
+from trivet.web.mlflow.runs import run_of
 
 ROOT: Final = "/api/2.0/mlflow-artifacts"
 MAX_FILE_BYTES: Final = 1 << 40
@@ -45,6 +48,13 @@ def artifact_routes(
         _route("GET", "/artifacts", read, proxy.list, "List a folder of artifacts"),
         _route("DELETE", "/artifacts/{path...}", write, proxy.delete, "Delete a file or folder"),
         _route("GET", "/presigned/{path...}", read, proxy.presigned, "Refused: there are none"),
+        Route(
+            method="GET",
+            path="/get-artifact",
+            permission=read,
+            handler=proxy.get_of_run,
+            summary="Download a file of a run",
+        ),
     )
 
 
@@ -91,8 +101,14 @@ class _Proxy:
         return json_reply({})
 
     async def get(self, request: Request) -> Reply:
-        place = located(request.values["path"])
+        return await self._send(request, located(request.values["path"]))
 
+    async def get_of_run(self, request: Request) -> Reply:
+        fields = fields_of_query(request.query_string)
+        path = clean_path(fields.demanded("path"))
+        return await self._send(request, Place(kind="run", id=run_of(fields), path=path))
+
+    async def _send(self, request: Request, place: Place) -> Reply:
         def look() -> Artifact:
             self._check(place, request.principal, Permission.READ)
             return self._artifacts.get(place.owner, place.path)

@@ -22,7 +22,7 @@ from trivet.core.errors import (
 )
 from trivet.http.application import Dialect
 
-PATHS: Final = re.compile(r"/(?:[^/]+/)?(?:ajax-)?api/[234]\.0/mlflow")
+PATHS: Final = re.compile(r"/(?:(?:[^/]+/)?(?:ajax-)?api/|get-artifact)")
 """Where this is spoken: at the root, or one folder below."""
 
 
@@ -54,7 +54,6 @@ _BY_CODE: Final[dict[tuple[type[TrivetError], str], MlflowError]] = {
     (Invalid, "other-encoding"): MlflowError("INVALID_PARAMETER_VALUE", 415),
     (Invalid, "bad-range"): MlflowError("INVALID_PARAMETER_VALUE", 416),
     (Invalid, "bad-json"): MlflowError("BAD_REQUEST", 400),
-    (Invalid, "bad-content-type"): MlflowError("BAD_REQUEST", 400),
     (Conflict, "experiment-exists"): MlflowError("RESOURCE_ALREADY_EXISTS", 400),
     (Conflict, "model-exists"): MlflowError("RESOURCE_ALREADY_EXISTS", 400),
 }

@@ -29,7 +29,8 @@ _ROOT: Final = "artifacts"
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A file or folder of somebody's artifacts."""
 
-    experiment: str
+    experiment: str = ""
+    """Empty where the address does not say which one it is."""
     kind: Kind
     id: str
     path: str = ""

@@ -141,7 +141,9 @@ def _check(stores: Stores, scope: Scope) -> Check:
             "trace": f"{scope.project}/{place.id}",
         }.get(place.kind, place.id)
         found = stores.catalog.get(collection, [document])
-        if not found or (place.kind != "experiment" and found[0].group != group):
+        where = found[0].group if found else ""
+        is_here = where == group if place.experiment else where.startswith(f"{scope.project}/")
+        if not found or (place.kind != "experiment" and not is_here):
             raise NotFound(f"there is no {place.kind} {place.id} in experiment {place.experiment}")
         if permission is not Permission.READ and found[0].attributes.get("stage") == "deleted":
             raise Invalid(
