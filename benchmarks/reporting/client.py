@@ -92,7 +92,8 @@ def fill(runs: int, metrics: int) -> dict[str, Any]:
     """Make runs with many metrics each."""
     start = time.perf_counter()
     for number in range(runs):
-        run = client.create_run("0", tags={"name": f"model-{number % 97}"}).info.run_id
+        family = ("resnet", "bert", "gpt", "tree")[number % 4]
+        run = client.create_run("0", tags={"family": family}).info.run_id
         logged = [
             Metric(f"m{at}", (number * 7919 + at * 104729) % 10007 / 10007, number, 0)
             for at in range(metrics)

@@ -22,7 +22,7 @@ OF_MLFLOW, QUICK_OF_MLFLOW = 2_000, 200
 PAGE = 500
 ASKED = {
     "experiment_ids": ["0"],
-    "filter": "metrics.m1 > 0.3 AND attributes.status = 'FINISHED'",
+    "filter": "metrics.m1 > 0.3 AND tags.family != 'tree'",
     "order_by": ["metrics.m2 DESC"],
 }
 _SAID = f"`{ASKED['filter']}`, by `metrics.m2 DESC`"
@@ -37,11 +37,10 @@ def rows(quick: bool) -> Rows:
         late_ms, number = late_page_ms(ours)
     with tempfile.TemporaryDirectory(prefix="trivet-bench-") as scratch:
         folder = Path(scratch)
-        with (
-            mlflow_server(folder / "mlflow") as theirs,
-            Client(theirs.url, "", folder / "client") as client,
-        ):
+        # By its client without a server: that is quicker, and the database is the same.
+        with Client(f"sqlite:///{folder}/mlflow.db", "", folder / "client") as client:
             client.ask("fill", runs=of_mlflow, metrics=METRICS)
+        with mlflow_server(folder) as theirs:
             theirs_ms = {size: page_ms(theirs, size, times) for size in (100, 1_000)}
     first = f"{_SAID}; {{}}, median of {times}; MLflow: over {of_mlflow:,} runs only"
     return [
