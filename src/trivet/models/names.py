@@ -6,6 +6,8 @@ from typing import Final, get_args
 from trivet.core.errors import Invalid
 from trivet.models.facts import VersionStage
 
+CHAMPION: Final = "champion"
+"""The alias of the version that answers by default."""
 STAGES: Final[tuple[VersionStage, ...]] = get_args(VersionStage)
 ACTIVE_STAGES: Final[tuple[VersionStage, ...]] = ("Staging", "Production")
 _MOST_NAME: Final = 250

@@ -33,7 +33,6 @@ from trivet.models.telling import News
 from trivet.tracking.facts import Run
 from trivet.tracking.service import TrackingService
 
-CHAMPION = "champion"
 ATTEMPTS = 100
 
 

@@ -11,8 +11,7 @@ from trivet.core.ports import Stores
 from trivet.models.approvals import Approvals, Passage
 from trivet.models.contents import packaged_content
 from trivet.models.facts import GateOverride, GateVerdict, Model, ModelVersion
-from trivet.models.names import head_of
-from trivet.models.registry import CHAMPION
+from trivet.models.names import CHAMPION, head_of
 from trivet.releases.facts import (
     LogMode,
     Overruled,
