@@ -32,7 +32,7 @@ def rows(quick: bool) -> Rows:
         ours = running.enter_context(trivet_server(Path(scratch) / "trivet"))
         theirs = running.enter_context(mlflow_server(Path(scratch) / "mlflow"))
         taken = [
-            (measure(ours, seconds, count=250_000), measure(theirs, seconds, count=40_000))
+            (measure(ours, seconds, count=500_000), measure(theirs, seconds, count=40_000))
             for _ in range(rounds)
         ]
     mine, peer = (

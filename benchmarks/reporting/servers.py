@@ -73,11 +73,17 @@ def trivet_server(folder: Path, *, port: int = 0) -> Generator[Place]:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Generator[Place]:
-    """Serve by MLflow on SQLite as it ships: four workers, its own journal and synchronisation."""
+def mlflow_server(folder: Path, *, workers: int | None = None) -> Generator[Place]:
+    """Serve by MLflow on SQLite as it ships: four workers, its own journal and synchronisation.
+
+    Args:
+        folder: Where its database is, or will be.
+        workers: Another number of workers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     line = [mlflow_python(), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    line += ["--workers", str(workers)] if workers else []
     with _running(MLFLOW, line, folder, port, {**os.environ, **_QUIET}) as place:
         yield place
 
