@@ -24,7 +24,7 @@ from trivet.models.facts import (
     NameRegistered,
     Version,
 )
-from trivet.models.names import check_alias, head_of, name_of, registered_head
+from trivet.models.names import CHAMPION, check_alias, head_of, name_of, registered_head
 from trivet.models.packaging import Package, open_package
 from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
 from trivet.models.reading import deleted_models, number_behind, walk
