@@ -11,7 +11,6 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from time import time
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from trivet.core.clock import from_micros
 from trivet.core.errors import TrivetError
 from trivet.core.ports import Stores, View
 from trivet.pipelines.failures import storable
-from trivet.pipelines.logs.masking import Mask, without_controls
+from trivet.pipelines.logs.masking import Mask, environment_now, without_controls
 
 Source = Literal["out", "err", "log"]
 
@@ -98,8 +97,8 @@ class LineWriter:
         self._page_characters = 0
         self._number = 1
         self._first = 0
-        self._mask = Mask(os.environ)
-        self._mask_of = hash(frozenset(os.environ.items()))
+        self._mask = Mask({})
+        self._mask_of: int | None = None
         self._trouble = False
         self._steps: Counter[str] = Counter()
 
@@ -175,7 +174,7 @@ class LineWriter:
 
     def _renewed_mask(self) -> Mask:
         """Return the mask, with the secrets that the flow itself has put into the environment."""
-        environment = _environment()
+        environment = environment_now()
         now = hash(frozenset(environment.items()))
         if now != self._mask_of:
             self._mask, self._mask_of = Mask(environment), now
@@ -197,13 +196,6 @@ class LineWriter:
         body = zlib.compress(msgspec.msgpack.encode(self._page), 1)
         row = {**self._row, "page": self._number, "first": self._first, "body": body}
         self._views.put(LINES.name, [row])
-
-
-def _environment() -> dict[str, str]:
-    """Copy the environment, which a thread of the flow may be changing in this moment."""
-    while True:
-        with suppress(KeyError, RuntimeError):
-            return dict(os.environ)
 
 
 def read_lines(

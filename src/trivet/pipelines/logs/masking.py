@@ -7,6 +7,7 @@ act on the terminal that shows it later.
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|KEY", re.IGNORECASE)
 _SHORTEST = 6
@@ -47,7 +48,14 @@ class Mask:
 
 def without_secrets(text: str) -> str:
     """Return lines of text with this process's secrets masked, and without terminal sequences."""
-    return plain(Mask(os.environ)(text))
+    return plain(Mask(environment_now())(text))
+
+
+def environment_now() -> dict[str, str]:
+    """Copy this process's environment, which a thread of a flow may be changing in this moment."""
+    while True:
+        with suppress(KeyError, RuntimeError):
+            return dict(os.environ)
 
 
 def plain(text: str) -> str:
