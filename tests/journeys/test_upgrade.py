@@ -5,6 +5,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -26,8 +27,11 @@ LARGEST_BYTES = 300_000
 
 
 @pytest.fixture(params=FORMATS, ids=lambda folder: folder.name)
-def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def project(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A project as that version left it."""
+    monkeypatch.delitem(sys.modules, "pipeline", raising=False)  # each has one of this name
     folder = tmp_path / "left"
     shutil.copytree(request.param, folder)
     (folder / "stores").rename(folder / ".trivet")

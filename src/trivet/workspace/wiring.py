@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from trivet.serving.service import ServingService
     from trivet.triggers.service import TriggersService
 
-FORMAT = 1
+FORMAT = 2
 """Version of the stored format. A folder of a newer one is refused, an older one migrated."""
 
 
@@ -85,9 +85,11 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
     from trivet.adapters.files.series import FileSeries
     from trivet.adapters.process.pool import ProcessPool
     from trivet.adapters.sqlite.database import open_database
-    from trivet.workspace.folders import claim_folder
+    from trivet.workspace.folders import claim_folder, upgrade_folder
 
-    folder = claim_folder(project_folder / FOLDER, FORMAT)
+    folder = project_folder / FOLDER
+    if claim_folder(folder, FORMAT) < FORMAT:
+        upgrade_folder(folder, FORMAT, lambda found: _upgrade(folder, found))
     database = open_database(folder / "ledger")
     log = FileLog(folder / "log", buffer_bytes=settings.serving.buffer_mib << 20)
     series = FileSeries(folder / "series")
@@ -118,6 +120,14 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         backup_ledger=database.backup,
         hold_merges=series.hold_merges,
     )
+
+
+def _upgrade(folder: Path, found: int) -> None:
+    """Bring stores that were written in an older format to the present one."""
+    from trivet.adapters.files.points.upgrading import upgrade_series
+
+    if found < 2:
+        upgrade_series(folder / "series")
 
 
 def _tables(folder: Path) -> Tables:
