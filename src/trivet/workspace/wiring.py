@@ -10,9 +10,11 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -24,8 +26,10 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from trivet.access.permissions import Principal
+from trivet.core.catalog import Catalog
 from trivet.core.clock import Clock
-from trivet.core.errors import Invalid
+from trivet.core.disk import FILE_MODE, try_lock
+from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
@@ -69,6 +73,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     close: Callable[[], None]
     backup_ledger: Callable[[Path], Path]
+    mend_columns: Callable[[], int]
+    """Writes the catalog's columns again where they differ from its documents; says how many."""
     hold_merges: Callable[[], AbstractContextManager[None]]
     """Keeps segments as they are, in all processes, while it is entered."""
 
@@ -116,8 +122,38 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         folder=folder,
         close=close,
         backup_ledger=database.backup,
+        mend_columns=database.mend_columns,
         hold_merges=series.hold_merges,
     )
+
+
+@contextmanager
+def scratch_catalog(folder: Path) -> Generator[Catalog]:
+    """Open an empty catalog beside the stores, for one process at a time; nothing of it stays.
+
+    Args:
+        folder: The workspace's own folder.
+
+    Raises:
+        Conflict: Another process has it open (code `rebuilding`).
+    """
+    from trivet.adapters.sqlite.database import open_database
+
+    fd = os.open(folder / "rebuilding.lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        if not try_lock(fd):
+            raise Conflict(
+                "another process rebuilds the catalog already",
+                code="rebuilding",
+                hint="Wait until it is done.",
+            )
+        place = folder / "rebuilding"
+        shutil.rmtree(place, ignore_errors=True)  # left behind by one that was killed
+        with open_database(place) as database:
+            yield database.catalog
+        shutil.rmtree(place)
+    finally:
+        os.close(fd)
 
 
 def _tables(folder: Path) -> Tables:
