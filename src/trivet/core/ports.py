@@ -50,8 +50,9 @@ class Ledger(Protocol):
 
         Raises:
             Conflict: A head is not where it was expected (code `head-moved`), a task is held by
-                another epoch (`fenced`), an inbox row exists (`seen`), or a fact's identifier
-                exists with another payload (`other-fact`).
+                another epoch (`fenced`), an inbox row exists (`seen`), a fact's identifier exists
+                with another payload (`other-fact`), a row stands in a stretch that was to be
+                free (`row-exists`), or is not what it was expected to be (`row-changed`).
             NotFound: A parent, a head's target or a fact to forget does not exist.
             Unavailable: The disk is full or the store is busy beyond its patience.
         """
