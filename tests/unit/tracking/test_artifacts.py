@@ -288,7 +288,6 @@ def test_of_a_file_and_a_folder_of_one_name_put_at_once_only_one_comes_to_be(
 
 def put_in_turn(folder: Path, ending: str, starts_at: float) -> list[bool]:
     """Put a file at each of many names, or one in a folder of that name; say what came through."""
-    done: list[bool] = []
     with open_database(folder / "ledger") as database:
         stores = replace(
             memory_stores(),
@@ -298,11 +297,10 @@ def put_in_turn(folder: Path, ending: str, starts_at: float) -> list[bool]:
         )
         artifacts = Artifacts(stores, Scope(project="flights", actor="ada"))
         time.sleep(max(0.0, starts_at - time.time()))
-        done.extend(_is_put(artifacts, f"{number}{ending}") for number in range(60))
-    return done
+        return [is_put(artifacts, f"{number}{ending}") for number in range(60)]
 
 
-def _is_put(artifacts: Artifacts, path: str) -> bool:
+def is_put(artifacts: Artifacts, path: str) -> bool:
     try:
         artifacts.put(RUN, path, b"x")
     except Invalid as error:
