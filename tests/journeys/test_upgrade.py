@@ -19,7 +19,7 @@ from trivet.core.ports import Link
 from trivet.serving.records import output_values
 from trivet.tracking.reporting.points import Metrics
 from trivet.workspace.fsck import check_stores
-from trivet.workspace.opening import FORMAT
+from trivet.workspace.stores import FORMAT
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 

@@ -13,9 +13,9 @@ import msgspec
 
 from trivet.core.errors import TrivetError
 from trivet.pipelines.requests import PAST, QUEUE
-from trivet.workspace.opening import open_stores
 from trivet.workspace.readiness import Asked, why_not_ready
 from trivet.workspace.settings import FOLDER, Settings, find_project, read_settings
+from trivet.workspace.stores import open_stores
 from trivet.workspace.supervision import is_supervised
 
 _LOW_SPACE_BYTES = 1 << 30

@@ -16,9 +16,9 @@ from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
 from trivet.triggers.backfills import BackfillsService
 from trivet.workspace import wiring
-from trivet.workspace.opening import open_stores
 from trivet.workspace.outbox import tasks_at_end
 from trivet.workspace.settings import Settings, find_project, read_settings
+from trivet.workspace.stores import open_stores
 
 
 def open(  # `trivet.open` is how it is read
