@@ -15,7 +15,7 @@ from typing import BinaryIO, Final, Self
 import msgspec
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.core.facts import Fact, Scope, ViewPut, draft
+from trivet.core.facts import Fact, Inbox, Scope, ViewPut, draft
 from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import BlobWriter, Stores
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
@@ -102,6 +102,22 @@ class Artifacts:
 
         return ArtifactWriter(self._stores.blobs.begin(), record)
 
+    def place(self, found: Artifact, *, arrival: str) -> Artifact:
+        """Let bytes that are stored already stand at a path, as they stood elsewhere.
+
+        Args:
+            found: Owner, path, digest, size and type.
+            arrival: Names it among what arrives from elsewhere: it counts once.
+
+        Raises:
+            Invalid: As `put`.
+            Conflict: It has arrived before (code `seen`).
+        """
+        plain = self._free(found.owner, found.path)
+        return self._record(
+            found.owner, plain, found.digest, found.size_bytes, found.media_type, arrival
+        )
+
     def get(self, owner: str, path: str) -> Artifact:
         """Return what is known of a file.
 
@@ -150,16 +166,18 @@ class Artifacts:
         items = self._shelves.items(_checked(owner), clean_path(folder, is_folder=True))
         return tuple(sorted(items, key=lambda item: item.name))
 
-    def delete(self, owner: str, path: str) -> int:
+    def delete(self, owner: str, path: str, *, arrival: str = "") -> int:
         """Delete a file, or a folder with all that is in it; return how many files that were.
 
         Args:
             owner: Whose they are.
             path: A file or a folder; empty: all of them, be it none.
+            arrival: Names it among what arrives from elsewhere: it counts once.
 
         Raises:
             NotFound: Nothing stands at the path.
             Invalid: The path is none.
+            Conflict: It has arrived before (code `seen`).
         """
         plain = clean_path(path, is_folder=True)
         file = self._shelves.find(_checked(owner), plain) if plain else None
@@ -170,7 +188,7 @@ class Artifacts:
             fact = new_id()
             deleted = ArtifactsDeleted(owner=owner, path=plain, files=len(files))
             rows = [self._shelves.emptied(each, fact) for each in files]
-            self._commit(f"delete artifact {plain or 'all'}", fact, deleted, rows)
+            self._commit(f"delete artifact {plain or 'all'}", fact, deleted, rows, arrival)
             self._shelves.tidy(owner, fact)
         return len(files)
 
@@ -197,7 +215,13 @@ class Artifacts:
         return plain
 
     def _record(
-        self, owner: str, path: str, digest: str, size_bytes: int, media_type: str | None
+        self,
+        owner: str,
+        path: str,
+        digest: str,
+        size_bytes: int,
+        media_type: str | None,
+        arrival: str = "",
     ) -> Artifact:
         """Let stored bytes stand at a clean path: the fact and its row in one commit."""
         artifact = Artifact(
@@ -218,12 +242,16 @@ class Artifacts:
         with self._coming.at(owner, path):
             self._free(owner, path)
             rows = [self._shelves.standing(artifact)]
-            self._commit(f"artifact {path}", artifact.fact, stored, rows)
+            self._commit(f"artifact {path}", artifact.fact, stored, rows, arrival)
         return artifact
 
-    def _commit(self, reason: str, identifier: str, fact: Fact, rows: Sequence[ViewPut]) -> None:
+    def _commit(
+        self, reason: str, identifier: str, fact: Fact, rows: Sequence[ViewPut], arrival: str
+    ) -> None:
         drafted = draft(fact, id=identifier)
-        self._stores.ledger.commit(self._scope.batch(reason, [drafted], rows=rows))
+        source = f"artifacts/{self._scope.project}"
+        inbox = [Inbox(source=source, key=arrival)] if arrival else []
+        self._stores.ledger.commit(self._scope.batch(reason, [drafted], rows=rows, inbox=inbox))
 
 
 class ArtifactWriter:

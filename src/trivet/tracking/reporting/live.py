@@ -57,6 +57,7 @@ class LiveRun(Keeping):
         id: The run.
         around: What it makes use of.
         ends: Whether leaving the `with` block ends the run; a run that others began goes on.
+        first_step: The step of the first call of `log` that names none.
 
     Example:
         >>> with ws.tracking.begin("digits", parameters={"lr": 0.1}) as run:  # doctest: +SKIP
@@ -71,6 +72,7 @@ class LiveRun(Keeping):
         around: Surroundings,
         *,
         ends: bool = True,
+        first_step: int = 0,
     ) -> None:
         self.id = id
         self._runs = runs
@@ -78,7 +80,7 @@ class LiveRun(Keeping):
         self._files = around.files
         self._ends = ends
         self._points = PointBuffer(id, around.append)
-        self._next_step = 0
+        self._next_step = first_step
         self._is_over = False
         self._observer: threading.Thread | None = None
         if around.observe is not None:
