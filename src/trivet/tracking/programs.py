@@ -10,7 +10,6 @@ from socket import gethostname
 from typing import Final
 
 from trivet.core.clock import SystemClock, to_micros
-from trivet.core.errors import Conflict, NotFound
 from trivet.core.facts import Scope
 from trivet.core.ids import check_id
 from trivet.core.ports import Stores
@@ -25,7 +24,7 @@ from trivet.tracking.notebook import FILE, executed_cells, source_of_cells
 from trivet.tracking.ranks import place_of_process, run_of_job
 from trivet.tracking.reporting.buffering import PointBuffer
 from trivet.tracking.reporting.experiments import DEFAULT, Experiments
-from trivet.tracking.reporting.facts import Experiment, Report
+from trivet.tracking.reporting.facts import Report
 from trivet.tracking.reporting.keeping import Medium, RunFiles
 from trivet.tracking.reporting.live import (
     LiveRun,
@@ -267,7 +266,7 @@ class Programs:
         return LiveRun(self.reported, run, self._around(run, None, every_s, label), ends=False)
 
     def _open(self, experiment: str, name: str, tags: dict[str, str], run: str = "") -> str:
-        place = self._experiment(experiment)
+        place = self.experiments.ensure(experiment)
         opening = Opening(
             id=run,
             gives_signs=not run,  # of a shared one rank 0 gives them
@@ -279,15 +278,6 @@ class Programs:
             location=f"{place.location}/{{run}}/artifacts",
         )
         return self.reported.open(opening).id
-
-    def _experiment(self, name: str) -> Experiment:
-        try:
-            return self.experiments.by_name(name)
-        except NotFound:
-            try:
-                return self.experiments.make(name)
-            except Conflict:  # somebody else has made it in this moment
-                return self.experiments.by_name(name)
 
     def _around(
         self,
@@ -308,6 +298,7 @@ class Programs:
             callback=self._callback,
             observe=observe,
             sample=sample,
+            over=self._pulse.remove,
         )
 
     def _callback(self, library: str, run: Reporter) -> object:

@@ -47,6 +47,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Looks at the program's code, environment and machine; None: somebody else has."""
     sample: Callable[[PointBuffer], Sampler | None]
     """Begins to take figures of the machine, where somebody wants them."""
+    over: Callable[["LiveRun"], None]
+    """Told when this program has ended its part in the run."""
 
 
 class LiveRun(Keeping):
@@ -173,6 +175,7 @@ class LiveRun(Keeping):
             ended_ms = to_micros(self._around.clock.now()) // 1000
             self._runs.report(self.id, Report(status=status, ended_ms=ended_ms))
         self._is_over = True
+        self._around.over(self)
 
     def __enter__(self) -> Self:
         _entered.set((*_entered.get(), self))

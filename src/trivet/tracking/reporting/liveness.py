@@ -25,6 +25,7 @@ LOST_AFTER_S: Final = 90.0
 """How long a run may be silent: a few signs can be late on a machine that is busy."""
 _BEATS: Final = "beats"
 _PAGE: Final = 500
+_PATIENCE_S: Final = 2.0
 
 
 class Liveness:
@@ -41,12 +42,7 @@ class Liveness:
 
     def begun(self, run: str) -> Amendment:
         """Return the amendment by which a run gives signs from now on."""
-        return Amendment(
-            collection=_BEATS,
-            id=run,
-            group=self._project,
-            set={"beat": _now_ms(), "silent": 0},
-        )
+        return self._begun(run, _now_ms())
 
     def ended(self, run: str) -> Amendment:
         """Return the amendment by which no more signs of a run are expected."""
@@ -55,12 +51,15 @@ class Liveness:
     def beat(self, run: str, *, age_ms: int = 0) -> None:
         """Take a sign of life; a lost run is running again. Of a run that ended it says nothing.
 
+        Signs of a run are expected from the first one on.
+
         Args:
             run: The run.
             age_ms: How long ago it was given.
         """
         known = self._catalog.get(_BEATS, [run])
-        if not known or known[0].group != self._project:
+        if not known:
+            self._expect(run, _now_ms() - max(0, age_ms))
             return
         beat = max(known[0].attributes["beat"], _now_ms() - max(0, age_ms))
         if not known[0].attributes["silent"]:
@@ -104,6 +103,16 @@ class Liveness:
             return False
         return _is_silent(known[0].attributes["beat"]) and self._lose(known[0])
 
+    def _expect(self, run: str, beat: int) -> None:
+        goes_on = Amendment(collection=RUNS, id=run, once={"status": "RUNNING"}, expect="known")
+        with suppress(Conflict, NotFound):  # it has ended, or is nowhere
+            self._catalog.write([goes_on, self._begun(run, beat)], synced=False)
+
+    def _begun(self, run: str, beat: int) -> Amendment:
+        return Amendment(
+            collection=_BEATS, id=run, group=self._project, set={"beat": beat, "silent": 0}
+        )
+
     def _sign(self, run: str, now: dict[str, Value], only_if: dict[str, Value]) -> Amendment:
         return Amendment(collection=_BEATS, id=run, set=now, once=only_if, expect="known")
 
@@ -145,6 +154,7 @@ class Pulse:
         self._beat = beat
         self._runs: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
     def add(self, run: Alive) -> None:
@@ -152,13 +162,24 @@ class Pulse:
         with self._lock:
             self._runs.add(run)
             if self._thread is None or not self._thread.is_alive():
+                self._over = threading.Event()
                 self._thread = threading.Thread(
                     target=_keep_beating,
-                    args=(weakref.ref(self),),
+                    args=(weakref.ref(self), self._over),
                     name="trivet-pulse",
                     daemon=True,
                 )
                 self._thread.start()
+
+    def remove(self, run: Alive) -> None:
+        """Give no more signs of a run."""
+        with self._lock:
+            self._runs.discard(run)
+            thread, self._thread = (None, self._thread) if self._runs else (self._thread, None)
+            if thread is not None:
+                self._over.set()
+        if thread is not None:
+            thread.join(_PATIENCE_S)
 
     def turn(self) -> bool:
         """Give a sign of each run; say whether there is one."""
@@ -171,9 +192,8 @@ class Pulse:
 
 
 @harmless
-def _keep_beating(pulse: "weakref.ref[Pulse]") -> None:
-    while True:
-        time.sleep(BEAT_S)
+def _keep_beating(pulse: "weakref.ref[Pulse]", over: threading.Event) -> None:
+    while not over.wait(BEAT_S):
         found = pulse()
         if found is None or not found.turn():
             return
