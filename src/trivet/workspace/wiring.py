@@ -25,6 +25,7 @@ import msgspec
 
 from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
+from trivet.core.courier import Courier
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
@@ -251,6 +252,13 @@ def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
         password=secret_of(settings.password_env, name),
     )
     return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
+
+
+def courier(url: str, token: str) -> Courier:
+    """Return what carries requests to a server of Trivet."""
+    from trivet.adapters.http.courier import HttpCourier
+
+    return HttpCourier(url, token)
 
 
 def poster(networks: Sequence[str]) -> Poster:
