@@ -151,7 +151,7 @@ class HttpCourier:
         return Unavailable(
             f"{self._parts.netloc} did not answer: {why}",
             code="no-answer",
-            hint="Check the address and whether the server runs; nothing is lost meanwhile.",
+            hint="Check the address, and whether the server runs.",
         )
 
     def _error(self, status: int, content: bytes) -> TrivetError:
