@@ -8,6 +8,7 @@ import msgspec
 
 from trivet.core.courier import Courier
 from trivet.core.errors import Invalid, NotFound, TrivetError, Unsupported
+from trivet.tracking.syncing.asking import ask
 from trivet.tracking.syncing.wire import FORMAT, Welcome
 from trivet.workspace import wiring
 
@@ -99,10 +100,7 @@ def reach(address: Address, token: str) -> tuple[Courier, Welcome]:
 
 def _greet(courier: Courier) -> Welcome:
     try:
-        welcome = msgspec.json.decode(courier.ask("GET", "/sync"), type=Welcome)
-    except msgspec.DecodeError as error:
-        courier.close()
-        raise Invalid(f"the server's answer cannot be read: {error}", code="bad-answer") from error
+        welcome = ask(courier, "GET", "/sync", Welcome)
     except TrivetError:
         courier.close()
         raise

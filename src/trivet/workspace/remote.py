@@ -11,8 +11,7 @@ import os
 import random
 import threading
 import time
-import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Final, NoReturn
 
@@ -22,9 +21,11 @@ from trivet.core.errors import TrivetError, Unavailable, Unsupported
 from trivet.core.facts import Scope
 from trivet.core.ids import check_id
 from trivet.core.ports import Stores
+from trivet.core.training import harmless
 from trivet.tracking.reporting.buffering import flush_all
-from trivet.tracking.reporting.liveness import BEAT_S
+from trivet.tracking.reporting.liveness import BEAT_S, Liveness
 from trivet.tracking.service import TrackingService
+from trivet.tracking.syncing.asking import give_signs
 from trivet.tracking.syncing.sending import Sender, Tally
 from trivet.workspace import wiring
 from trivet.workspace.addresses import Address, reach
@@ -214,10 +215,10 @@ class Post:
         self._answered = 0
         self._has_all = False
         self._moved = time.monotonic()
-        self._offered = self._gave_signs = 0.0
+        self._offered = 0.0
         self._trouble = ""
-        self._thread = threading.Thread(target=self._work, name="trivet-post", daemon=True)
-        self._thread.start()
+        self._thread = self._begin("trivet-post", self._work)
+        self._begin("trivet-signs", self._give_signs)
 
     @property
     def has_stopped(self) -> bool:
@@ -243,6 +244,25 @@ class Post:
             self._thread.join(0.05)
         return not self._thread.is_alive() and self._has_all
 
+    def _begin(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _give_signs(self) -> None:
+        """Give signs of life on a connection of their own: a large file may take the other long."""
+        liveness = Liveness(self._stores, self._scope.project)
+        courier: Courier | None = None
+        while not self._ending.wait(BEAT_S):
+            try:
+                if liveness.runs():
+                    courier = courier or reach(self._address, self._token)[0]
+                    give_signs(courier, liveness)
+            except Exception:  # noqa: BLE001  # the other thread says what is wrong
+                courier = None
+        if courier is not None:
+            courier.close()
+
     def _work(self) -> None:
         pause_s, is_first = _PAUSE_S, True
         while True:
@@ -256,7 +276,7 @@ class Post:
                 self._say("")
                 if is_first and not is_last:
                     is_first = False
-                    self._send_leftovers()
+                    self._begin("trivet-leftovers", self._send_leftovers)
             except TrivetError as error:
                 self._has_all = False
                 self._forget()
@@ -280,9 +300,6 @@ class Post:
         if again or sender.has_news():
             sender.send(again=again)
             self._offered = now if again else self._offered
-        if is_urgent or now - self._gave_signs > BEAT_S:
-            sender.give_signs()
-            self._gave_signs = now
         return not sender.waits and not sender.has_news()
 
     def _connect(self) -> Sender:
@@ -296,8 +313,9 @@ class Post:
         )
         return self._sender
 
+    @harmless
     def _send_leftovers(self) -> None:
-        for _ in send_spools(self._address, self._token, progress=self._note_progress):
+        for _ in send_spools(self._address, self._token):
             if self._ending.is_set():
                 return
 
@@ -324,7 +342,8 @@ class Post:
         self._trouble = trouble
 
 
-_open: "weakref.WeakSet[RemoteWorkspace]" = weakref.WeakSet()
+_open: set[RemoteWorkspace] = set()
+"""Held until they are closed: a program may keep no more of one than a run."""
 
 
 def _close_all() -> None:

@@ -101,11 +101,11 @@ def new_spool(url: str) -> Spool:
         folder = spools_folder() / new_id()
         disk.make_folder(folder)
         lock = _locked(folder)
-        if lock is None:
-            raise Unavailable(f"{folder} is held by another process", code="spool-held")
         disk.put_file(folder / _LABEL, msgspec.json.encode(label))
-    except OSError as error:
+    except (OSError, Unavailable, RuntimeError) as error:  # the last: nobody has a home
         raise _no_place(error) from error
+    if lock is None:  # whoever looked at the folder in this moment lets go of it at once
+        return new_spool(url)
     return Spool(folder, label, lock)
 
 
@@ -113,7 +113,7 @@ def labels() -> Iterator[tuple[Path, Label]]:
     """Yield the spools of this user, oldest first."""
     try:
         folders = sorted(path for path in spools_folder().iterdir() if path.is_dir())
-    except OSError:
+    except (OSError, RuntimeError):
         return
     for folder in folders:
         try:
@@ -135,7 +135,8 @@ def taken(folder: Path, label: Label) -> Generator[Spool | None]:
         yield None
         return
     with Spool(folder, label, lock) as spool:
-        yield spool
+        # Without its label it is half removed, by whoever held it before.
+        yield spool if (folder / _LABEL).exists() else None
 
 
 def _locked(folder: Path) -> int | None:
@@ -172,9 +173,9 @@ def _boot() -> str:
         return ""
 
 
-def _no_place(error: OSError) -> Unavailable:
+def _no_place(error: Exception) -> Unavailable:
     return Unavailable(
-        f"there is no place for what is on its way to the server: {error.strerror or error}",
+        f"there is no place for what is on its way to the server: {error}",
         code="no-spool",
         hint=f"Name a folder that can be written: {FOLDER}.",
     )

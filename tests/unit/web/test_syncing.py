@@ -136,8 +136,12 @@ def test_code_that_names_files_which_were_not_sent_is_refused(api: Any, workspac
         "run": RUN,
         "code": {"tree": tree, "entry": "a:b"},
         "environment": {
-            "lock": tree, "packages": 1, "python": "3", "platform": "x",
-            "processors": 1, "memory_bytes": 1,
+            "lock": tree,
+            "packages": 1,
+            "python": "3",
+            "platform": "x",
+            "processors": 1,
+            "memory_bytes": 1,
         },
     }
     assert states(send(api, begun(), seen)) == ["new", "no-file"]

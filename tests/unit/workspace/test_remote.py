@@ -287,6 +287,43 @@ def test_a_run_of_another_machine_is_joined_by_its_identifier(server: Server) ->
     assert server.run(run.id).name == "both"
 
 
+FORKS = """
+import os, sys, trivet as tv
+run = tv.open(sys.argv[1]).tracking.begin("digits", system=False)  # nobody keeps the workspace
+run.log(loss=0, step=0)
+child = os.fork()
+if not child:
+    run.log(loss=0.5, step=1)
+    run.flush()
+    sys.exit(0)  # with all that is done at exit
+os.waitpid(child, 0)
+run.log(loss=1, step=2)
+run.finish()
+print(run.id)
+"""
+
+
+def test_a_program_that_forks_and_closes_nothing_leaves_nothing_out(server: Server) -> None:
+    words = [sys.executable, "-c", FORKS, server.url]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert server.points(done.stdout.strip()) == [(0, 0.0), (1, 0.5), (2, 1.0)]
+    assert server.run(done.stdout.strip()).status == "succeeded"
+    assert spooled() == []
+
+
+def test_several_programs_at_once_have_spools_of_their_own(server: Server) -> None:
+    children = [program(server, "3000") for _ in range(4)]
+    runs = [read_until(child, 3000)[0] for child in children]
+    for child in children:
+        assert child.wait(PATIENCE_S) == 0
+        assert child.stdout is not None
+        child.stdout.close()
+    assert spooled() == []
+    for run in runs:
+        assert server.points(run) == [(step, step * 0.5) for step in range(3000)]
+
+
 def test_rooms_that_no_address_reaches_say_so(server: Server) -> None:
     with tv.open(server.url) as ws:
         assert isinstance(ws, RemoteWorkspace)

@@ -7,7 +7,7 @@ from another machine, or be restored.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from trivet.core.points import Points, SeriesKey
 from trivet.core.ports import Stores
 from trivet.tracking.reporting.experiments import RUNS
 from trivet.tracking.reporting.liveness import Liveness
+from trivet.tracking.syncing.asking import ask, cut, give_signs
 from trivet.tracking.syncing.gathering import Gathered, Gatherer, missing_file
 from trivet.tracking.syncing.wire import (
     MOST_DIGESTS,
@@ -29,22 +30,16 @@ from trivet.tracking.syncing.wire import (
     Question,
     Receipt,
     Series,
-    Sign,
     series_of,
 )
 
 _CURSORS: Final = "sync"
 _CURSOR: Final = "cursor"
-_BUNDLE_BYTES: Final = 512 << 10
-"""What stands between may take no bodies of more than a mebibyte; base64 adds a third."""
 _SMALL_BYTES: Final = 128 << 10
 """Files up to this size travel together."""
 _POINTS: Final = 24_000
 """So many points travel in one delivery: 24 bytes each, and a third more in base64."""
 _CHANGES: Final = 10_000
-_SIGNS: Final = 1_000
-
-T = TypeVar("T")
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -166,14 +161,12 @@ class Sender:
 
     def give_signs(self) -> None:
         """Tell the server when the runs that go on gave their last sign of life."""
-        signs = [Sign(run=run, age_ms=age) for run, age in self._liveness.runs().items()]
-        for some in _cut(signs, _SIGNS):
-            self._deliver(Delivery(signs=tuple(some)))
+        give_signs(self._courier, self._liveness)
 
     # ------------------------------------------------------------------ entries
 
     def _send_entries(self, page: Sequence[Gathered]) -> None:
-        for some in _cut(page, MOST_ENTRIES, lambda each: each.size_bytes):
+        for some in cut(page, MOST_ENTRIES, lambda each: each.size_bytes):
             ready = [each for each in some if self._bring(each)]
             outcomes = self._entries_taken(ready)
             for each, outcome in zip(ready, outcomes, strict=True):
@@ -223,10 +216,9 @@ class Sender:
 
     def _lacking(self, digests: Sequence[str]) -> list[str]:
         lacking: list[str] = []
-        for some in _cut(digests, MOST_DIGESTS):
-            question = msgspec.json.encode(Question(digests=tuple(some)))
-            answer = self._courier.ask("POST", "/sync/missing", question)
-            lacking += msgspec.json.decode(answer, type=Missing).digests
+        for some in cut(digests, MOST_DIGESTS):
+            question = Question(digests=tuple(some))
+            lacking += ask(self._courier, "POST", "/sync/missing", Missing, question).digests
         return lacking
 
     def _bring_files(self, run: str, digests: Iterable[str]) -> None:
@@ -243,7 +235,7 @@ class Sender:
             tally.files += 1
             tally.size_bytes += size
             self._progress(self._tallies)
-        for some in _cut(small, MOST_ENTRIES, len):
+        for some in cut(small, MOST_ENTRIES, len):
             self._deliver(Delivery(files=tuple(some)))
 
     # ------------------------------------------------------------------- points
@@ -283,7 +275,7 @@ class Sender:
         self._write()
 
     def _send_series(self, series: Iterable[Series]) -> None:
-        for some in _cut(series, _POINTS, lambda each: len(each.steps) // 8, most=_POINTS):
+        for some in cut(series, _POINTS, lambda each: len(each.steps) // 8, most=_POINTS):
             for run, outcome in self._points_taken(some).items():
                 self._cursor.held[run] = Refusal(run, outcome.code, outcome.message)
             for each in some:
@@ -338,8 +330,7 @@ class Sender:
     # ------------------------------------------------------------------- inside
 
     def _deliver(self, delivery: Delivery) -> Receipt:
-        answer = self._courier.ask("POST", "/sync", msgspec.json.encode(delivery))
-        return msgspec.json.decode(answer, type=Receipt)
+        return ask(self._courier, "POST", "/sync", Receipt, delivery)
 
     def _tally(self, run: str) -> Tally:
         return self._tallies.setdefault(run, Tally())
@@ -368,23 +359,3 @@ def _digest(points: Points, count: int) -> bytes:
     for column in (points.steps, points.times, points.values):
         state.update(bytes(column[:count]))
     return state.digest()
-
-
-def _cut(
-    items: Iterable[T],
-    count: int,
-    size: Callable[[T], int] = lambda _: 0,
-    *,
-    most: int = _BUNDLE_BYTES,
-) -> Iterator[list[T]]:
-    """Cut a sequence into parts of at most so many items and so much; a larger one stands alone."""
-    part: list[T] = []
-    total = 0
-    for item in items:
-        if part and (len(part) >= count or total + size(item) > most):
-            yield part
-            part, total = [], 0
-        part.append(item)
-        total += size(item)
-    if part:
-        yield part
