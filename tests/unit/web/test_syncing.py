@@ -240,7 +240,7 @@ def test_signs_of_life_come_with_their_age(api: Any, workspace: Any) -> None:
     wire = api.get(f"/api/2.0/mlflow/runs/get?run_id={RUN}").data["run"]["info"]
     assert wire["status"] == "FAILED"
     search = {"experiment_ids": [str(reported.get(RUN).experiment)]}
-    for status, expected in (("FAILED", RUN), ("RUNNING", OTHER)):
+    for status, expected in (("FAILED", RUN), ("RUNNING", OTHER), ("lost", RUN)):
         found = api.post(
             "/api/2.0/mlflow/runs/search", {**search, "filter": f"status = '{status}'"}
         ).data["runs"]
