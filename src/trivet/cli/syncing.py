@@ -14,38 +14,45 @@ from trivet.cli.output import size, table
 from trivet.core.errors import Invalid, Unavailable
 from trivet.tracking.syncing.sending import Tally
 from trivet.workspace.addresses import URL, Address, read_address, token_of
-from trivet.workspace.sending import Sending, send_folder, send_spools
+from trivet.workspace.sending import Sending, send_folder, send_spools, spooled_urls
 from trivet.workspace.workspace import open as open_workspace
 
 _EVERY_S = 1.0
 
 
 def _sync(options: Namespace) -> Answer:
-    url = options.url or os.environ.get(URL) or ""
-    address = read_address(url) if url else None
-    said = [*_sendings(options, address)]
+    address = _address(options.url or os.environ.get(URL) or "")
+    said = [] if address is None else [*_sendings(options, address)]
     code = 0
     if any(each.state == "failed" for each in said):
         code = EXIT_CODES[Unavailable]
     elif not options.dry_run and any(each.state == "waiting" for each in said):
         code = FAILED
-    return Answer([_shown(each) for each in said], _text(said, is_dry=options.dry_run), code)
+    return Answer(msgspec.to_builtins(said), _text(said, is_dry=options.dry_run), code)
 
 
-def _sendings(options: Namespace, address: Address | None) -> Iterator[Sending]:
+def _address(url: str) -> Address | None:
+    """Return where to send; None when nothing is spooled for anybody."""
+    if url:
+        return read_address(url)
+    urls = spooled_urls()
+    if len(urls) > 1:
+        raise Invalid(
+            f"something waits for {len(urls)} addresses; expected one of {', '.join(urls)}",
+            code="no-url",
+            hint="Name it, with its own token in TRIVET_TOKEN: the token of one server is "
+            "shown to no other.",
+        )
+    return read_address(urls[0]) if urls else None
+
+
+def _sendings(options: Namespace, address: Address) -> Iterator[Sending]:
     progress = None if options.json else _Progress()
     token = token_of(None)
     yield from send_spools(address, token, is_dry=options.dry_run, progress=progress)
-    if options.folder is None:
-        return
-    if address is None:
-        raise Invalid(
-            "a folder's runs are to be sent nowhere; expected a server's address",
-            code="no-url",
-            hint="trivet sync http://host:port --folder FOLDER",
-        )
-    with open_workspace(options.folder) as ws:
-        yield send_folder(ws, address, token, is_dry=options.dry_run, progress=progress)
+    if options.folder is not None:
+        with open_workspace(options.folder) as ws:
+            yield send_folder(ws, address, token, is_dry=options.dry_run, progress=progress)
 
 
 class _Progress:
@@ -62,10 +69,6 @@ class _Progress:
         sent = sum(tally.size_bytes for tally in tallies.values())
         text = f"sent of {len(tallies)} runs: {points:,} points, {size(sent)} of files"
         print(text, file=sys.stderr, flush=True)
-
-
-def _shown(sending: Sending) -> object:
-    return msgspec.to_builtins(sending)
 
 
 def _text(said: list[Sending], *, is_dry: bool) -> str:
@@ -95,8 +98,8 @@ sync = Command(
     (
         Argument(
             "url",
-            "the server; without it that of TRIVET_URL, or every one that something waits for. "
-            "The token is taken from TRIVET_TOKEN",
+            "the server; without it that of TRIVET_URL, or the only one that something waits "
+            "for. Its token is taken from TRIVET_TOKEN",
             {"nargs": "?"},
         ),
         Argument("--dry-run", "say what would be sent, and send nothing", {"action": "store_true"}),

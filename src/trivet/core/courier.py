@@ -1,12 +1,24 @@
 """Asking a server: the port between whoever has something to send and the network."""
 
-from typing import BinaryIO, Protocol
+from typing import Protocol
+
+
+class Upload(Protocol):
+    """Bytes to send, which can be read from their beginning again."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes; none at the end."""
+        ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go somewhere, as in a file; return where."""
+        ...
 
 
 class Courier(Protocol):
     """Carries requests to one server, one at a time, and brings its answers."""
 
-    def ask(self, method: str, path: str, body: bytes | BinaryIO = b"") -> bytes:
+    def ask(self, method: str, path: str, body: bytes | Upload = b"") -> bytes:
         """Send a request and return the body of the answer.
 
         It may reach the server twice when a connection breaks: ask only for what may happen twice.

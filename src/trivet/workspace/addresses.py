@@ -32,6 +32,10 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         """The address as it is written."""
         return self.server + self.path
 
+    def covers(self, other: "Address") -> bool:
+        """Whether another is the same, or a project of the server that this one is."""
+        return self.server == other.server and self.path in {"", other.path}
+
 
 def is_url(place: object) -> bool:
     """Say whether a place is an address, and no folder."""

@@ -41,19 +41,24 @@ class _Where(NamedTuple):
 
 
 def send_spools(
-    only: Address | None, token: str, *, is_dry: bool = False, progress: Progress | None = None
+    only: Address, token: str, *, is_dry: bool = False, progress: Progress | None = None
 ) -> Iterator[Sending]:
     """Send what programs that are gone have left; spools that are sent whole are removed.
 
     Args:
-        only: Spools for this server alone; None: for all.
-        token: What the servers know.
+        only: Spools for this server alone: a token is shown to nobody else.
+        token: What the server knows.
         is_dry: Count what would be sent, and send nothing.
         progress: Told of what was sent.
     """
     for folder, label in labels():
-        if only is None or only.url == label.url:
+        if only.covers(read_address(label.url)):
             yield _send_spool(folder, label, token, is_dry=is_dry, progress=progress)
+
+
+def spooled_urls() -> list[str]:
+    """Return the addresses for which something is spooled, each once."""
+    return sorted({label.url for _, label in labels()})
 
 
 def send_folder(

@@ -8,12 +8,13 @@ import base64
 import http.client
 import ssl
 import threading
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
+from trivet.core.courier import Upload
 from trivet.core.errors import (
     Conflict,
     Corrupt,
@@ -71,7 +72,7 @@ class HttpCourier:
         self._is_fresh = True
         self._target = ""
 
-    def ask(self, method: str, path: str, body: bytes | BinaryIO = b"") -> bytes:
+    def ask(self, method: str, path: str, body: bytes | Upload = b"") -> bytes:
         with self._lock:
             try:
                 return self._ask(method, path, body)
@@ -90,7 +91,7 @@ class HttpCourier:
         with self._lock:
             self._let_go()
 
-    def _ask(self, method: str, path: str, body: bytes | BinaryIO) -> bytes:
+    def _ask(self, method: str, path: str, body: bytes | Upload) -> bytes:
         connection = self._connected()
         headers = dict(self._headers)
         if isinstance(body, bytes):

@@ -51,6 +51,8 @@ from trivet.tracking.reporting.telling import MOVES, UNDER_WAY, has_ended, news_
 PARENT: Final = "mlflow.parentRunId"
 """The tag that names the run within which a run takes place, as MLflow's clients know it."""
 _MOST_TEXT: Final = 100_000
+_STATUS_BY: Final = "status_by"
+"""The note that names the report from elsewhere which said how the run stands."""
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +190,8 @@ class ReportedRuns:
         Args:
             run: The run.
             report: What it says.
-            arrival: Names the report among those that arrive from elsewhere: it counts once.
+            arrival: Names the report among those that arrive from elsewhere: it counts once, and
+                names rise with time. What an older one says of the status is not news.
             gives_signs: Whether its program gives signs of life from now on.
 
         Raises:
@@ -199,9 +202,14 @@ class ReportedRuns:
         """
         document = _demand(self._document(run), "active")
         _check(report)
+        if report.status is not None and document.notes.get(_STATUS_BY, "") > arrival > "":
+            report = msgspec.structs.replace(report, status=None, ended_ms=None)
         if not report:
             return
         amendment = self._amended(document, report)
+        if report.status is not None and arrival:
+            note = {**amendment.note, _STATUS_BY: arrival}
+            amendment = msgspec.structs.replace(amendment, note=note)
         fact = draft(
             RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__}),
             parents=[run],

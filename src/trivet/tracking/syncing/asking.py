@@ -1,7 +1,7 @@
 """Questions to a server of Trivet, in portions that everything on the way lets through."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -14,6 +14,28 @@ BUNDLE_BYTES: Final = 512 << 10
 """What stands between may take no bodies of more than a mebibyte; base64 adds a third."""
 
 T = TypeVar("T")
+
+
+class Watched:
+    """A file that is read by somebody else, who says nothing of how far it came.
+
+    Args:
+        file: The file.
+        told: Called with each read.
+    """
+
+    def __init__(self, file: BinaryIO, told: Callable[[], None]) -> None:
+        self._file = file
+        self._told = told
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+        self._told()
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go somewhere; return where."""
+        return self._file.seek(offset, whence)
 
 
 def ask(

@@ -19,7 +19,7 @@ from trivet.core.points import Points, SeriesKey
 from trivet.core.ports import Stores
 from trivet.tracking.reporting.experiments import RUNS
 from trivet.tracking.reporting.liveness import Liveness
-from trivet.tracking.syncing.asking import ask, cut, give_signs
+from trivet.tracking.syncing.asking import Watched, ask, cut, give_signs
 from trivet.tracking.syncing.gathering import Gathered, Gatherer, missing_file
 from trivet.tracking.syncing.wire import (
     MOST_DIGESTS,
@@ -228,7 +228,8 @@ class Sender:
                 size = stream.seek(0, 2)
                 stream.seek(0)
                 if size > _SMALL_BYTES:
-                    self._courier.ask("PUT", f"/sync/files/{digest}", stream)
+                    watched = Watched(stream, lambda: self._progress(self._tallies))
+                    self._courier.ask("PUT", f"/sync/files/{digest}", watched)
                 else:
                     small.append(stream.read())
             tally = self._tally(run)

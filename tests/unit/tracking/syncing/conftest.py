@@ -1,11 +1,11 @@
 """Two stores and what lies between them: a network that loses requests and answers."""
 
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 import msgspec
 import pytest
 
+from trivet.core.courier import Upload
 from trivet.core.errors import Unavailable
 from trivet.core.facts import Scope
 from trivet.core.ports import Stores
@@ -28,7 +28,7 @@ class Network:
         self.faults: Iterator[str] = iter(())
         self.asked: list[tuple[str, str]] = []
 
-    def ask(self, method: str, path: str, body: bytes | BinaryIO = b"") -> bytes:
+    def ask(self, method: str, path: str, body: bytes | Upload = b"") -> bytes:
         fault = next(self.faults, "")
         if fault == "lost":
             raise Unavailable("nobody answered", code="no-answer")
@@ -41,7 +41,7 @@ class Network:
     def close(self) -> None:
         return
 
-    def _answer(self, path: str, body: bytes | BinaryIO) -> bytes:
+    def _answer(self, path: str, body: bytes | Upload) -> bytes:
         if path.startswith("/sync/files/"):
             assert not isinstance(body, bytes)
             return _json(self.receiver.put(path.rpartition("/")[2], body.read()))

@@ -133,6 +133,25 @@ def test_a_report_whose_answer_was_lost_does_not_undo_a_newer_one(pair: Any) -> 
         assert pair.server.reported.get(run.id).tags["k"] == "new"
 
 
+def test_an_end_that_comes_late_does_not_end_a_run_that_was_resumed(
+    pairs: Callable[..., Any],
+) -> None:
+    died = pairs()
+    comes_back = pairs(died.there)
+    with died.program.begin("digits", system=False) as run:
+        died.sender().send()
+        run.set_parameters(lr=0.1)
+    comes_back.program.reported.stand_in(run.id)
+    again = comes_back.program.resume(run.id, system=False)
+    comes_back.sender().send()
+    died.sender().send()  # what it had left: parameters, and that it ended
+    found = died.server.reported.get(run.id)
+    assert (found.status, found.ended_ms, found.parameters) == ("running", None, {"lr": "0.1"})
+    again.finish("failed")
+    comes_back.sender().send()
+    assert died.server.reported.get(run.id).status == "failed"
+
+
 ACTIONS = st.one_of(
     st.tuples(st.just("log"), st.integers(0, 5), st.integers(0, 3)),
     st.tuples(st.just("tag"), st.sampled_from("abc"), st.integers(0, 3)),
