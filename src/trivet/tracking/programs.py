@@ -24,7 +24,7 @@ from trivet.tracking.notebook import FILE, executed_cells, source_of_cells
 from trivet.tracking.ranks import place_of_process, run_of_job
 from trivet.tracking.reporting.buffering import PointBuffer
 from trivet.tracking.reporting.experiments import DEFAULT, Experiments
-from trivet.tracking.reporting.facts import Report
+from trivet.tracking.reporting.facts import Latest, Report
 from trivet.tracking.reporting.keeping import Medium, RunFiles
 from trivet.tracking.reporting.live import (
     LiveRun,
@@ -190,13 +190,8 @@ class Programs:
         every_s = seconds_of(system)
         self._meet(run)
         self.reported.report(run, Report(status="running"), gives_signs=True)
-        steps = (
-            latest.step
-            for name, latest in self.reported.metrics.latest(run).items()
-            if not name.startswith(PREFIX)
-        )
         around = self._around(run, None, every_s)
-        return self._live(run, around, first_step=max(steps, default=-1) + 1)
+        return self._live(run, around, first_step=self._last_step(run) + 1)
 
     def autolog(
         self,
@@ -255,6 +250,10 @@ class Programs:
     def _meet(self, run: str) -> None:
         """Make sure that a run can be reported to."""
         self.reported.active(run)
+
+    def _last_step(self, run: str) -> int:
+        """Return the last step that a run's program logged, -1 when it logged none."""
+        return last_step(self.reported.metrics.latest(run))
 
     def _live(self, run: str, around: Surroundings, *, first_step: int = 0) -> LiveRun:
         """Return a run that this process answers for."""
@@ -316,6 +315,12 @@ class Programs:
     @cached_property
     def _machine(self) -> Machine:
         return describe(self._libraries.meters())
+
+
+def last_step(metrics: Mapping[str, Latest]) -> int:
+    """Return the greatest step of a program's own metrics, -1 when there are none."""
+    own = (latest.step for name, latest in metrics.items() if not name.startswith(PREFIX))
+    return max(own, default=-1)
 
 
 def _once(observe: Callable[[], Seen]) -> Observe:

@@ -9,6 +9,7 @@ from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
 from trivet.tracking.artifacts import Artifacts
+from trivet.tracking.reporting.facts import ReportedRun
 from trivet.tracking.syncing.receiving import Receiver
 from trivet.tracking.syncing.wire import (
     MOST_BODY_BYTES,
@@ -64,6 +65,14 @@ def sync_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
             response=Missing,
         ),
         Route(
+            method="GET",
+            path=f"{ROOT}/runs/{{id}}",
+            permission=Permission.READ,
+            handler=here.run,
+            summary="Read a run that a program reported",
+            response=ReportedRun,
+        ),
+        Route(
             method="PUT",
             path=f"{ROOT}/files/{{digest}}",
             permission=write,
@@ -99,6 +108,10 @@ class _Here:
             return Missing(digests=self._receiver(request).missing(question.digests))
 
         return json_reply(await asyncio.to_thread(ask))
+
+    async def run(self, request: Request) -> Reply:
+        receiver = self._receiver(request)
+        return json_reply(await asyncio.to_thread(receiver.run, request.values["id"]))
 
     async def put(self, request: Request) -> Reply:
         receiver, digest = self._receiver(request), request.values["digest"]

@@ -71,10 +71,15 @@ def token_of(given: str | None) -> str:
     return given if given is not None else os.environ.get(TOKEN, "").strip()
 
 
-def reach(address: Address, token: str) -> tuple[Courier, Welcome]:
+def reach(address: Address, token: str, *, timeout_s: float = 60.0) -> tuple[Courier, Welcome]:
     """Return what carries requests to a project of a server, and what the server says of itself.
 
     A server of one project answers at its root, whatever the project is called in the address.
+
+    Args:
+        address: Where the server is.
+        token: What it knows.
+        timeout_s: How long it may be silent.
 
     Raises:
         Unavailable: Nobody answers.
@@ -82,7 +87,7 @@ def reach(address: Address, token: str) -> tuple[Courier, Welcome]:
         NotFound: The server has no such project.
         Unsupported: It speaks another format.
     """
-    courier = wiring.courier(address.url, token)
+    courier = wiring.courier(address.url, token, timeout_s=timeout_s)
     try:
         return courier, _greet(courier)
     except NotFound as error:
@@ -90,7 +95,7 @@ def reach(address: Address, token: str) -> tuple[Courier, Welcome]:
         name = address.path.removeprefix("/")
         if not name or "/" in name:
             raise
-        at_root = wiring.courier(address.server, token)
+        at_root = wiring.courier(address.server, token, timeout_s=timeout_s)
         welcome = _greet(at_root)
         if welcome.project != name:
             at_root.close()

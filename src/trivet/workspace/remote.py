@@ -17,15 +17,18 @@ from typing import Any, Final, NoReturn
 
 from trivet.core.clock import Clock
 from trivet.core.courier import Courier
-from trivet.core.errors import TrivetError, Unavailable, Unsupported
+from trivet.core.errors import NotFound, TrivetError, Unavailable, Unsupported
 from trivet.core.facts import Scope
 from trivet.core.ids import check_id
 from trivet.core.ports import Stores
 from trivet.core.training import harmless
+from trivet.tracking.autolog.libraries import Libraries
+from trivet.tracking.programs import last_step
 from trivet.tracking.reporting.buffering import flush_all
+from trivet.tracking.reporting.facts import ReportedRun
 from trivet.tracking.reporting.liveness import BEAT_S, Liveness
 from trivet.tracking.service import TrackingService
-from trivet.tracking.syncing.asking import give_signs
+from trivet.tracking.syncing.asking import ask, give_signs
 from trivet.tracking.syncing.sending import Sender, Tally
 from trivet.workspace import wiring
 from trivet.workspace.addresses import Address, reach
@@ -64,6 +67,7 @@ class RemoteWorkspace(Workspace):
         clock: Clock | None = None,
     ) -> None:
         self.address = address
+        self._token = token
         self._spool = new_spool(address.url)
         settings = Settings(project=PROJECT)
         opened = self._spool.open()
@@ -75,9 +79,8 @@ class RemoteWorkspace(Workspace):
     @cached_property
     def tracking(self) -> TrackingService:
         """Runs that programs report."""
-        return RemoteTracking(
-            self.stores, self.scope, libraries=wiring.training_libraries(self.folder)
-        )
+        libraries = wiring.training_libraries(self.folder)
+        return RemoteTracking(self.stores, self.scope, libraries, self._last_step)
 
     @cached_property
     def access(self) -> NoReturn:
@@ -157,6 +160,21 @@ class RemoteWorkspace(Workspace):
         self._spool.remove()
         self._spool.let_go()
 
+    def _last_step(self, run: str) -> int:
+        """Ask the server for the last step of a run; -1 when it does not know, or say, in time."""
+        try:
+            courier, _ = reach(self.address, self._token, timeout_s=_PATIENCE_S / 2)
+            try:
+                found = ask(courier, "GET", f"/sync/runs/{run}", ReportedRun)
+            finally:
+                courier.close()
+        except NotFound:
+            return -1
+        except TrivetError as error:
+            _log.warning("the last step of run %s is not known: %s", run, error.message)
+            return -1
+        return last_step(found.metrics)
+
     def _spool_left(self) -> None:
         if self._post.has_stopped:  # otherwise its thread may still write: the system lets go
             super().close()
@@ -174,11 +192,30 @@ class RemoteTracking(TrackingService):
     """Runs of a program that belong to a server.
 
     What is asked here is answered for the runs of this program alone; the server has all.
+
+    Args:
+        stores: The spool's.
+        scope: Its project, and the actor.
+        libraries: As in `Programs`.
+        last_step_there: Asks the server for the last step of a run.
     """
+
+    def __init__(
+        self,
+        stores: Stores,
+        scope: Scope,
+        libraries: Libraries,
+        last_step_there: Callable[[str], int],
+    ) -> None:
+        super().__init__(stores, scope, libraries=libraries)
+        self._last_step_there = last_step_there
 
     def _meet(self, run: str) -> None:
         # It may be another machine's, and on its way: the server brings them together.
         self.reported.stand_in(check_id(run, "run"))
+
+    def _last_step(self, run: str) -> int:
+        return max(super()._last_step(run), self._last_step_there(run))
 
     def _commit(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401  # whatever it is, it is not taken
         raise Unsupported(

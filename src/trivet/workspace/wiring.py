@@ -254,11 +254,11 @@ def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
     return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
 
 
-def courier(url: str, token: str) -> Courier:
-    """Return what carries requests to a server of Trivet."""
+def courier(url: str, token: str, *, timeout_s: float = 60.0) -> Courier:
+    """Return what carries requests to a server of Trivet, which may be silent for so long."""
     from trivet.adapters.http.courier import HttpCourier
 
-    return HttpCourier(url, token)
+    return HttpCourier(url, token, timeout_s=timeout_s)
 
 
 def poster(networks: Sequence[str]) -> Poster:

@@ -287,6 +287,17 @@ def test_a_run_of_another_machine_is_joined_by_its_identifier(server: Server) ->
     assert server.run(run.id).name == "both"
 
 
+def test_another_program_goes_on_with_a_run_behind_its_last_step(server: Server) -> None:
+    with tv.open(server.url) as ws, ws.tracking.begin("digits", system=1) as run:
+        run.log(loss=1, step=41)
+    with tv.open(server.url) as ws, ws.tracking.resume(run.id, system=False) as again:
+        again.log(loss=2)
+        assert ws.sync()
+        assert server.run(run.id).status == "running"
+    assert server.points(run.id) == [(41, 1.0), (42, 2.0)]
+    assert server.run(run.id).status == "succeeded"
+
+
 FORKS = """
 import os, sys, trivet as tv
 run = tv.open(sys.argv[1]).tracking.begin("digits", system=False)  # nobody keeps the workspace

@@ -27,7 +27,6 @@ from trivet.core.errors import (
     Unsupported,
 )
 
-_TIMEOUT_S: Final = 60.0
 _BLOCK_BYTES: Final = 1 << 20
 _MOST_ANSWER_BYTES: Final = 64 << 20
 _ERRORS: Final[dict[int, type[TrivetError]]] = {
@@ -61,7 +60,7 @@ class HttpCourier:
         timeout_s: How long the server may be silent.
     """
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, url: str, token: str, *, timeout_s: float) -> None:
         self._parts = urlsplit(url)
         self._timeout_s = timeout_s
         self._headers = {"accept": "application/json", "user-agent": "trivet"}

@@ -13,7 +13,7 @@ from trivet.core.ports import BlobWriter, Points, SeriesKey, Stores, View
 from trivet.core.trees import read_tree
 from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.reporting.experiments import Experiments, check_key
-from trivet.tracking.reporting.facts import Report
+from trivet.tracking.reporting.facts import Report, ReportedRun
 from trivet.tracking.reporting.points import Chunks, Metrics
 from trivet.tracking.reporting.runs import Opening, ReportedRuns
 from trivet.tracking.shelves import Artifact
@@ -62,6 +62,14 @@ class Receiver:
         self._artifacts = artifacts.acting_for(scope.actor)
         self._experiments = Experiments(stores, scope, SystemClock())
         self._runs = ReportedRuns(stores, scope, self._experiments, Metrics(stores))
+
+    def run(self, run: str) -> ReportedRun:
+        """Return a run as it stands here.
+
+        Raises:
+            NotFound: There is no such run in this project.
+        """
+        return self._runs.get(run)
 
     def missing(self, digests: Sequence[str]) -> tuple[str, ...]:
         """Return those of some files that have not been sent to this project."""
