@@ -104,7 +104,7 @@ from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace.workspace import open as open_workspace
 import uvicorn.protocols.http.httptools_impl, uvloop
 with open_workspace(sys.argv[1]) as workspace:
-    build_tracking_app(workspace, policy=loopback_policy(1), principal_of=lambda token: None)
+    build_tracking_app(workspace, policy=loopback_policy(1))
     workspace.tracking.reported.search([0])
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """

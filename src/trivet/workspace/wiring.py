@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
@@ -32,7 +31,7 @@ from trivet.core.ports import Flavour, Notifier, Stores, Tables
 from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
-from trivet.http.guards import DoorPolicy
+from trivet.http.guards import DoorPolicy, PrincipalOf
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.service import PipelinesService
@@ -450,7 +449,7 @@ def serving_app(
     serving: "ServingService",
     *,
     policy: DoorPolicy,
-    principal_of: Callable[[str], Principal],
+    principal_of: PrincipalOf,
 ) -> Application:
     """Build the inference application."""
     import asyncio

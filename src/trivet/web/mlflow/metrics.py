@@ -163,7 +163,7 @@ def _check_sizes(metrics: int, params: int, tags: int) -> None:
             )
 
 
-_READ, _WRITE = Permission.READ, Permission.REGISTER
+_READ, _WRITE = Permission.READ, Permission.LOG
 
 CALLS: Final = (
     Call("POST", "/runs/log-metric", _WRITE, "Log a point of a metric", _log_metric),
