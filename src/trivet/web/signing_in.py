@@ -219,10 +219,10 @@ class _Desk:
         )
 
     async def tokens(self, request: Request) -> Reply:
-        user = _user_of(request)
+        user = request.principal.user
 
         def ask() -> list[Grant]:
-            grants = self._workspace.access.all_grants()
+            grants = self._workspace.access.all_grants() if user else ()
             return [grant for grant in grants if grant.token.user == user]
 
         return json_reply(await asyncio.to_thread(ask))
