@@ -112,8 +112,8 @@ def test_a_query_parameter_that_is_declared_is_taken_and_another_is_refused(
         ):
             continue
         query = "&".join(f"{name}={values.get(name, 'left')}" for name in names)
-        assert api.get(f"{path}?{query}" if query else path).status == 200, path
-        refused = api.get(f"{path}?bogus=1")
+        assert api.get(f"{path}?{query}" if query else path, role="owner").status == 200, path
+        refused = api.get(f"{path}?bogus=1", role="owner")
         assert (refused.status, refused.data["code"]) == (400, "bad-query"), path
 
 

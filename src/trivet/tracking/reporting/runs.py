@@ -43,7 +43,7 @@ from trivet.tracking.reporting.facts import (
     RunReported,
     Stage,
 )
-from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.reporting.points import Metrics, Point
 from trivet.tracking.reporting.telling import MOVES, has_ended, news_of_run
 
 PARENT: Final = "mlflow.parentRunId"
@@ -143,6 +143,10 @@ class ReportedRuns:
             NotFound: There is no such run in this project.
         """
         return _run(self._document(run), self.metrics.latest(run))
+
+    def history(self, run: str, key: str) -> list[Point]:
+        """Return all points of a metric by time, step and value; none for a run not of here."""
+        return self.metrics.history(run, key) if self._is_here(run) else []
 
     def active(self, run: str) -> None:
         """Make sure that a run can be written to.
@@ -287,6 +291,10 @@ class ReportedRuns:
             if page.after is None:
                 return
             wanted = msgspec.structs.replace(wanted, after=page.after)
+
+    def _is_here(self, run: str) -> bool:
+        found = self._stores.catalog.get(RUNS, [run]) if run else ()
+        return bool(found) and found[0].group.rpartition("/")[0] == self._scope.project
 
     def _document(self, run: str) -> Document:
         found = self._stores.catalog.get(RUNS, [run]) if run else ()
