@@ -19,7 +19,7 @@ LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")
 # Environments of others, in which nothing of Trivet is installed: their versions are their own.
 APART = tuple(
     f"requirements-{name}.lock"
-    for name in ("objects", "mlflow3", "mlflow3-skinny", "mlflow2", "mlflow2-skinny")
+    for name in ("objects", "oidc", "mlflow3", "mlflow3-skinny", "mlflow2", "mlflow2-skinny")
 )
 
 

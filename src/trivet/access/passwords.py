@@ -38,7 +38,7 @@ def check_password(password: str, user: str) -> None:
         wrong = f"is longer than {_MOST_BYTES} bytes"
     elif len(set(password)) < 5:
         wrong = "repeats a few characters"
-    elif len(password.lower().replace(user, "")) < LEAST // 2:
+    elif len(user) > 2 and len(password.lower().replace(user, "")) < LEAST - 3:
         wrong = "is little more than the user's name"
     elif password.startswith(PREFIX):
         wrong = f"begins like a token, with {PREFIX!r}"

@@ -23,6 +23,8 @@ COMMANDS = {
     "replay": ("trivet.cli.serving:replay", "run a prediction again and compare bit for bit"),
     "release": ("trivet.cli.releases:release", "serve a model, move a rollout, or go back"),
     "score": ("trivet.cli.serving:score", "predict a whole file with a registered model"),
+    "login": ("trivet.cli.login:login", "sign in at a server elsewhere"),
+    "logout": ("trivet.cli.login:logout", "end the token of a server elsewhere"),
     "doctor": ("trivet.cli.upkeep:doctor", "say what is wrong here and what to do about it"),
     "fsck": ("trivet.cli.upkeep:fsck", "check every byte of every store"),
     "backup": ("trivet.cli.upkeep:backup", "copy the workspace while everything runs"),

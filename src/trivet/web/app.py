@@ -9,7 +9,7 @@ from trivet.web.document import openapi
 from trivet.web.health import LIVE
 from trivet.web.mlflow.errors import DIALECT
 from trivet.web.projects import wire_routes
-from trivet.web.signing_in import signing_in_routes
+from trivet.web.sign_in import sign_in_routes
 from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.workspace import Workspace
 
@@ -40,6 +40,6 @@ def route_table(workspace: Workspace, keeper: Doorkeeper) -> RouteTable[Handler]
     rooms_routes = (build(workspace) for build in (*facts.ROUTES, *rooms.ROUTES))
     # MLflow's wire is described by MLflow; the document is about what is Trivet's own.
     described: RouteTable[Handler] = RouteTable(
-        (*own, *signing_in_routes(workspace, keeper), *rooms_routes)
+        (*own, *sign_in_routes(workspace, keeper), *rooms_routes)
     )
     return RouteTable((*described.routes, *wire_routes(workspace)))

@@ -10,11 +10,13 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
 from socket import socket
@@ -23,8 +25,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
+from trivet.access.provider import Provider
 from trivet.core.clock import Clock
-from trivet.core.errors import Invalid
+from trivet.core.errors import Invalid, Unsupported
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
@@ -44,7 +47,7 @@ from trivet.workspace.notify_file import (
     WebhookSettings,
     secret_of,
 )
-from trivet.workspace.settings import FOLDER, Settings, read_settings
+from trivet.workspace.settings import FOLDER, Settings, SignInSettings, read_settings
 
 if TYPE_CHECKING:
     from trivet.data.service import DataService
@@ -250,6 +253,33 @@ def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
         password=secret_of(settings.password_env, name),
     )
     return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
+
+
+def provider(settings: SignInSettings) -> Provider | None:
+    """Return the provider at which people sign in; None when none is set up.
+
+    Raises:
+        Invalid: Its address is none, or the variable that it names is not set.
+        Unsupported: Its library is not installed.
+    """
+    if not settings.issuer:
+        return None
+    if find_spec("joserfc") is None:
+        raise Unsupported(
+            "signing in at a provider needs the library 'joserfc', which is not installed",
+            code="no-library",
+            hint="Install it: `pip install 'trivet[oidc]'`.",
+        )
+    from trivet.adapters.oidc.provider import OidcProvider
+
+    secret = os.environ.get(settings.secret_env) if settings.secret_env else None
+    if settings.secret_env and not secret:
+        raise Invalid(
+            f"sign_in.secret_env names {settings.secret_env}, which is not set",
+            code="no-secret",
+            hint=f"Set {settings.secret_env} where the server is started.",
+        )
+    return OidcProvider(settings.issuer, settings.client_id, secret)
 
 
 def poster(networks: Sequence[str]) -> Poster:

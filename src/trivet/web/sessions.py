@@ -118,7 +118,7 @@ class ShownProject(msgspec.Struct, kw_only=True):
     role: RoleName | None
 
 
-def signing_in_routes(workspace: Workspace, keeper: Doorkeeper) -> tuple[Route[Handler], ...]:
+def session_routes(workspace: Workspace, keeper: Doorkeeper) -> tuple[Route[Handler], ...]:
     """Build the routes about oneself, and those of users and projects."""
     desk = _Desk(workspace, keeper)
     public, own, manage = Permission.PUBLIC, Permission.SELF, Permission.MANAGE
@@ -129,6 +129,7 @@ def signing_in_routes(workspace: Workspace, keeper: Doorkeeper) -> tuple[Route[H
         _route("DELETE", "/session", own, desk.sign_out, "Sign out", None, Ended),
         _route("GET", "/session/tokens", own, desk.tokens, "List one's tokens", None, list[Grant]),
         _route("POST", "/session/tokens", own, desk.issue, "Make a token", OwnTokenWish, OwnToken),
+        _route("DELETE", "/session/token", own, desk.end, "End the token sent", None, Ended),
         _route("DELETE", name, own, desk.revoke, "Revoke a token of one's own", None, Ended),
         _route("GET", "/projects", own, desk.projects, "List projects", None, list[ShownProject]),
         _route(
@@ -258,6 +259,19 @@ class _Desk:
         access = self._workspace.acting_for(user).access
         count = await asyncio.to_thread(access.revoke, request.values["name"], user=user)
         return json_reply(Ended(ended=count))
+
+    async def end(self, request: Request) -> Reply:
+        visitor = read_visitor(request.headers)
+        if request.principal.proof != "token" or visitor.token is None:
+            raise Conflict(
+                "the request carries no token that can be ended",
+                code="no-token",
+                hint="Sessions are ended with DELETE /session.",
+            )
+        access = self._workspace.acting_for(request.principal.name).access
+        known = access.known(visitor.token, self._workspace.scope.project)
+        await asyncio.to_thread(access.end, known.token)
+        return json_reply(Ended(ended=1))
 
     async def projects(self, request: Request) -> Reply:
         visitor = read_visitor(request.headers)
