@@ -121,15 +121,21 @@ def local_path(wished: str) -> str:
     return wished if parts is not None and not (parts.scheme or parts.netloc) else "/session"
 
 
-def question(provider: Provider, attempt: Attempt, scopes: Sequence[str]) -> str:
-    """Return the provider's address to which a browser is sent."""
+def question(provider: Provider, attempt: Attempt, scopes: str) -> str:
+    """Return the provider's address to which a browser is sent.
+
+    Args:
+        provider: The provider.
+        attempt: The attempt that its answer will belong to.
+        scopes: What is asked for, words with spaces between.
+    """
     endpoint = str(provider.metadata()["authorization_endpoint"])
     query = urlencode(
         {
             "response_type": "code",
             "client_id": provider.client_id,
             "redirect_uri": attempt.redirect_uri,
-            "scope": " ".join(scopes),
+            "scope": scopes,
             "state": attempt.state,
             "nonce": attempt.nonce,
             "code_challenge": challenge_of(attempt.verifier),

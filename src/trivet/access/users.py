@@ -1,7 +1,6 @@
 """Users: people and programs by name, their passwords, and their roles in each project."""
 
 import re
-import threading
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Final
@@ -21,15 +20,11 @@ from trivet.access.passwords import DUMMY, check_password, new_verifier, verifie
 from trivet.access.permissions import ROLES, Principal, RoleName
 from trivet.access.projects import Projects
 from trivet.access.record import AccessRecord, Change, role_head
-from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound
 from trivet.core.facts import Draft, Entry, draft, read
 from trivet.core.ids import check_name
 
-_AT_ONCE: Final = 2
-_PATIENCE_S: Final = 10.0
 _EMAIL: Final = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
-_gate = threading.BoundedSemaphore(_AT_ONCE)
-"""Passwords that are checked at a time in this process: each takes 32 MiB and a core."""
 
 
 class UserState(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,16 +236,10 @@ class Users:
         Raises:
             Forbidden: It is not, or there is no such user, or they are disabled: which is not
                 said, and the answer takes as long.
-            Unavailable: Too many passwords are being checked.
         """
         user = self._record.user(name)
         verifier = self._record.verifier(name)
-        if not _gate.acquire(timeout=_PATIENCE_S):
-            raise Unavailable("too many passwords are being checked", code="busy")
-        try:
-            is_right = verifies(verifier or DUMMY, password)
-        finally:
-            _gate.release()
+        is_right = verifies(verifier or DUMMY, password)
         if user is None or verifier is None or not is_right or user.is_disabled:
             raise Forbidden(
                 "the name or the password is not right",

@@ -18,7 +18,13 @@ def build_app(workspace: Workspace, *, policy: DoorPolicy) -> Application:
     """Build the API of a workspace. Building fails when a route declares no permission."""
     keeper = Doorkeeper(workspace)
     table = route_table(workspace, keeper)
-    return Application(table, policy=policy, principal_of=keeper.principal_of, dialects=(DIALECT,))
+    return Application(
+        table,
+        policy=policy,
+        principal_of=keeper.principal_of,
+        dialects=(DIALECT,),
+        shutdown=keeper.leave,
+    )
 
 
 def route_table(workspace: Workspace, keeper: Doorkeeper) -> RouteTable[Handler]:

@@ -15,4 +15,10 @@ def build_tracking_app(workspace: Workspace, *, policy: DoorPolicy) -> Applicati
     """Build the tracking server alone: MLflow's interface, signing in, liveness, and no room."""
     keeper = Doorkeeper(workspace)
     table = RouteTable((LIVE, *sign_in_routes(workspace, keeper), *wire_routes(workspace)))
-    return Application(table, policy=policy, principal_of=keeper.principal_of, dialects=(DIALECT,))
+    return Application(
+        table,
+        policy=policy,
+        principal_of=keeper.principal_of,
+        dialects=(DIALECT,),
+        shutdown=keeper.leave,
+    )

@@ -27,6 +27,9 @@ from trivet.workspace.workspace import Workspace
 _MOST_KNOWN: Final = 10_000
 _USED_MICROS: Final = 60_000_000
 """How exact the time is at which a token was last used, in microseconds."""
+_CHECKERS: Final = 2
+"""Passwords that are looked at together: each takes a core and 32 MiB for a fifth of a second."""
+_MOST_WAITING: Final = 50
 _PASSWORD_S: Final = 900.0
 """How long a right password is remembered, in seconds: every request of some clients has one."""
 
@@ -47,10 +50,15 @@ class Doorkeeper:
         self._own = token_digest(own)
         self._version: str | None = None
         self._known: dict[tuple[str, str], Known] = {}
+        self._people: dict[tuple[str, str], Principal] = {}
         self._projects: dict[str, bool] = {}
         self._guesses = Guesses()
         self._key = secrets.token_bytes(32)
         self._passwords: dict[bytes, tuple[float, str]] = {}
+        self._checking: dict[bytes, asyncio.Future[str]] = {}
+        # Threads of their own: whoever guesses keeps nobody waiting who does something else.
+        self._checkers = ThreadPoolExecutor(_CHECKERS, thread_name_prefix="passwords")
+        self._waiting = 0
         self._used = _LastUsed(workspace)
 
     def principal_of(self, knock: Knock) -> Principal | Awaitable[Principal]:
@@ -65,6 +73,15 @@ class Doorkeeper:
             return self._of_password(knock)
         return self._placed(knock, self._of_token(knock))
 
+    def close(self) -> None:
+        """Write down what is still to be written about tokens."""
+        self._checkers.shutdown()
+        self._used.close()
+
+    async def leave(self) -> None:
+        """Close, while the loop goes on."""
+        await asyncio.to_thread(self.close)
+
     def _look(self) -> None:
         try:
             version = self._access.version()
@@ -73,6 +90,7 @@ class Doorkeeper:
             return
         if version != self._version:
             self._known.clear()
+            self._people.clear()
             self._projects.clear()
             self._passwords.clear()
             self._version = version
@@ -111,31 +129,53 @@ class Doorkeeper:
 
     async def _check_password(self, knock: Knock, proof: bytes) -> Principal:
         before = self._version
-        name = await self.check_password(knock.user, knock.secret, knock.address)
+        # Many workers of one program begin at once with the same password: it is looked at once.
+        checking = self._checking.get(proof)
+        if checking is None:
+            checked = self.check_password(knock.user, knock.secret, knock.address)
+            checking = self._checking[proof] = asyncio.ensure_future(checked)
+            checking.add_done_callback(lambda _: self._checking.pop(proof, None))
+        name = await asyncio.shield(checking)
         if len(self._passwords) >= _MOST_KNOWN:
             self._passwords.clear()
         if self._version == before:  # what was right before a change need not be right after it
             self._passwords[proof] = (time.monotonic() + _PASSWORD_S, name)
-        return self._placed(knock, await asyncio.to_thread(self._user, name, knock.project))
+        return self._placed(knock, self._user(name, knock.project))
 
     async def check_password(self, user: str, password: str, address: str) -> str:
         """Return the name of the user whose password this is.
 
         Raises:
             Forbidden: It is not (`bad-token`), or too many were tried (`too-many-guesses`).
+            Unavailable: Too many are waiting to be looked at.
         """
+        if self._waiting >= _MOST_WAITING:
+            raise Unavailable("too many passwords are waiting to be looked at", code="busy")
         self._guesses.spend(user, address)
-        found = await asyncio.to_thread(self._access.users.check_password, user, password)
+        self._waiting += 1
+        try:
+            check = self._access.users.check_password
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._checkers, check, user, password)
+        finally:
+            self._waiting -= 1
         self._guesses.succeed(user, address)
         return found.name
 
     def _user(self, name: str, project: str | None) -> Principal:
-        users = self._access.users
-        user = users.get(name)
-        if user.is_disabled:
-            raise bad_token()
-        role = users.role(user, project or self._own_project)
-        return Principal(name=name, role=role, user=name, proof="password")
+        place = project or self._own_project
+        found = self._people.get((name, place))
+        if found is None:
+            users = self._access.users
+            user = users.get(name)
+            if user.is_disabled:
+                raise bad_token()
+            role = users.role(user, place)
+            found = Principal(name=name, role=role, user=name, proof="password")
+            if len(self._people) >= _MOST_KNOWN:
+                self._people.clear()
+            self._people[name, place] = found
+        return found
 
     def role_in(self, knock: Knock, project: str) -> RoleName | None:
         """Return the role, in some project, of whoever was let in with this."""
@@ -191,7 +231,13 @@ class _LastUsed:
             self._waiting[token] = at_micros
             if self._writer is None:
                 self._writer = ThreadPoolExecutor(1, thread_name_prefix="last-used")
-        self._writer.submit(self._write)
+            self._writer.submit(self._write)
+
+    def close(self) -> None:
+        with self._lock:
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.shutdown()
 
     def _write(self) -> None:
         with self._lock:

@@ -68,8 +68,8 @@ class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Who this server is to it."""
     secret_env: str = ""
     """The variable that holds the client's secret; empty: it has none."""
-    scopes: tuple[str, ...] = ("openid", "profile", "email")
-    """What is asked for; `openid` is among it."""
+    scopes: str = "openid profile email"
+    """What is asked for, words with spaces between; `openid` is among them."""
     name_claim: str = "preferred_username"
     """The claim from which users get their names, when they come for the first time."""
     groups_claim: str = "groups"
@@ -162,7 +162,7 @@ def _check_sign_in(sign_in: SignInSettings) -> None:
     wrong = ""
     if sign_in.issuer and not sign_in.client_id:
         wrong = "sign_in.issuer is there and sign_in.client_id is not"
-    elif "openid" not in sign_in.scopes:
+    elif "openid" not in sign_in.scopes.split():
         wrong = "sign_in.scopes has no 'openid'"
     elif any(r == "owner" and p != "*" for m in sign_in.roles.values() for p, r in m.items()):
         wrong = "sign_in.roles makes somebody owner of one project"

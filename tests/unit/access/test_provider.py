@@ -79,7 +79,7 @@ def test_an_answer_that_is_all_right_tells_who_it_is() -> None:
 
 def test_the_question_binds_the_answer_to_one_attempt_and_keeps_the_verifier_here() -> None:
     attempt = new_attempt(BACK, "/runs")
-    url = question(Provider(), attempt, ("openid", "email"))
+    url = question(Provider(), attempt, "openid email")
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     assert url.startswith(f"{ISSUER}/authorize?")
     assert query == {
