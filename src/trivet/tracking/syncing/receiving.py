@@ -202,7 +202,7 @@ class Receiver:
         checked: Chunks = []
         for run in dict.fromkeys(series.run for series in points):
             try:
-                self._runs.active(run)
+                self._demand_run(run)
                 found = [_checked(series) for series in points if series.run == run]
                 checked += [chunk for chunk in found if len(chunk[1].steps)]
             except (Invalid, NotFound) as error:
@@ -210,6 +210,11 @@ class Receiver:
         if checked:
             self._runs.metrics.append(checked)
         return refused
+
+    def _demand_run(self, run: str) -> None:
+        # One that was put away takes points, too: they may be older than that.
+        if not self._runs.knows(run):
+            raise NotFound(f"there is no run {run} here yet", code="no-run")
 
     def _know(self, sizes: dict[str, int]) -> None:
         if sizes:

@@ -152,6 +152,18 @@ def test_an_end_that_comes_late_does_not_end_a_run_that_was_resumed(
     assert died.server.reported.get(run.id).status == "failed"
 
 
+def test_a_run_that_was_deleted_at_once_has_its_points_when_it_is_restored(pair: Any) -> None:
+    with pair.program.begin(system=False) as run:
+        run.log(loss=1)
+    pair.program.reported.delete(run.id)
+    sender = pair.sender()
+    sender.send()
+    assert not sender.waits
+    assert pair.server.reported.get(run.id).stage == "deleted"
+    pair.server.reported.restore(run.id)
+    assert pair.server.reported.get(run.id).metrics["loss"].value == 1
+
+
 ACTIONS = st.one_of(
     st.tuples(st.just("log"), st.integers(0, 5), st.integers(0, 3)),
     st.tuples(st.just("tag"), st.sampled_from("abc"), st.integers(0, 3)),
