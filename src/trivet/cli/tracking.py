@@ -54,10 +54,14 @@ def _serve(options: Namespace) -> Answer:
         if options.json:
             print(to_json({"url": url, "token_file": str(token)}), flush=True)
         else:
+            secret = f'"$(cat {shlex.quote(str(token))})"'
             print(
+                f"export TRIVET_URL={url}\n"
+                f"export TRIVET_TOKEN={secret}\n"
                 f"export MLFLOW_TRACKING_URI={url}\n"
-                f'export MLFLOW_TRACKING_TOKEN="$(cat {shlex.quote(str(token))})"\n\n'
-                "MLflow's clients and programs run as they are. Ctrl-C stops.",
+                f"export MLFLOW_TRACKING_TOKEN={secret}\n\n"
+                "`trivet.open()` reports here; MLflow's clients and programs run as they are. "
+                "Ctrl-C stops.",
                 flush=True,
             )
         threads = [begin(ws, _tell) for begin in (begin_sending, begin_merging)]
