@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,21 @@ def test_who_was_let_in_stays_in_while_the_store_is_away(
 
     monkeypatch.setattr(workspace.access, "version", away)
     assert let_in(keeper, knock).name == "shop"
+
+
+def test_who_trusts_for_a_while_sees_a_change_after_it(workspace: Workspace) -> None:
+    keeper = Doorkeeper(workspace, trust_s=0.2)
+    knock = Knock(workspace.access.issue("shop", "application"))
+    let_in(keeper, knock)
+    workspace.access.revoke("shop")
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            let_in(keeper, knock)
+        except Forbidden:
+            return
+        time.sleep(0.01)
+    pytest.fail("the token was never refused")
 
 
 def test_when_a_token_was_last_used_is_kept_once_a_minute_and_is_no_fact(
