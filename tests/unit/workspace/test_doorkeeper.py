@@ -4,12 +4,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trivet.access.permissions import Principal
+from trivet.core.clock import EventClock
 from trivet.core.errors import Forbidden, NotFound, Unavailable
 from trivet.http.guards import Knock
 from trivet.workspace.doorkeeper import Doorkeeper
@@ -197,6 +199,18 @@ def test_who_trusts_for_a_while_sees_a_change_after_it(workspace: Workspace) -> 
             return
         time.sleep(0.01)
     pytest.fail("the token was never refused")
+
+
+def test_a_token_that_is_remembered_ends_with_its_time_all_the_same(workspace: Workspace) -> None:
+    clock = EventClock(datetime(2026, 1, 1, tzinfo=UTC))
+    settings, opened = workspace.settings, workspace.opened
+    dated = Workspace(workspace.folder, settings, actor="ada", clock=clock, opened=opened)
+    keeper = Doorkeeper(dated)
+    knock = Knock(dated.access.issue("shop", "viewer", days=1))
+    let_in(keeper, knock)
+    clock.move_to(clock.now() + timedelta(days=1, seconds=1))
+    with pytest.raises(Forbidden):
+        let_in(keeper, knock)
 
 
 def test_when_a_token_was_last_used_is_kept_once_a_minute_and_is_no_fact(
