@@ -39,9 +39,11 @@ class Doorkeeper:
 
     Args:
         workspace: Whose users and tokens count.
+        trust_s: For how long the record is not asked again, in seconds: by so much a change may
+            be seen too late. 0 asks at every request.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, trust_s: float = 0.0) -> None:
         self._workspace = workspace
         self._access = workspace.access
         self._clock: Clock = workspace.clock
@@ -49,6 +51,8 @@ class Doorkeeper:
         own = read_or_create_token(workspace.opened.folder / "token")
         self._own = token_digest(own)
         self._version: str | None = None
+        self._trust_s = trust_s
+        self._look_at = 0.0
         self._known: dict[tuple[str, str], Known] = {}
         self._people: dict[tuple[str, str], Principal] = {}
         self._projects: dict[str, bool] = {}
@@ -83,6 +87,11 @@ class Doorkeeper:
         await asyncio.to_thread(self.close)
 
     def _look(self) -> None:
+        if self._trust_s:
+            now = time.monotonic()
+            if now < self._look_at:
+                return
+            self._look_at = now + self._trust_s
         try:
             version = self._access.version()
         except Unavailable:

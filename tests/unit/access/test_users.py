@@ -7,9 +7,10 @@ import pytest
 from trivet.access.facts import WORKSPACE, PasswordSet, RoleGranted, TokenIssued
 from trivet.access.permissions import ROLES, Permission, Principal
 from trivet.access.service import AccessService
+from trivet.access.tokens import new_token, token_digest
 from trivet.core.clock import EventClock
 from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound
-from trivet.core.facts import Scope
+from trivet.core.facts import Scope, draft
 from trivet.core.ports import Stores
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,6 +89,24 @@ def test_a_disabled_user_has_nothing_and_gets_nothing_back(access: AccessService
             access.principal(secret)
     assert access.users.check_password("anna", PASSWORD).name == "anna"
     assert access.principal(access.issue("laptop", user="anna")).role == "admin"
+
+
+def test_a_token_that_outlived_its_user_s_end_opens_nothing(
+    access: AccessService, stores: Stores
+) -> None:
+    access.users.disable("anna")
+    secret = new_token()
+    left_over = TokenIssued(
+        name="laptop",
+        role=None,
+        digest=token_digest(secret),
+        expires=START + timedelta(days=1),
+        project="*",
+        user="anna",
+    )
+    stores.ledger.commit(Scope(project=WORKSPACE, actor="x").batch("x", [draft(left_over)]))
+    with pytest.raises(Forbidden):
+        access.principal(secret)
 
 
 def test_a_new_password_ends_sessions_and_leaves_no_trace_of_the_old_one(

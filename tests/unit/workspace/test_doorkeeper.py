@@ -2,13 +2,16 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trivet.access.permissions import Principal
+from trivet.core.clock import EventClock
 from trivet.core.errors import Forbidden, NotFound, Unavailable
 from trivet.http.guards import Knock
 from trivet.workspace.doorkeeper import Doorkeeper
@@ -181,6 +184,33 @@ def test_who_was_let_in_stays_in_while_the_store_is_away(
 
     monkeypatch.setattr(workspace.access, "version", away)
     assert let_in(keeper, knock).name == "shop"
+
+
+def test_who_trusts_for_a_while_sees_a_change_after_it(workspace: Workspace) -> None:
+    keeper = Doorkeeper(workspace, trust_s=0.2)
+    knock = Knock(workspace.access.issue("shop", "application"))
+    let_in(keeper, knock)
+    workspace.access.revoke("shop")
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            let_in(keeper, knock)
+        except Forbidden:
+            return
+        time.sleep(0.01)
+    pytest.fail("the token was never refused")
+
+
+def test_a_token_that_is_remembered_ends_with_its_time_all_the_same(workspace: Workspace) -> None:
+    clock = EventClock(datetime(2026, 1, 1, tzinfo=UTC))
+    settings, opened = workspace.settings, workspace.opened
+    dated = Workspace(workspace.folder, settings, actor="ada", clock=clock, opened=opened)
+    keeper = Doorkeeper(dated)
+    knock = Knock(dated.access.issue("shop", "viewer", days=1))
+    let_in(keeper, knock)
+    clock.move_to(clock.now() + timedelta(days=1, seconds=1))
+    with pytest.raises(Forbidden):
+        let_in(keeper, knock)
 
 
 def test_when_a_token_was_last_used_is_kept_once_a_minute_and_is_no_fact(
