@@ -32,6 +32,7 @@ COMMANDS = {
 
 ROOMS = {
     "runs": ("trivet.cli.runs", "what was run, and how it went"),
+    "experiments": ("trivet.cli.experiments", "places for runs that are compared"),
     "assets": ("trivet.cli.assets", "named results of flows, and their versions"),
     "notify": ("trivet.cli.notify", "messages about runs, and whether they arrived"),
     "access": ("trivet.cli.access", "tokens and roles"),

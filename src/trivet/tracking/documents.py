@@ -8,7 +8,7 @@ import msgspec
 from trivet.core.catalog import Amendment, Value
 from trivet.core.ids import time_of
 from trivet.tracking.facts import RunFinished, RunStarted, RunStatus
-from trivet.tracking.reporting.experiments import RUNS
+from trivet.tracking.reporting.experiments import RUNS, as_numbers
 from trivet.tracking.reporting.facts import STATUS_WORDS
 
 WORDS: Final[dict[RunStatus, str]] = {
@@ -70,4 +70,7 @@ def _texts(parameters: Mapping[str, Any]) -> dict[str, Value]:
         for name, value in parameters.items()
         if len(name) <= _MOST_NAME
     }
-    return {f"params.{name}": text[:_MOST_TEXT] for name, text in texts.items()}
+    written: dict[str, Value] = {
+        f"params.{name}": text[:_MOST_TEXT] for name, text in texts.items()
+    }
+    return written | as_numbers(texts)

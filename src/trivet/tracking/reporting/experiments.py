@@ -1,7 +1,8 @@
 """Experiments: places for runs that are compared with each other, numbered within their project."""
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -27,6 +28,9 @@ EXPERIMENTS: Final = "experiments"
 RUNS: Final = "runs"
 DEFAULT: Final = "Default"
 """The experiment with number 0, which every project has."""
+NUMBERS: Final = "numbers."
+"""Before the name of a parameter: its value as a number."""
+_MOST_DIGITS: Final = 100
 _NEWEST = "experiments/newest"
 _NAMES = "experiments/names/"
 _MOST_NAME: Final = 500
@@ -255,6 +259,19 @@ class Experiments:
         """Return the group of documents in which an experiment's runs are."""
         return f"{self._scope.project}/{number}"
 
+    def groups(self) -> list[str]:
+        """Return the groups of documents in which the runs of all experiments are."""
+        head = self._stores.ledger.head(self._scope.project, _NEWEST)
+        if head is None:
+            return []
+        newest = read(self._stores.ledger.get(head.target), ExperimentMade).number
+        return [self.group_of(number) for number in range(newest + 1)]
+
+    def names_of(self, groups: Iterable[str]) -> dict[str, str]:
+        """Return the names of experiments by the groups of their runs, of those that there are."""
+        found = self._stores.catalog.get(EXPERIMENTS, sorted(set(groups)))
+        return {document.id: str(document.attributes["name"]) for document in found}
+
     # ------------------------------------------------------------------- inside
 
     def _find(self, number: int) -> Experiment | None:
@@ -384,6 +401,7 @@ def check_tags(tags: dict[str, str], *, most_value: int = _MOST_VALUE) -> None:
             )
 
 
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _KEY = re.compile(r"[/\w.\- :]+")
 
 
@@ -422,6 +440,18 @@ def _experiment(document: Document) -> Experiment:
         changed_ms=int(found["last_update_time"]),
         tags=tagged(document, "tags."),
     )
+
+
+def as_numbers(parameters: Mapping[str, str]) -> dict[str, Value]:
+    """Return, as attributes, the values of those parameters that are numbers.
+
+    Searches compare and order parameters by them: as texts, 10 stands before 9.
+    """
+    return {
+        NUMBERS + key: float(value)
+        for key, value in parameters.items()
+        if len(value) <= _MOST_DIGITS and _NUMBER.fullmatch(value) and math.isfinite(float(value))
+    }
 
 
 def tagged(document: Document, prefix: str) -> dict[str, str]:

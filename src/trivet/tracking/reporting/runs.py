@@ -25,6 +25,7 @@ from trivet.tracking.facts import CodeState, Environment
 from trivet.tracking.reporting.experiments import (
     RUNS,
     Experiments,
+    as_numbers,
     check_key,
     check_tags,
     is_in_stage,
@@ -301,6 +302,7 @@ class ReportedRuns:
             group=self._experiments.group_of(experiment.number),
             set={
                 "run_id": run,
+                "experiment_id": str(experiment.number),
                 "run_name": opened.name,
                 "status": "RUNNING",
                 "stage": "active",
@@ -314,6 +316,7 @@ class ReportedRuns:
 
     def _amended(self, document: Document, report: Report) -> Amendment:
         changed: dict[str, str | float] = {f"tags.{k}": v for k, v in report.tags.items()}
+        changed |= as_numbers(report.parameters)
         if report.name is not None:
             changed["run_name"] = report.name
         if report.status is not None:
