@@ -19,6 +19,8 @@ COMMANDS = {
     "backfill": ("trivet.cli.backfill:backfill", "run a flow for each of many days or names"),
     "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
     "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),
+    "compare": ("trivet.cli.compare:compare", "compare runs: figures, curves, code, data"),
+    "importance": ("trivet.cli.importance:importance", "say which parameters mattered"),
     "why": ("trivet.cli.why:why", "say what made a prediction, or why a step is run again"),
     "replay": ("trivet.cli.serving:replay", "run a prediction again and compare bit for bit"),
     "release": ("trivet.cli.releases:release", "serve a model, move a rollout, or go back"),

@@ -447,11 +447,16 @@ def as_numbers(parameters: Mapping[str, str]) -> dict[str, Value]:
 
     Searches compare and order parameters by them: as texts, 10 stands before 9.
     """
-    return {
-        NUMBERS + key: float(value)
-        for key, value in parameters.items()
-        if len(value) <= _MOST_DIGITS and _NUMBER.fullmatch(value) and math.isfinite(float(value))
-    }
+    numbers = {NUMBERS + key: as_number(text) for key, text in parameters.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def as_number(text: str) -> float | None:
+    """Return the finite number that a text is, None when it is none."""
+    if len(text) > _MOST_DIGITS or not _NUMBER.fullmatch(text):
+        return None
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def tagged(document: Document, prefix: str) -> dict[str, str]:
