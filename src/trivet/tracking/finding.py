@@ -21,8 +21,9 @@ from trivet.core.filtering import Grammar, parse_filter, parse_order, resolve
 from trivet.core.ports import Stores
 from trivet.tracking.documents import flows_of
 from trivet.tracking.found import FoundRun, FoundRuns
-from trivet.tracking.reporting.experiments import RUNS, Experiments, is_in_stage, tagged
+from trivet.tracking.reporting.experiments import RUNS, Experiments, is_in_stage
 from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.reporting.runs import parted
 from trivet.tracking.words import ATTRIBUTES, STATUSES, as_orders, finder_grammar
 
 MOST_RUNS: Final = 1_000_000
@@ -171,6 +172,7 @@ def found_run(document: Document, names: dict[str, str]) -> FoundRun:
     """Read a run's document; `names` has the names of experiments by group."""
     found = document.attributes
     ended = found.get("end_time")
+    parts = parted(found)
     return FoundRun(
         id=document.id,
         name=str(found["run_name"]),
@@ -179,11 +181,7 @@ def found_run(document: Document, names: dict[str, str]) -> FoundRun:
         user=str(found["user_id"]),
         began_ms=int(found["start_time"]),
         ended_ms=None if ended is None else int(ended),
-        parameters=tagged(document, "params."),
-        metrics={
-            name.removeprefix("metrics."): float(value)
-            for name, value in found.items()
-            if name.startswith("metrics.")
-        },
-        tags=tagged(document, "tags."),
+        parameters=parts["params"],
+        metrics=parts["metrics"],
+        tags=parts["tags"],
     )

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,6 @@ from trivet.core.clock import from_micros
 from trivet.core.disk import put_file
 from trivet.core.errors import Invalid, Unsupported
 
-FIELDS: Final = ("id", "name", "flow", "experiment", "status", "user", "began", "ended", "seconds")
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?\d{1,15}", re.ASCII)
 
@@ -48,19 +47,29 @@ class FoundRun(msgspec.Struct, frozen=True, kw_only=True):
     def row(self) -> dict[str, Any]:
         """What is known of the run, by the names that filters use."""
         return {
-            "id": self.id,
-            "name": self.name,
-            "flow": None if self.experiment else self.name,
-            "experiment": self.experiment,
-            "status": self.status,
-            "user": self.user,
-            "began": time_of_ms(self.began_ms),
-            "ended": None if self.ended_ms is None else time_of_ms(self.ended_ms),
-            "seconds": self.seconds,
+            **{name: read(self) for name, read in _READ.items()},
             **{f"params.{name}": value for name, value in self.parameters.items()},
             **{f"metrics.{name}": value for name, value in self.metrics.items()},
             **{f"tags.{name}": value for name, value in self.tags.items()},
         }
+
+
+_READ: Final[dict[str, Callable[[FoundRun], Any]]] = {
+    "id": lambda run: run.id,
+    "name": lambda run: run.name,
+    "flow": lambda run: None if run.experiment else run.name,
+    "experiment": lambda run: run.experiment,
+    "status": lambda run: run.status,
+    "user": lambda run: run.user,
+    "began": lambda run: time_of_ms(run.began_ms),
+    "ended": lambda run: None if run.ended_ms is None else time_of_ms(run.ended_ms),
+    "seconds": lambda run: run.seconds,
+}
+_HELD: Final[dict[str, Callable[[FoundRun], dict[str, Any]]]] = {
+    "params": lambda run: run.parameters,
+    "metrics": lambda run: run.metrics,
+    "tags": lambda run: run.tags,
+}
 
 
 class FoundRuns(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,15 +104,8 @@ class FoundRuns(msgspec.Struct, frozen=True, kw_only=True):
             >>> FoundRuns(runs=(), wanted={"id": "id", "loss": "metrics.loss"}).columns()
             {'id': [], 'loss': []}
         """
-        rows = self.rows()
-        names = dict.fromkeys(FIELDS) if self.wanted is None else dict.fromkeys(self.wanted)
-        if self.wanted is None:
-            found = {name for row in rows for name in row}
-            names |= dict.fromkeys(sorted(found - names.keys()))
-        own = self.wanted or {}
-        return {
-            name: _typed(own.get(name, name), [row.get(name) for row in rows]) for name in names
-        }
+        wanted = self._everything() if self.wanted is None else self.wanted
+        return {name: _typed(own, self._values(own)) for name, own in wanted.items()}
 
     def to_pandas(self) -> Any:  # noqa: ANN401  # no library's type is named here
         """Return a `pandas.DataFrame`, a row for each run.
@@ -175,6 +177,21 @@ class FoundRuns(msgspec.Struct, frozen=True, kw_only=True):
                 code="bad-file-name",
             )
         return writer(path)
+
+    def _everything(self) -> dict[str, str]:
+        names = dict.fromkeys(_READ)
+        for prefix, held in _HELD.items():
+            found = {key for run in self.runs for key in held(run)}
+            names |= dict.fromkeys(f"{prefix}.{key}" for key in sorted(found))
+        return {name: name for name in names}
+
+    def _values(self, own: str) -> list[Any]:
+        if own in _READ:
+            read = _READ[own]
+            return [read(run) for run in self.runs]
+        prefix, _, key = own.partition(".")
+        held = _HELD.get(prefix)
+        return [None if held is None else held(run).get(key) for run in self.runs]
 
     def _own(self, name: str) -> str:
         return (self.wanted or {}).get(name, name)

@@ -413,7 +413,7 @@ def _links(document: Document, name: str) -> tuple[ModelLink, ...]:
 
 def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
     found = document.attributes
-    parts = _parted(found)
+    parts = parted(found)
     ended = found.get("end_time")
     return ReportedRun(
         id=document.id,
@@ -434,7 +434,7 @@ def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
     )
 
 
-def _parted(attributes: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
+def parted(attributes: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
     """Part attributes by what stands before the first point of their names, in one go."""
     parts: dict[str, dict[str, Any]] = {"params": {}, "metrics": {}, "tags": {}}
     for name, value in attributes.items():
