@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from shutil import get_terminal_size
 from typing import get_args
 
-from trivet.cli.choosing import run_of
+from trivet.cli.choosing import any_run_of, run_of
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import cut, duration, size, table, width_of
 from trivet.cli.searching import (
@@ -21,10 +21,12 @@ from trivet.cli.searching import (
     token_of,
     with_rest,
 )
-from trivet.cli.tracking import describe_run
+from trivet.cli.tracking import describe_reported, describe_run
 from trivet.core.clock import from_micros
+from trivet.core.errors import NotFound
 from trivet.core.ids import time_of
 from trivet.pipelines.facts import StepDone, StepFailed
+from trivet.tracking.artifacts import owner_of
 from trivet.tracking.facts import Run, RunStatus
 from trivet.tracking.found import FoundRun, time_of_ms
 from trivet.tracking.reporting.sampling import PREFIX as SYSTEM
@@ -159,6 +161,9 @@ def _first(metrics: Mapping[str, float]) -> str:
 def _show(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         ws.pipelines.sweep()
+        reported = _reported_of(ws, options.run)
+        if reported is not None:
+            return _show_reported(ws, reported)
         run = run_of(ws, options.run)
         steps = ws.pipelines.steps(run.id)
         failures = ws.pipelines.failures(run.id)
@@ -172,6 +177,29 @@ def _show(options: Namespace) -> Answer:
         parts += ["", f"made from  {', '.join(data_names)}"]
     answer = {"run": run, "status": run.status, "steps": steps, "failures": failures}
     return Answer(answer, "\n".join(parts))
+
+
+def _reported_of(ws: Workspace, word: str) -> str | None:
+    """Return the run that a program reported and a word means, None for the run of a flow.
+
+    `last` is the last run of a flow, when there is one.
+    """
+    if word == "last" and ws.tracking.runs(limit=1):
+        return None
+    try:
+        found = ws.tracking.finder.get([any_run_of(ws, word)])
+    except NotFound:
+        return None
+    return found[0].id if found and found[0].experiment else None
+
+
+def _show_reported(ws: Workspace, id_: str) -> Answer:
+    run = ws.tracking.reported.get(id_)
+    (found,) = ws.tracking.finder.get([id_])
+    seen = ws.tracking.reported.observed(id_)
+    files = ws.tracking.artifacts.list(owner_of("run", id_))
+    data = {"run": run, "status": run.status, "observed": seen, "files": files}
+    return Answer(data, describe_reported(found, run, seen, files))
 
 
 def _given(failure: StepFailed) -> str:

@@ -35,15 +35,17 @@ class Examiner:
         self._stores = stores
         self._reported = reported
 
-    def of_flow(self, run: Run, metrics: Sequence[str] | None) -> Side:
-        """Return what is known of the run of a flow."""
+    def of_flow(self, run: Run, known: FoundRun | None, metrics: Sequence[str] | None) -> Side:
+        """Return what is known of the run of a flow; `known` is what searches find of it."""
         started = run.started
         parameters = {name: _text(value) for name, value in started.parameters.items()}
-        figures = run.finished.metrics if run.finished else {}
+        latest = self._stores.series.summaries(run.id)
+        figures = {name: summary.latest.value for name, summary in latest.items()}
+        figures |= run.finished.metrics if run.finished else {}
         return Side(
-            run=_found(run, parameters, figures),
+            run=known or _found(run, parameters, figures),
             parameters=parameters,
-            metrics=dict(figures),
+            metrics=figures,
             code=self._code(started.code),
             machine=_machine(started.environment, None),
             packages=self._packages(started.environment),

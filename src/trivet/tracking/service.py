@@ -325,9 +325,9 @@ class TrackingService(Programs):
 
     def _side(self, examiner: Examiner, run: str, metrics: Sequence[str] | None) -> Side:
         entry = self._stores.ledger.get(check_id(run, "run"))
-        if entry is not None and entry.kind == RunStarted.KIND:
-            return examiner.of_flow(self.get(run), metrics)
         found = self.finder.get([run])
+        if entry is not None and entry.kind == RunStarted.KIND:
+            return examiner.of_flow(self.get(run), found[0] if found else None, metrics)
         if not found:
             raise NotFound(f"no run {run}", code="no-run", hint="`trivet runs` lists them.")
         return examiner.of_program(found[0], metrics)

@@ -162,3 +162,19 @@ def test_what_people_wrote_cannot_break_out_of_a_page(
             runs.append(run.id)
     assert trivet("compare", *runs, "--html", str(project / "c.html")).code == 0
     assert "<script" not in (project / "c.html").read_text("utf-8")
+
+
+def test_a_reported_run_is_shown_with_all_it_said(filled: Path, trivet: Trivet) -> None:
+    with (
+        open_workspace(filled) as ws,
+        ws.tracking.begin("late", name="whole", tags={"team": "blue"}, system=False) as run,
+    ):
+        run.log(auc=0.75, step=3)
+        run.artifact(b"abc", "notes.txt")
+    said = trivet("runs", "show", "late/whole")
+    assert said.code == 0
+    for word in ("0.75 at step 3", "tag team", "file notes.txt", "3 B", run.id):
+        assert word in said.out
+    assert trivet("runs", "show", run.id[-8:], "--json").data["run"]["metrics"]["auc"]["step"] == 3
+    assert trivet("runs", "show", "last").out == said.out  # there is no run of a flow
+    assert trivet("runs", "show", "f" * 32).code == 3
