@@ -191,7 +191,7 @@ def _commit(side: CodeSide) -> str:
 
 def _change(change: CodeChange, head: str, first: str) -> Iterable[str]:
     if not change.is_known:
-        yield f"  {head}: the sources of one side are not kept; commits are all there is"
+        yield f"  {head}: not compared with {first}, for the sources of both are not kept"
         return
     if not change.files:
         yield f"  {head}: the same as {first}"

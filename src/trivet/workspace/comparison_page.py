@@ -143,8 +143,7 @@ def _state(side: CodeSide) -> str:
 
 def _change(name: str, change: CodeChange) -> Markup:
     if not change.is_known:
-        said = "the sources of one side are not kept; commits are all there is"
-        return element("p", f"{name}: {said}.")
+        return element("p", f"{name}: not compared, for the sources of both are not kept.")
     if not change.files:
         return element("p", f"{name}: the same sources.")
     files = ", ".join(f"{path} ({fate})" for path, fate in change.files.items())
