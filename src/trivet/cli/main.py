@@ -20,6 +20,8 @@ COMMANDS = {
     "sync": ("trivet.cli.syncing:sync", "send a server what programs reported offline"),
     "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
     "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),
+    "compare": ("trivet.cli.compare:compare", "compare runs: figures, curves, code, data"),
+    "importance": ("trivet.cli.importance:importance", "say which parameters mattered"),
     "why": ("trivet.cli.why:why", "say what made a prediction, or why a step is run again"),
     "replay": ("trivet.cli.serving:replay", "run a prediction again and compare bit for bit"),
     "release": ("trivet.cli.releases:release", "serve a model, move a rollout, or go back"),
@@ -35,6 +37,7 @@ COMMANDS = {
 
 ROOMS = {
     "runs": ("trivet.cli.runs", "what was run, and how it went"),
+    "experiments": ("trivet.cli.experiments", "places for runs that are compared"),
     "assets": ("trivet.cli.assets", "named results of flows, and their versions"),
     "notify": ("trivet.cli.notify", "messages about runs, and whether they arrived"),
     "access": ("trivet.cli.access", "tokens, of programs and of users"),

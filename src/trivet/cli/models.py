@@ -9,6 +9,15 @@ import msgspec
 from trivet.cli import approvals
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table
+from trivet.cli.searching import (
+    AFTER,
+    FILTER,
+    ORDER,
+    listed,
+    position_in,
+    token_of,
+    with_rest,
+)
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.gates import Finding
 from trivet.models.facts import GateOverride, GateVerdict, Model, Version
@@ -21,11 +30,36 @@ if TYPE_CHECKING:
 
 
 def _list(options: Namespace) -> Answer:
+    if options.filter or options.order or options.after:
+        return _search(options)
     with open_workspace(options.project) as ws:
         names = ws.models.names()
         models = [model for name in names for model in ws.models.versions(name)]
         logged = [version for name in names for version in ws.models.logged(name)]
     return Answer([*models, *logged], _listing(models, logged))
+
+
+def _search(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = ws.models.search(
+            options.filter,
+            order=listed(options.order),
+            after=position_in(options),
+            limit=options.limit,
+        )
+    rows = [
+        (
+            one.label,
+            one.kind,
+            ", ".join(one.aliases),
+            ", ".join(f"{name} {value:.4f}" for name, value in list(one.metrics.items())[:3]),
+            one.id,
+        )
+        for one in found.versions
+    ]
+    token = token_of(found.after, options)
+    text = table(("model", "kind", "aliases", "metrics", "identifier"), rows, empty="no models")
+    return Answer({"versions": found.versions, "after": token}, with_rest(text, token))
 
 
 def _show(options: Namespace) -> Answer:
@@ -200,7 +234,17 @@ _MODEL = Argument("model", "`name`, `name:version` or `name@alias`")
 
 VERBS: Group = {
     **approvals.VERBS,
-    "list": Command("List model versions, packaged and logged.", "trivet models list", _list),
+    "list": Command(
+        "List model versions, packaged and logged, or search them.",
+        "trivet models list --filter \"metrics.auc > 0.9 AND alias = 'champion'\"",
+        _list,
+        (
+            FILTER,
+            ORDER,
+            Argument("--limit", "at most so many of a search", {"type": int, "default": 100}),
+            AFTER,
+        ),
+    ),
     "show": Command(
         "Show a model version: inputs, figures, verdict, origin.",
         "trivet models show churn:1",

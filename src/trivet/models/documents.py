@@ -68,6 +68,7 @@ def new_package(
             "source_path": f"trivet:/packages/{made.package}",
             "packaged": 1.0,
             "user_id": user,
+            **{f"metrics.{name}": figure.value for name, figure in made.metrics.items()},
         },
         notes={},
         now_ms=now_ms,

@@ -10,7 +10,7 @@ from trivet.core.facts import Entry, read
 from trivet.core.ids import time_of
 from trivet.core.projecting import Known, Projectors, said_ms
 from trivet.tracking.facts import RunFinished, RunStarted, RunStatus
-from trivet.tracking.reporting.documents import RUNS
+from trivet.tracking.reporting.documents import RUNS, as_numbers
 from trivet.tracking.reporting.facts import STATUS_WORDS
 from trivet.tracking.reporting.points import FIGURES
 
@@ -76,7 +76,10 @@ def _texts(parameters: Mapping[str, Any]) -> dict[str, Value]:
         for name, value in parameters.items()
         if len(name) <= _MOST_NAME
     }
-    return {f"params.{name}": text[:_MOST_TEXT] for name, text in texts.items()}
+    written: dict[str, Value] = {
+        f"params.{name}": text[:_MOST_TEXT] for name, text in texts.items()
+    }
+    return written | as_numbers(texts)
 
 
 def _from_start(entry: Entry, known: Known) -> Iterable[Amendment]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import Final
 
+from trivet.core.catalog import Position
 from trivet.core.clock import SystemClock, to_micros
 from trivet.core.facts import Scope
 from trivet.core.ids import check_id
@@ -20,6 +21,8 @@ from trivet.tracking.autolog.session import Autolog
 from trivet.tracking.autolog.telling import Told
 from trivet.tracking.code import record_code
 from trivet.tracking.environment import record_environment
+from trivet.tracking.finding import Finder
+from trivet.tracking.found import FoundRuns
 from trivet.tracking.notebook import FILE, executed_cells, source_of_cells
 from trivet.tracking.ranks import place_of_process, run_of_job
 from trivet.tracking.reporting.buffering import PointBuffer
@@ -71,6 +74,50 @@ class Programs:
     def artifacts(self) -> Artifacts:
         """The files of runs."""
         return Artifacts(self._stores, self._scope)
+
+    @cached_property
+    def finder(self) -> Finder:
+        """The search over all runs, those of flows as well."""
+        metrics = self.reported.metrics
+        return Finder(self._stores, self._scope, self.experiments, metrics)
+
+    def search(
+        self,
+        filter: str = "",  # noqa: A002  # what everybody calls it
+        *,
+        order: str | Sequence[str] = (),
+        columns: Sequence[str] | None = None,
+        experiment: str | None = None,
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> FoundRuns:
+        """Find runs, those of flows and those that programs reported; the newest first.
+
+        Args:
+            filter: Such as `metrics.loss < 0.2 AND params.lr >= 0.01 AND status = 'succeeded'`.
+                See `docs/how-to/tracking.md` for all that can be asked.
+            order: Names to order by, each with ASC or DESC behind it when it matters.
+            columns: What rows and data frames shall have, such as `metrics.loss`; None: all.
+            experiment: Only runs of the experiment of this name.
+            after: The `after` of an earlier page of the same search.
+            limit: 1 to 1,000,000.
+
+        Raises:
+            Invalid: The filter, an order or a column does not follow the grammar, or names what no
+                run has (code `unknown-column`).
+            NotFound: There is no such experiment.
+
+        Example:
+            >>> ws.tracking.search("metrics.auc > 0.9").to_pandas()  # doctest: +SKIP
+        """
+        return self.finder.find(
+            filter,
+            order=[order] if isinstance(order, str) else order,
+            columns=columns,
+            experiment=experiment,
+            after=after,
+            limit=limit,
+        )
 
     def begin(
         self,

@@ -13,7 +13,7 @@ everywhere else.
 import os
 import shutil
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -37,6 +37,7 @@ from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
 from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
+from trivet.data.facts import Dataset
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy, PrincipalOf
 from trivet.pipelines.materialisers import Materialiser
@@ -54,6 +55,7 @@ from trivet.workspace.notify_file import (
 from trivet.workspace.settings import FOLDER, Settings, SignInSettings, read_settings
 
 if TYPE_CHECKING:
+    from trivet.data.differences import DataDifference
     from trivet.data.service import DataService
     from trivet.data.targets import Target
     from trivet.models.candidate import Candidate
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from trivet.monitoring.service import MonitoringService
     from trivet.releases.service import ReleasesService
     from trivet.serving.service import ServingService
+    from trivet.statistics.importance import Importances
     from trivet.triggers.service import TriggersService
 
 
@@ -388,6 +391,26 @@ def data_service(stores: Stores, scope: Scope) -> "DataService":
     from trivet.data.service import DataService
 
     return DataService(stores, scope)
+
+
+def compare_versions(data: "DataService", before: Dataset, after: Dataset) -> "DataDifference":
+    """Say what differs between two versions of data."""
+    from trivet.data.differences import compare_versions
+
+    return compare_versions(data, before, after)
+
+
+def parameter_importance(
+    parameters: Mapping[str, Sequence[str | float | None]],
+    figure: Sequence[float],
+    *,
+    by_rank: bool,
+    seed: int,
+) -> "Importances":
+    """Say how much each parameter mattered for a figure."""
+    from trivet.statistics.importance import parameter_importance
+
+    return parameter_importance(parameters, figure, by_rank=by_rank, seed=seed)
 
 
 def pipelines_service(

@@ -194,7 +194,9 @@ def test_a_folder_that_is_older_than_catalogs_is_searched_like_any_other(tmp_pat
     (folder / "stores").rename(folder / ".trivet")
     with open_workspace(folder, actor="eve") as workspace:
         own = Project(workspace.stores, 0, "left")
-        finder = Finder(workspace.stores, "left", own.experiments, own.points)
+        finder = Finder(
+            workspace.stores, Scope(project="left", actor="eve"), own.experiments, own.points
+        )
         (run,) = finder.find("metrics.rows = 240").runs
         assert (run.status, run.metrics["rows"]) == ("succeeded", 240.0)
         assert own.versions.get("left", 1).run == run.id

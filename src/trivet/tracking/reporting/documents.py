@@ -1,5 +1,7 @@
 """Documents of experiments, reported runs and logged models: what facts make of them."""
 
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,6 +29,10 @@ from trivet.tracking.reporting.naming import made_up_name
 
 EXPERIMENTS: Final = "experiments"
 RUNS: Final = "runs"
+NUMBERS: Final = "numbers."
+"""Before the name of a parameter: its value as a number."""
+_MOST_DIGITS: Final = 100
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 STATUS_BY: Final = "status_by"
 """The note of a run that names the report from elsewhere which said how the run stands."""
 
@@ -94,6 +100,7 @@ def opened_run(group: str, run: str, opened: RunOpened) -> Amendment:
         group=group,
         set={
             "run_id": run,
+            "experiment_id": group.rpartition("/")[2],
             "run_name": opened.name,
             "status": "RUNNING",
             "stage": "active",
@@ -124,7 +131,11 @@ def silent_run(run: str, *, silent: bool) -> Amendment:
 
 def reported_run(document: Document, said: RunReported) -> Amendment:
     """Amend the document of a run by what it reported, or what became of it."""
-    changed: dict[str, Value] = {**_prefixed("tags.", said.tags), **_standing(said)}
+    changed: dict[str, Value] = {
+        **_prefixed("tags.", said.tags),
+        **as_numbers(said.parameters),
+        **_standing(said),
+    }
     dropped = [f"tags.{key}" for key in said.dropped]
     notes: dict[str, Any] = {}
     if said.status is not None:
@@ -180,6 +191,23 @@ def _distinct(inputs: Iterable[Input]) -> Sequence[Input]:
     for item in inputs:
         first.setdefault((item.name, item.digest), item)
     return list(first.values())
+
+
+def as_numbers(parameters: Mapping[str, str]) -> dict[str, Value]:
+    """Return, as attributes, the values of those parameters that are numbers.
+
+    Searches compare and order parameters by them: as texts, 10 stands before 9.
+    """
+    numbers = {NUMBERS + key: as_number(text) for key, text in parameters.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def as_number(text: str) -> float | None:
+    """Return the finite number that a text is, None when it is none."""
+    if len(text) > _MOST_DIGITS or not _NUMBER.fullmatch(text):
+        return None
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 # --------------------------------------------------------------------- logged models

@@ -1,7 +1,7 @@
 """Experiments: places for runs that are compared with each other, numbered within their project."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -274,6 +274,19 @@ class Experiments:
     def group_of(self, number: int) -> str:
         """Return the group of documents in which an experiment's runs are."""
         return group_of(self._scope.project, number)
+
+    def groups(self) -> list[str]:
+        """Return the groups of documents in which the runs of all experiments are."""
+        head = self._stores.ledger.head(self._scope.project, _NEWEST)
+        if head is None:
+            return []
+        newest = read(self._stores.ledger.get(head.target), ExperimentMade).number
+        return [self.group_of(number) for number in range(newest + 1)]
+
+    def names_of(self, groups: Iterable[str]) -> dict[str, str]:
+        """Return the names of experiments by the groups of their runs, of those that there are."""
+        found = self._stores.catalog.get(EXPERIMENTS, sorted(set(groups)))
+        return {document.id: str(document.attributes["name"]) for document in found}
 
     # ------------------------------------------------------------------- inside
 

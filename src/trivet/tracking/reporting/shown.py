@@ -33,7 +33,7 @@ def run_of(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
         latest: Points of its metrics that are newer than what the document knows.
     """
     found = document.attributes
-    parts = _parted(found)
+    parts = parted(found)
     ended = found.get("end_time")
     return ReportedRun(
         id=document.id,
@@ -54,7 +54,7 @@ def run_of(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
     )
 
 
-def _parted(attributes: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
+def parted(attributes: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
     """Part attributes by what stands before the first point of their names, in one go."""
     parts: dict[str, dict[str, Any]] = {"params": {}, "metrics": {}, "tags": {}}
     for name, value in attributes.items():

@@ -18,7 +18,7 @@ from trivet.core.errors import Corrupt, Invalid, NotFound
 from trivet.core.facts import Scope
 from trivet.core.points import Points, SeriesKey
 from trivet.core.ports import Stores
-from trivet.tracking.reporting.experiments import RUNS
+from trivet.tracking.reporting.documents import RUNS
 from trivet.tracking.reporting.liveness import Liveness
 from trivet.tracking.syncing.asking import Watched, ask, cut, give_signs
 from trivet.tracking.syncing.gathering import Gathered, Gatherer
