@@ -14,6 +14,7 @@ from trivet.cli.output import cut, duration, table
 from trivet.cli.searching import listed
 from trivet.cli.sparks import sparkline
 from trivet.core.disk import put_file
+from trivet.drawing.words import readable
 from trivet.tracking.comparison import CodeChange, CodeSide, ComparedCurve, Line, RunComparison
 from trivet.tracking.found import FoundRun
 from trivet.tracking.reporting.sampling import PREFIX
@@ -60,7 +61,8 @@ def describe_comparison(found: Compared, *, whole: bool = False) -> str:
         _section("machine", tracked.machine, heads, whole=whole),
         "\n".join(_data(found, heads)),
     ]
-    return "\n\n".join(section for section in sections if section)
+    # Names, values and sources come from anybody, and must not act on the terminal.
+    return readable("\n\n".join(section for section in sections if section))
 
 
 def _about(runs: Sequence[FoundRun]) -> list[tuple[object, ...]]:

@@ -8,6 +8,7 @@ from trivet.cli.output import table
 from trivet.cli.searching import FILTER, listed
 from trivet.cli.sparks import bar
 from trivet.core.disk import put_file
+from trivet.drawing.words import readable
 from trivet.workspace.importance_page import render_importance, summary_of
 from trivet.workspace.mattering import MetricImportance
 from trivet.workspace.workspace import open as open_workspace
@@ -53,7 +54,7 @@ def _describe(asked: MetricImportance) -> str:
     if left:
         more = f", and {len(left) - _MOST_LEFT_OUT} more" if len(left) > _MOST_LEFT_OUT else ""
         lines.append(f"left out: {'; '.join(left[:_MOST_LEFT_OUT])}{more}")
-    return "\n".join(lines)
+    return readable("\n".join(lines))
 
 
 importance = Command(

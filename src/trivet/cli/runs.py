@@ -25,6 +25,7 @@ from trivet.cli.tracking import describe_reported, describe_run
 from trivet.core.clock import from_micros
 from trivet.core.errors import NotFound
 from trivet.core.ids import time_of
+from trivet.drawing.words import readable
 from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.tracking.artifacts import owner_of
 from trivet.tracking.facts import Run, RunStatus
@@ -145,7 +146,7 @@ def _reported_row(run: FoundRun) -> tuple[object, ...]:
     metrics = {name: v for name, v in run.metrics.items() if not name.startswith(SYSTEM)}
     return (
         run.id,
-        f"{run.experiment}/{run.name}" if run.experiment else run.name,
+        readable(f"{run.experiment}/{run.name}" if run.experiment else run.name),
         run.status,
         None if began is None else f"{began.astimezone():%Y-%m-%d %H:%M}",
         duration(max(0.0, seconds)),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from trivet.cli.command import Argument
 from trivet.core.catalog import Position
+from trivet.drawing.words import readable
 from trivet.web.mlflow.paging import read_token, write_token
 
 FILTER = Argument(
@@ -47,5 +48,9 @@ def token_of(after: Position | None, options: Namespace, *search: object) -> str
 
 
 def with_rest(text: str, token: str | None) -> str:
-    """Add to a page how to get the next one."""
-    return text if token is None else f"{text}\n\nthere are more: --after {token}"
+    """Return a page as a terminal may show it, with how to get the next one.
+
+    Names and values come from anybody, and must not act on the terminal.
+    """
+    shown = readable(text)
+    return shown if token is None else f"{shown}\n\nthere are more: --after {token}"

@@ -20,7 +20,8 @@ BINS: Final = 16
 """Codes are 0 to 15."""
 _DEEPEST: Final = 8
 _TRIED: Final = 0.66
-"""So many of the columns are tried for each split."""
+"""This share of the columns is tried for each split."""
+_MOST_TRIED: Final = 16
 _LEAF: Final = 3.0
 _SMALLEST_GAIN: Final = 1e-12
 
@@ -121,7 +122,7 @@ class _Growth:
         self._columns = columns
         self._chance = chance
         self._bags = bags
-        self._tried = max(1, math.ceil(_TRIED * len(columns.codes)))
+        self._tried = min(_MOST_TRIED, math.ceil(_TRIED * len(columns.codes)))
         self._weight = bags.ravel().astype(np.float64)
         self._weighted = self._weight * np.tile(target, trees)
         self._row: Whole = np.tile(_upto(count), trees)
@@ -187,17 +188,24 @@ class _Growth:
         is_tried: Flags = np.zeros(draw.shape, np.bool_)
         np.put_along_axis(is_tried, tried, values=True, axis=1)
         weighted, weight = self._weighted[self._open], self._weight[self._open]
-        base, rows = self._slot * BINS, self._row[self._open]
+        rows = self._row[self._open]
         for column, codes in enumerate(self._columns.codes):
-            key = base + codes[rows]
-            sums = _added(key, weighted, slots * BINS).reshape(slots, BINS)
-            weights = _added(key, weight, slots * BINS).reshape(slots, BINS)
+            nodes = np.flatnonzero(is_tried[:, column])
+            rank: Whole = np.full(slots, -1)
+            rank[nodes] = _upto(len(nodes))
+            place = rank[self._slot]
+            met = np.flatnonzero(place >= 0)
+            key = place[met] * BINS + codes[rows[met]]
+            shape, size = (len(nodes), BINS), len(nodes) * BINS
             gain, goes_left = _split(
-                sums, weights, is_ordered=bool(self._columns.is_ordered[column])
+                _added(key, weighted[met], size).reshape(shape),
+                _added(key, weight[met], size).reshape(shape),
+                is_ordered=bool(self._columns.is_ordered[column]),
             )
-            better = is_tried[:, column] & (gain > best)
-            best[better], feature[better] = gain[better], column
-            table[better] = goes_left[better]
+            better = gain > best[nodes]
+            chosen = nodes[better]
+            best[chosen], feature[chosen] = gain[better], column
+            table[chosen] = goes_left[better]
         return best, feature, table
 
 

@@ -150,7 +150,7 @@ def test_what_people_wrote_cannot_break_out_of_a_page(
     project: Path, trivet: Trivet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    evil = "<script>alert(1)</script>"
+    evil = "<script>alert(1)</script>\x1b[2J"
     with open_workspace(project) as ws:
         runs = []
         for number in range(2):
@@ -160,7 +160,10 @@ def test_what_people_wrote_cannot_break_out_of_a_page(
                 run.log({"loss": 1.0}, step=number)
                 run.log({"loss": math.inf}, step=5)
             runs.append(run.id)
-    assert trivet("compare", *runs, "--html", str(project / "c.html")).code == 0
+    said = trivet("compare", *runs, "--html", str(project / "c.html"))
+    assert said.code == 0
+    for out in (said.out, trivet("runs").out, trivet("runs", "--order", "name").out):
+        assert "\x1b" not in out
     assert "<script" not in (project / "c.html").read_text("utf-8")
 
 
