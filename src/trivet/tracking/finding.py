@@ -154,12 +154,12 @@ class Finder:
                 return documents, found.after
             search = msgspec.structs.replace(search, after=found.after)
 
-    @staticmethod
     def _catch_up(self) -> None:
         """Let documents know the latest points, and which runs are lost."""
         self._metrics.catch_up()
         self._liveness.settle()
 
+    @staticmethod
     def _columns(columns: Sequence[str] | None, grammar: Grammar) -> dict[str, str] | None:
         """Return what rows call the columns that were asked for."""
         if columns is None:

@@ -52,7 +52,7 @@ def test_a_run_that_is_lost_is_found_as_such_and_not_as_failed(
         ("gone", "lost")
     ]
     assert names(tracking.search("status = 'failed'")) == ["train"]
-    assert names(tracking.search("status IN ('lost', 'failed')")) == ["train", "gone"]
+    assert sorted(names(tracking.search("status IN ('lost', 'failed')"))) == ["gone", "train"]
     assert "gone" not in names(tracking.search("status != 'lost'"))
     monkeypatch.undo()
     gone.finish()
