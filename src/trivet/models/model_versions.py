@@ -20,7 +20,8 @@ from trivet.core.catalog import (
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
-from trivet.models.approvals import stage_place
+from trivet.models.approvals import Passage
+from trivet.models.contents import Content
 from trivet.models.documents import (
     REGISTERED,
     VERSIONS,
@@ -37,8 +38,9 @@ from trivet.models.facts import (
     VersionsDeleted,
     VersionStage,
 )
-from trivet.models.names import ACTIVE_STAGES, head_of
+from trivet.models.names import ACTIVE_STAGES, head_of, stage_of
 from trivet.models.origins import Origin, Origins
+from trivet.models.protections import stage_place
 from trivet.models.reading import number_behind, walk
 from trivet.models.registered_models import RegisteredModels, no_version
 from trivet.models.telling import News
@@ -219,7 +221,8 @@ class ModelVersions:
 
         Raises:
             Invalid: Others shall be archived from a stage that is not active.
-            Forbidden: The stage is protected, and this is not approved (code `approval-needed`).
+            Forbidden: That stage, or the one it leaves, is protected, and this is not approved
+                (code `approval-needed`).
         """
         if archive and stage not in ACTIVE_STAGES:
             raise Invalid(
@@ -230,6 +233,7 @@ class ModelVersions:
         known = self._models.get(name)
         document = self._document(known, number)
         passage = self._models.passage(name, stage_place(stage), document.notes["fact"])
+        leave = self._leave(known, document, stage)
         moving = [(document, stage)]
         if archive:
             moving += [
@@ -237,14 +241,15 @@ class ModelVersions:
                 for other in self._in_stage(known.id, stage)
                 if other.id != document.id
             ]
-        facts = list(passage.facts)
+        facts = [*passage.facts, *leave.facts]
         amendments = [self._touched(known)]
         for other, where in moving:
             fact, amendment = self._changing(other, {"stage": where}, {"current_stage": where})
             facts.append(fact)
             amendments.append(amendment)
         reason = f"{name}:{number} comes to stage {stage}"
-        batch = self._scope.batch(reason, facts, heads=passage.moves, documents=amendments)
+        heads = (*passage.moves, *leave.moves)
+        batch = self._scope.batch(reason, facts, heads=heads, documents=amendments)
         self._stores.ledger.commit(batch)
         return self.get(name, number)
 
@@ -264,6 +269,7 @@ class ModelVersions:
             for alias, points_at in known.aliases.items()
             if points_at == number
         ]
+        moves += self._models.approvals.thawing([model])
         gone = Amendment(collection=VERSIONS, id=document.id, remove=True)
         batch = self._scope.batch(
             f"delete the model version {name}:{number}",
@@ -315,6 +321,15 @@ class ModelVersions:
         if not found:
             raise no_version(known.name, number)
         return found[0]
+
+    def _leave(self, known: RegisteredName, document: Document, stage: VersionStage) -> Passage:
+        """Return what leaving its stage must write beside it; refuse it without an approval."""
+        before = stage_of(str(document.attributes["current_stage"]))
+        if before in {"None", stage}:
+            return Passage()
+        number = int(document.attributes["version_number"])
+        leaving = Content(model=document.notes["fact"], label=f"{known.name}:{number} out of it")
+        return self._models.approvals.demand(known.name, stage_place(before), lambda: leaving)
 
     def _in_stage(self, registered: str, stage: VersionStage) -> Iterable[Document]:
         where = Every(

@@ -15,10 +15,11 @@ from trivet.core.catalog import (
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Entry, Fact, HeadMove, Scope, TaskNew, draft
+from trivet.core.facts import Entry, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
-from trivet.models.approvals import Approvals, Content, Passage
+from trivet.models.approvals import Approvals, Passage
+from trivet.models.contents import Content, Contents
 from trivet.models.documents import (
     REGISTERED,
     VERSIONS,
@@ -34,7 +35,14 @@ from trivet.models.facts import (
     RegisteredName,
     VersionsDeleted,
 )
-from trivet.models.names import check_alias, check_registered_name, head_of, registered_head
+from trivet.models.names import (
+    check_alias,
+    check_registered_name,
+    head_of,
+    registered_head,
+    stage_of,
+)
+from trivet.models.protections import stage_place
 from trivet.models.reading import deleted_models, number_of, walk
 from trivet.models.telling import News
 from trivet.tracking.reporting.experiments import check_tags
@@ -52,7 +60,6 @@ class RegisteredModels:
         scope: Project and actor.
         clock: For the times that people see.
         served_by: Given a version, the endpoint that serves it, or None.
-        content_of: Given a version, what it is made of.
     """
 
     def __init__(
@@ -62,15 +69,14 @@ class RegisteredModels:
         clock: Clock,
         *,
         served_by: ServedBy,
-        content_of: Callable[[str], Content],
     ) -> None:
         self._stores = stores
         self._scope = scope
         self._clock = clock
         self._served_by = served_by
-        self._content_of = content_of
+        self._contents = Contents(stores, scope)
         self._news = News(stores, scope)
-        self.approvals = Approvals(stores.ledger, scope)
+        self.approvals = Approvals(stores, scope, self._contents)
 
     def make(
         self, name: str, *, description: str | None = None, tags: Mapping[str, str] | None = None
@@ -169,8 +175,10 @@ class RegisteredModels:
                 code="has-packages",
                 hint="Register them under the other name by their own verdicts.",
             )
+        documents = list(self._documents(known.id))
         for each in (name, new):  # nor does an alias come to a protected place this way
             self._demand_unprotected(each, known.aliases)
+            self._demand_unstaged(each, documents)
         newest = self._head(head_of(name))
         moves = [
             HeadMove(name=registered_head(name), to=None, expect=known.id),
@@ -184,7 +192,7 @@ class RegisteredModels:
             moves.append(HeadMove(name=head_of(new, alias), to=head.target, expect=None))
         versions = [
             Amendment(collection=VERSIONS, id=document.id, set=self.touched({"name": new}))
-            for document in self._documents(known.id)
+            for document in documents
         ]
         changed = NameChanged(registered=known.id, name=new)
         try:
@@ -240,14 +248,16 @@ class RegisteredModels:
         gone = [
             Amendment(collection=VERSIONS, id=document.id, remove=True) for document in documents
         ]
-        facts: list[Fact] = [NameChanged(registered=known.id, is_deleted=True)]
+        facts = [draft(NameChanged(registered=known.id, is_deleted=True), parents=[known.id])]
         models = tuple(document.notes["fact"] for document in documents)
         if models:
-            facts.append(VersionsDeleted(name=name, models=models))
+            deleted = VersionsDeleted(name=name, models=models)
+            facts.append(draft(deleted, parents=[known.id, *models]))
+            moves += self.approvals.thawing(list(models))
         self._stores.ledger.commit(
             self._scope.batch(
                 f"delete the registered model {name}",
-                [draft(fact, parents=[known.id]) for fact in facts],
+                facts,
                 heads=moves,
                 documents=[Amendment(collection=REGISTERED, id=known.id, remove=True), *gone],
             )
@@ -286,7 +296,7 @@ class RegisteredModels:
             raise no_version(name, number)
         model: str = found[0].notes["fact"]
         passage = self.passage(name, alias, model)
-        move = HeadMove(name=head_of(name, alias), to=model)
+        move = HeadMove(name=head_of(name, alias), to=model, expect=passage.expect)
         news = self._news.of_alias(known, alias, number)
         self._move(known, f"alias {name}@{alias} is version {number}", move, passage, news)
 
@@ -299,7 +309,7 @@ class RegisteredModels:
         known = self.get(name)
         if alias in known.aliases:
             passage = self.passage(name, alias, None)
-            move = HeadMove(name=head_of(name, alias), to=None)
+            move = HeadMove(name=head_of(name, alias), to=None, expect=passage.expect)
             news = self._news.of_alias(known, alias, None)
             self._move(known, f"drop alias {name}@{alias}", move, passage, news)
 
@@ -321,13 +331,13 @@ class RegisteredModels:
         """
 
         def content() -> Content:
-            return (
-                Content(model=None, label="nothing") if model is None else self._content_of(model)
-            )
+            if model is None:
+                return Content(model=None, label="nothing")
+            return self._contents.of(model)
 
         return self.approvals.demand(name, alias, content)
 
-    def demand_unserved(self, known: RegisteredName, documents: Iterable[Document]) -> None:
+    def demand_unserved(self, known: RegisteredName, documents: Sequence[Document]) -> None:
         """Refuse to delete what answers requests, or what a protected alias points at.
 
         Raises:
@@ -347,6 +357,7 @@ class RegisteredModels:
             number = document.attributes["version_number"]
             pointing = {alias: at for alias, at in known.aliases.items() if at == number}
             self._demand_unprotected(name, pointing)
+        self._demand_unstaged(name, documents)
 
     def _demand_unprotected(self, name: str, aliases: Mapping[str, int]) -> None:
         for alias, number in aliases.items():
@@ -355,6 +366,17 @@ class RegisteredModels:
                     f"the alias {name}@{alias} is protected, and it points at version {number}",
                     code="protected",
                     hint="Move the alias first, which others approve.",
+                )
+
+    def _demand_unstaged(self, name: str, documents: Iterable[Document]) -> None:
+        for document in documents:
+            stage = stage_of(str(document.attributes["current_stage"]))
+            if stage != "None" and self.approvals.needed(f"{name}@{stage_place(stage)}"):
+                number = int(document.attributes["version_number"])
+                raise Invalid(
+                    f"the stage {stage} of {name} is protected, and version {number} stands there",
+                    code="protected",
+                    hint="Bring the version to another stage first, which others approve.",
                 )
 
     def touched(self, attributes: Mapping[str, Value]) -> dict[str, Value]:

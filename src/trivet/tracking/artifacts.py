@@ -14,11 +14,12 @@ from typing import BinaryIO, Final, Self
 
 import msgspec
 
-from trivet.core.errors import Invalid, NotFound
-from trivet.core.facts import Fact, Scope, ViewPut, draft
+from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.facts import HeadMove, Scope, ViewPut, draft
 from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import BlobWriter, Stores
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
+from trivet.tracking.freezing import FrozenFiles, frozen_meanwhile
 from trivet.tracking.paths import clean_path, folders_of
 from trivet.tracking.sharing import SharedFiles
 from trivet.tracking.shelves import Artifact, FolderItem, Shelves
@@ -56,6 +57,7 @@ class Artifacts:
         self._scope = scope
         self._shelves = Shelves(stores.views, scope.project)
         self._shared = SharedFiles(stores.blobs.open)
+        self._frozen = FrozenFiles(stores.ledger, scope.project)
         self._coming = _Coming()
 
     def acting_for(self, actor: str) -> "Artifacts":
@@ -78,6 +80,7 @@ class Artifacts:
         Raises:
             Invalid: The path is none (code `bad-path`), or a file would be where a folder is, or
                 a folder where a file is (`path-taken`).
+            Forbidden: What stands there is frozen (code `frozen`).
         """
         if isinstance(source, bytes):
             plain = self._free(owner, path)
@@ -93,7 +96,7 @@ class Artifacts:
         """Begin a file whose bytes arrive piece by piece.
 
         Raises:
-            Invalid: As `put`.
+            Invalid, Forbidden: As `put`.
         """
         plain = self._free(owner, path)
 
@@ -160,9 +163,11 @@ class Artifacts:
         Raises:
             NotFound: Nothing stands at the path.
             Invalid: The path is none.
+            Forbidden: It is frozen, or something in it is (code `frozen`).
         """
         plain = clean_path(path, is_folder=True)
-        file = self._shelves.find(_checked(owner), plain) if plain else None
+        self._frozen.demand_free(_checked(owner), plain)
+        file = self._shelves.find(owner, plain) if plain else None
         files = [file] if file else list(self._shelves.below(owner, plain))
         if not files and plain:
             raise _no_artifact(plain)
@@ -170,7 +175,8 @@ class Artifacts:
             fact = new_id()
             deleted = ArtifactsDeleted(owner=owner, path=plain, files=len(files))
             rows = [self._shelves.emptied(each, fact) for each in files]
-            self._commit(f"delete artifact {plain or 'all'}", fact, deleted, rows)
+            heads = self._frozen.absences(owner, (each.path for each in files))
+            self._commit(f"delete artifact {plain or 'all'}", fact, deleted, rows, heads)
             self._shelves.tidy(owner, fact)
         return len(files)
 
@@ -189,6 +195,7 @@ class Artifacts:
     def _free(self, owner: str, path: str) -> str:
         """Return the clean path at which a file may stand."""
         plain = clean_path(path)
+        self._frozen.demand_free(_checked(owner), plain)
         for folder in folders_of(plain):
             if self._shelves.find(_checked(owner), folder):
                 raise _taken(plain, folder)
@@ -218,12 +225,26 @@ class Artifacts:
         with self._coming.at(owner, path):
             self._free(owner, path)
             rows = [self._shelves.standing(artifact)]
-            self._commit(f"artifact {path}", artifact.fact, stored, rows)
+            heads = self._frozen.absences(owner, [path])
+            self._commit(f"artifact {path}", artifact.fact, stored, rows, heads)
         return artifact
 
-    def _commit(self, reason: str, identifier: str, fact: Fact, rows: Sequence[ViewPut]) -> None:
+    def _commit(
+        self,
+        reason: str,
+        identifier: str,
+        fact: ArtifactStored | ArtifactsDeleted,
+        rows: Sequence[ViewPut],
+        heads: Sequence[HeadMove],
+    ) -> None:
         drafted = draft(fact, id=identifier)
-        self._stores.ledger.commit(self._scope.batch(reason, [drafted], rows=rows))
+        batch = self._scope.batch(reason, [drafted], rows=rows, heads=heads)
+        try:
+            self._stores.ledger.commit(batch)
+        except Conflict as error:
+            if (frozen := frozen_meanwhile(error, fact.path)) is not None:
+                raise frozen from error
+            raise
 
 
 class ArtifactWriter:

@@ -11,7 +11,6 @@ from trivet.core.outbox import Poster
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
-from trivet.models.contents import Contents
 from trivet.models.model_versions import ModelVersions
 from trivet.models.origins import Origins
 from trivet.models.registered_models import RegisteredModels
@@ -111,7 +110,6 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster
             own,
             clock,
             served_by=ReleasesService(stores, own).served_by,
-            content_of=Contents(stores.ledger, files, runs, logged).of,
         )
         origins = Origins(stores, own, runs, logged)
         kept = Traces(stores, own, found, files)
