@@ -22,6 +22,7 @@ from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.models.approvals import Passage
 from trivet.models.contents import Content
+from trivet.models.deprecations import born_deprecated
 from trivet.models.documents import (
     REGISTERED,
     VERSIONS,
@@ -43,6 +44,7 @@ from trivet.models.origins import Origin, Origins
 from trivet.models.protections import stage_place
 from trivet.models.reading import number_behind, walk
 from trivet.models.registered_models import RegisteredModels, no_version
+from trivet.models.tags import check_free_tag
 from trivet.models.telling import News
 from trivet.tracking.reporting.experiments import check_tags
 
@@ -191,8 +193,13 @@ class ModelVersions:
         return self.get(name, number)
 
     def tag(self, name: str, number: int, key: str, value: str) -> None:
-        """Set a tag of a version."""
+        """Set a tag of a version.
+
+        Raises:
+            Invalid: It is malformed, or one that says that something is deprecated.
+        """
         check_tags({key: value}, most_value=_MOST_VALUE)
+        check_free_tag(key)
         known = self._models.get(name)
         self._change(
             self._document(known, number),
@@ -204,6 +211,7 @@ class ModelVersions:
     def untag(self, name: str, number: int, key: str) -> None:
         """Take a tag of a version away; one that is not there is no error."""
         check_tags({key: ""})
+        check_free_tag(key)
         known = self._models.get(name)
         document = self._document(known, number)
         if f"tags.{key}" in document.attributes:
@@ -297,7 +305,7 @@ class ModelVersions:
         moves: list[HeadMove],
         mention: str,
     ) -> None:
-        facts = [fact]
+        facts = [fact, *born_deprecated(fact.id, made.tags)]
         document = new_version(
             self._scope.project,
             fact.id,

@@ -20,6 +20,7 @@ from trivet.core.ports import Stores
 from trivet.core.search import find_all
 from trivet.models.approvals import Approvals, Passage
 from trivet.models.contents import Content, Contents
+from trivet.models.deprecations import born_deprecated
 from trivet.models.documents import (
     REGISTERED,
     VERSIONS,
@@ -44,6 +45,7 @@ from trivet.models.names import (
 )
 from trivet.models.protections import stage_place
 from trivet.models.reading import deleted_models, number_of, walk
+from trivet.models.tags import check_free_tag
 from trivet.models.telling import News
 from trivet.tracking.reporting.experiments import check_tags
 
@@ -100,7 +102,7 @@ class RegisteredModels:
         )
         batch = self._scope.batch(
             f"register the name {name}",
-            [fact],
+            [fact, *born_deprecated(fact.id, made.tags)],
             heads=moves,
             documents=[document],
             tasks=self._news.of_name(made),
@@ -211,8 +213,13 @@ class RegisteredModels:
         return self.get(name)
 
     def tag(self, name: str, key: str, value: str) -> None:
-        """Set a tag of a name."""
+        """Set a tag of a name.
+
+        Raises:
+            Invalid: It is malformed, or one that says that something is deprecated.
+        """
         check_tags({key: value}, most_value=_MOST_VALUE)
+        check_free_tag(key)
         known = self.get(name)
         changed = NameChanged(registered=known.id, tags={key: value})
         tagged = self._amended(known, prefixed({key: value}))
@@ -221,6 +228,7 @@ class RegisteredModels:
     def untag(self, name: str, key: str) -> None:
         """Take a tag of a name away; one that is not there is no error."""
         check_tags({key: ""})
+        check_free_tag(key)
         known = self.get(name)
         if key in known.tags:
             changed = NameChanged(registered=known.id, dropped=(key,))
@@ -281,13 +289,23 @@ class RegisteredModels:
         target = self._head(head_of(name, alias))
         return None if target is None else number_of(self._stores, target)
 
-    def set_alias(self, name: str, alias: str, number: int) -> None:
+    def set_alias(
+        self, name: str, alias: str, number: int, *, reason: str = "", force: str = ""
+    ) -> None:
         """Point an alias at a version.
+
+        Args:
+            name: The name.
+            alias: The alias.
+            number: The version's number.
+            reason: Why it moves; programs do not say.
+            force: Why a protected alias shall point at a deprecated version all the same.
 
         Raises:
             NotFound: There is no such name or version.
             Invalid: The alias is malformed or reserved.
-            Forbidden: It is protected, and this is not approved (code `approval-needed`).
+            Forbidden: It is protected, and this is not approved (code `approval-needed`), or the
+                version is deprecated (`deprecated`).
         """
         check_alias(alias)
         known = self.get(name)
@@ -295,12 +313,13 @@ class RegisteredModels:
         if not found:
             raise no_version(name, number)
         model: str = found[0].notes["fact"]
-        passage = self.passage(name, alias, model)
+        passage = self.passage(name, alias, model, force=force)
         move = HeadMove(name=head_of(name, alias), to=model, expect=passage.expect)
         news = self._news.of_alias(known, alias, number)
-        self._move(known, f"alias {name}@{alias} is version {number}", move, passage, news)
+        why = reason.strip() or f"alias {name}@{alias} is version {number}"
+        self._move(known, why, move, passage, news)
 
-    def drop_alias(self, name: str, alias: str) -> None:
+    def drop_alias(self, name: str, alias: str, *, reason: str = "") -> None:
         """Take an alias away; one that is not there is no error.
 
         Raises:
@@ -311,7 +330,7 @@ class RegisteredModels:
             passage = self.passage(name, alias, None)
             move = HeadMove(name=head_of(name, alias), to=None, expect=passage.expect)
             news = self._news.of_alias(known, alias, None)
-            self._move(known, f"drop alias {name}@{alias}", move, passage, news)
+            self._move(known, reason.strip() or f"drop alias {name}@{alias}", move, passage, news)
 
     # ------------------------------------------------- for the versions of names
 
@@ -323,7 +342,7 @@ class RegisteredModels:
             if entry.payload is not None and entry.id not in gone:
                 yield entry
 
-    def passage(self, name: str, alias: str, model: str | None) -> Passage:
+    def passage(self, name: str, alias: str, model: str | None, *, force: str = "") -> Passage:
         """Return what moving an alias, or reaching a stage, must write beside it.
 
         Raises:
@@ -335,7 +354,7 @@ class RegisteredModels:
                 return Content(model=None, label="nothing")
             return self._contents.of(model)
 
-        return self.approvals.demand(name, alias, content)
+        return self.approvals.demand(name, alias, content, force=force)
 
     def demand_unserved(self, known: RegisteredName, documents: Sequence[Document]) -> None:
         """Refuse to delete what answers requests, or what a protected alias points at.

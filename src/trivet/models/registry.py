@@ -11,7 +11,9 @@ from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
 from trivet.models.approvals import Approvals
+from trivet.models.comments import Comments
 from trivet.models.contents import packaged_content
+from trivet.models.deprecations import Deprecations
 from trivet.models.documents import REGISTERED, VERSIONS, new_name, new_package, to_version
 from trivet.models.facts import (
     AliasMove,
@@ -24,6 +26,7 @@ from trivet.models.facts import (
     NameRegistered,
     Version,
 )
+from trivet.models.finding import Finder
 from trivet.models.moving import along_alias, warn_of_deprecation
 from trivet.models.names import CHAMPION, check_alias, head_of, name_of, registered_head
 from trivet.models.packaging import Package, open_package
@@ -50,6 +53,9 @@ class Registry:
         self._scope = scope
         self._tracking = TrackingService(stores, scope)
         self.approvals = Approvals(stores, scope)
+        self.deprecations = Deprecations(stores, scope)
+        self.comments = Comments(stores, scope)
+        self.finder = Finder(stores, scope.project)
 
     def register(
         self,
