@@ -6,7 +6,9 @@ import msgspec
 import pytest
 from tests.unit.models.doors import Registry
 
+from trivet.core.catalog import Amendment
 from trivet.core.errors import Forbidden, Invalid, NotFound
+from trivet.core.facts import HeadMove, draft
 from trivet.core.outbox import QUEUE, Order
 from trivet.models.deprecations import Deprecations
 from trivet.models.finding import Finder
@@ -14,8 +16,6 @@ from trivet.models.model_versions import NewVersion
 from trivet.models.remarks import AliasForced, Deprecated, DeprecatedModel
 from trivet.models.tags import DEPRECATED, INSTEAD
 from trivet.tracking.webhooks.announcing import ANY, WEBHOOKS, attribute_of
-from trivet.core.catalog import Amendment
-from trivet.core.facts import HeadMove, draft
 
 
 @pytest.fixture
