@@ -20,6 +20,7 @@ COMMANDS = {
     "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
     "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),
     "why": ("trivet.cli.why:why", "say what made a prediction, or why a step is run again"),
+    "lineage": ("trivet.cli.lineage:lineage", "say what something came from, and went into"),
     "replay": ("trivet.cli.serving:replay", "run a prediction again and compare bit for bit"),
     "release": ("trivet.cli.releases:release", "serve a model, move a rollout, or go back"),
     "score": ("trivet.cli.serving:score", "predict a whole file with a registered model"),

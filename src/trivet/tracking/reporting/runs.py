@@ -1,5 +1,6 @@
 """Runs that report about themselves: opened, written to as they go, searched while they run."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ from trivet.tracking.reporting.telling import MOVES, has_ended, news_of_run
 
 PARENT: Final = "mlflow.parentRunId"
 """The tag that names the run within which a run takes place, as MLflow's clients know it."""
+_FACT = re.compile(r"[0-9a-f]{32}")
 _MOST_TEXT: Final = 100_000
 _WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
 _NAMES: Final = (
@@ -168,7 +170,7 @@ class ReportedRuns:
         amendment = self._amended(document, report)
         fact = draft(
             RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__}),
-            parents=[run],
+            parents=dict.fromkeys([run, *self._models_of(report)]),
         )
         told: tuple[TaskNew, ...] = ()
         if has_ended(amendment, document):
@@ -273,6 +275,13 @@ class ReportedRuns:
         return max((int(name.split(".")[1]) + 1 for name in names), default=0)
 
     # ------------------------------------------------------------------- inside
+
+    def _models_of(self, report: Report) -> Iterator[str]:
+        """Yield the facts of the logged models that a run read, so that they lead to it."""
+        for link in report.models_in:
+            fact = link.model.removeprefix("m-")
+            if _FACT.fullmatch(fact) and self._stores.ledger.get(fact) is not None:
+                yield fact
 
     def _with_inputs(self, experiments: Sequence[int]) -> Iterator[Document]:
         wanted = Search(
