@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trivet.cli import approvals, registry
+from trivet.cli import approvals, cards, registry
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table
 from trivet.cli.registry import notes_of
@@ -250,6 +250,7 @@ _MODEL = Argument("model", "`name`, `name:version` or `name@alias`")
 VERBS: Group = {
     **approvals.VERBS,
     **registry.VERBS,
+    **cards.VERBS,
     "list": Command("List model versions, packaged and logged.", "trivet models list", _list),
     "show": Command(
         "Show a model version: inputs, figures, verdict, origin.",

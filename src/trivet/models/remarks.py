@@ -61,6 +61,22 @@ class Commented(Fact, frozen=True, kw_only=True):
     is_withdrawn: bool = False
 
 
+class CardWritten(Fact, frozen=True, kw_only=True):
+    """Somebody wrote a section of a model's card that no fact can know; its parent is the subject.
+
+    The newest text of a section counts; what is written of the model holds for each version that
+    has none of its own.
+    """
+
+    KIND = "model.card"
+    INDEXED = ("subject",)
+
+    subject: str
+    section: str
+    text: str
+    """Empty: it is taken back."""
+
+
 class Deprecation(msgspec.Struct, frozen=True, kw_only=True):
     """A deprecation as it stands."""
 
