@@ -13,9 +13,7 @@ from trivet.workspace.lineage.walking import trace_lineage
 
 
 def traced(registry: Registry, reference: str, direction: Direction = "both") -> Lineage:
-    return trace_lineage(
-        registry.stores, registry.scope.project, reference, direction=direction
-    )
+    return trace_lineage(registry.stores, registry.scope.project, reference, direction=direction)
 
 
 def kinds(found: Lineage) -> set[str]:

@@ -67,9 +67,7 @@ def test_a_version_leads_to_its_copies_and_aliases(made: dict[str, str], stores:
     del made
 
 
-def test_a_data_set_of_a_program_leads_to_the_models(
-    made: dict[str, str], stores: Stores
-) -> None:
+def test_a_data_set_of_a_program_leads_to_the_models(made: dict[str, str], stores: Stores) -> None:
     found = trace_lineage(stores, "flights", "customers@a1b2", direction="down")
     assert shown(found) >= {
         "data customers",
