@@ -83,7 +83,7 @@ class Artifacts:
             Forbidden: What stands there is frozen (code `frozen`).
         """
         if isinstance(source, bytes):
-            plain = self._free(owner, path)
+            plain = self._changeable(owner, path)
             return self._record(
                 owner, plain, self._stores.blobs.put(source), len(source), media_type
             )
@@ -98,7 +98,7 @@ class Artifacts:
         Raises:
             Invalid, Forbidden: As `put`.
         """
-        plain = self._free(owner, path)
+        plain = self._changeable(owner, path)
 
         def record(digest: str, size_bytes: int) -> Artifact:
             return self._record(owner, plain, digest, size_bytes, media_type)
@@ -192,10 +192,15 @@ class Artifacts:
         sizes = [each.size_bytes for each in self._shelves.below(_checked(owner), "")]
         return Total(len(sizes), sum(sizes))
 
+    def _changeable(self, owner: str, path: str) -> str:
+        """Return the clean path at which a file may stand, and where nothing is frozen."""
+        plain = self._free(owner, path)
+        self._frozen.demand_free(owner, plain)
+        return plain
+
     def _free(self, owner: str, path: str) -> str:
         """Return the clean path at which a file may stand."""
         plain = clean_path(path)
-        self._frozen.demand_free(_checked(owner), plain)
         for folder in folders_of(plain):
             if self._shelves.find(_checked(owner), folder):
                 raise _taken(plain, folder)
