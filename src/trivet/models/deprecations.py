@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from trivet.core.catalog import Amendment, Value
+from trivet.core.catalog import Amendment
 from trivet.core.clock import SystemClock, to_micros
 from trivet.core.errors import Forbidden, Invalid
-from trivet.core.facts import Draft, Fact, Scope, draft
+from trivet.core.facts import Draft, Scope, draft
 from trivet.core.ports import Stores
-from trivet.models.documents import REGISTERED, VERSIONS, prefixed, version_id
+from trivet.models.amending import changed_name, changed_version
+from trivet.models.documents import version_id
 from trivet.models.facts import NameChanged, VersionChanged
 from trivet.models.finding import Finder, Subject
 from trivet.models.protections import Protections, stage_place
@@ -159,10 +160,8 @@ class Deprecations:
         shown = {key: value for key, value in tags.items() if value}
         known = subject.version.tags if subject.version else subject.registered.tags
         dropped = tuple(key for key in (DEPRECATED, INSTEAD) if key in known and key not in shown)
-        change: Fact = NameChanged(registered=subject.id, tags=shown, dropped=dropped)
-        if subject.version is not None:
-            change = VersionChanged(model=subject.id, tags=shown, dropped=dropped)
-        facts: list[Draft] = [draft(fact, parents=[subject.id]) for fact in (said, change)]
+        change, amendment = self._changing(subject, shown, dropped)
+        facts = [draft(said, parents=[subject.id]), change]
         number = subject.version.number if subject.version else None
         news = News(self._stores, self._scope)
         tasks = list(news.of_deprecation(subject.registered.name, number, said))
@@ -172,30 +171,22 @@ class Deprecations:
         batch = self._scope.batch(
             f"{word} {subject.label}: {said.why}".rstrip(": "),
             facts,
-            documents=self._amended(subject, shown, dropped),
+            documents=[amendment],
             tasks=tasks,
         )
         self._stores.ledger.commit(batch)
 
-    def _amended(
-        self, subject: Subject, tags: Mapping[str, str], dropped: tuple[str, ...]
-    ) -> list[Amendment]:
-        now: dict[str, Value] = {
-            "last_updated_timestamp": to_micros(SystemClock().now()) // 1000,
-        }
-        collection, identifier = REGISTERED, subject.id
-        if subject.version is not None:
-            collection = VERSIONS
-            identifier = version_id(subject.registered.id, subject.version.number)
-        return [
-            Amendment(
-                collection=collection,
-                id=identifier,
-                set=now | prefixed(tags),
-                drop=tuple(f"tags.{key}" for key in dropped),
-                expect="known",
-            )
-        ]
+    def _changing(
+        self, subject: Subject, tags: dict[str, str], dropped: tuple[str, ...]
+    ) -> tuple[Draft, Amendment]:
+        """Return the fact by which tags change, and what it makes of the document."""
+        now = to_micros(SystemClock().now()) // 1000
+        if subject.version is None:
+            named = NameChanged(registered=subject.id, tags=tags, dropped=dropped, at_ms=now)
+            return draft(named, parents=[subject.id]), changed_name(named, now)
+        changed = VersionChanged(model=subject.id, tags=tags, dropped=dropped, at_ms=now)
+        document = version_id(subject.registered.id, subject.version.number)
+        return draft(changed, parents=[subject.id]), changed_version(document, changed, now)
 
 
 def born_deprecated(subject: str, tags: Mapping[str, str]) -> list[Draft]:

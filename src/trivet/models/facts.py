@@ -123,6 +123,8 @@ class ModelVersion(Fact, frozen=True, kw_only=True):
     data: tuple[str, ...] = ()
     override: str | None = None
     """The fact by which its refusal was overruled; None when its gate passed."""
+    at_ms: int | None = None
+    """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +148,7 @@ class NameRegistered(Fact, frozen=True, kw_only=True):
     name: str
     description: str | None = None
     tags: dict[str, str] = {}
+    at_ms: int | None = None
 
 
 class NameChanged(Fact, frozen=True, kw_only=True):
@@ -161,6 +164,20 @@ class NameChanged(Fact, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
     """Tags that were taken away."""
     is_deleted: bool = False
+    at_ms: int | None = None
+
+
+class AliasChanged(Fact, frozen=True, kw_only=True):
+    """An alias of a name was set or taken away; its parent is the `registered-model` fact."""
+
+    KIND = "alias.changed"
+    INDEXED = ("registered",)
+
+    registered: str
+    alias: str
+    model: str | None
+    """The version that it points at; None: it is gone."""
+    at_ms: int | None = None
 
 
 class LoggedVersion(Fact, frozen=True, kw_only=True):
@@ -185,6 +202,7 @@ class LoggedVersion(Fact, frozen=True, kw_only=True):
     run_link: str | None = None
     description: str | None = None
     tags: dict[str, str] = {}
+    at_ms: int | None = None
 
 
 VersionStage = Literal["None", "Staging", "Production", "Archived"]
@@ -202,6 +220,7 @@ class VersionChanged(Fact, frozen=True, kw_only=True):
     description: str | None = None
     tags: dict[str, str] = {}
     dropped: tuple[str, ...] = ()
+    at_ms: int | None = None
 
 
 class VersionsDeleted(Fact, frozen=True, kw_only=True):
@@ -212,6 +231,7 @@ class VersionsDeleted(Fact, frozen=True, kw_only=True):
 
     name: str
     models: tuple[str, ...]
+    at_ms: int | None = None
 
 
 class RegisteredName(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,19 +15,17 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
-    Value,
 )
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
+from trivet.models.amending import changed_version, gone_versions, touched_name
 from trivet.models.approvals import Passage
 from trivet.models.contents import Content
 from trivet.models.deprecations import born_deprecated
 from trivet.models.documents import (
-    REGISTERED,
     VERSIONS,
     new_version,
-    prefixed,
     to_version,
     version_id,
 )
@@ -114,6 +112,7 @@ class ModelVersions:
                 run_link=new.run_link,
                 description=new.description,
                 tags=new.tags,
+                at_ms=self._models.now_ms(),
             )
             fact = draft(made, parents=[known.id])
             moves = [HeadMove(name=head_of(name), to=fact.id, expect=newest)]
@@ -189,7 +188,7 @@ class ModelVersions:
     def describe(self, name: str, number: int, description: str) -> Version:
         """Give a version another description."""
         document = self._document(self._models.get(name), number)
-        self._change(document, {"description": description}, note={"description": description})
+        self._change(document, {"description": description})
         return self.get(name, number)
 
     def tag(self, name: str, number: int, key: str, value: str) -> None:
@@ -204,7 +203,6 @@ class ModelVersions:
         self._change(
             self._document(known, number),
             {"tags": {key: value}},
-            attributes=prefixed({key: value}),
             news=self._news.of_tag(known, key, value, number),
         )
 
@@ -216,7 +214,7 @@ class ModelVersions:
         document = self._document(known, number)
         if f"tags.{key}" in document.attributes:
             news = self._news.of_tag(known, key, None, number)
-            self._change(document, {"dropped": (key,)}, drop=(f"tags.{key}",), news=news)
+            self._change(document, {"dropped": (key,)}, news=news)
 
     def move(self, name: str, number: int, stage: VersionStage, *, archive: bool) -> Version:
         """Bring a version to a stage.
@@ -249,10 +247,10 @@ class ModelVersions:
                 for other in self._in_stage(known.id, stage)
                 if other.id != document.id
             ]
-        facts = [*passage.facts, *leave.facts]
-        amendments = [self._touched(known)]
+        facts, now = [*passage.facts, *leave.facts], self._models.now_ms()
+        amendments = [touched_name(known.id, now)]
         for other, where in moving:
-            fact, amendment = self._changing(other, {"stage": where}, {"current_stage": where})
+            fact, amendment = self._changing(other, {"stage": where}, now)
             facts.append(fact)
             amendments.append(amendment)
         reason = f"{name}:{number} comes to stage {stage}"
@@ -278,12 +276,13 @@ class ModelVersions:
             if points_at == number
         ]
         moves += self._models.approvals.thawing([model])
-        gone = Amendment(collection=VERSIONS, id=document.id, remove=True)
+        now = self._models.now_ms()
+        deleted = VersionsDeleted(name=name, models=(model,), at_ms=now)
         batch = self._scope.batch(
             f"delete the model version {name}:{number}",
-            [draft(VersionsDeleted(name=name, models=(model,)), parents=[model])],
+            [draft(deleted, parents=[model])],
             heads=moves,
-            documents=[gone, self._touched(known)],
+            documents=[*gone_versions([document.id]), touched_name(known.id, now)],
         )
         self._stores.ledger.commit(batch)
 
@@ -305,15 +304,10 @@ class ModelVersions:
         moves: list[HeadMove],
         mention: str,
     ) -> None:
-        facts = [fact, *born_deprecated(fact.id, made.tags)]
-        document = new_version(
-            self._scope.project,
-            fact.id,
-            made,
-            user=self._scope.actor,
-            now_ms=self._models.now_ms(),
-        )
-        documents = [self._touched(known), document]
+        facts, now = [fact, *born_deprecated(fact.id, made.tags)], made.at_ms or 0
+        project, user = self._scope.project, self._scope.actor
+        document = new_version(project, fact.id, made, user=user, now_ms=now)
+        documents = [touched_name(known.id, now), document]
         if mention and made.logged_model is not None:
             told, amendment, move = self._origins.mentioning(made, fact.id, mention)
             facts.append(told)
@@ -380,41 +374,21 @@ class ModelVersions:
             )
         return tuple(found)
 
-    def _touched(self, known: RegisteredName) -> Amendment:
-        now = self._models.touched({})
-        return Amendment(collection=REGISTERED, id=known.id, set=now, expect="known")
-
     def _change(
         self,
         document: Document,
         what: Mapping[str, Any],
         *,
-        attributes: Mapping[str, Value] | None = None,
-        drop: tuple[str, ...] = (),
-        note: Mapping[str, Any] | None = None,
         news: Iterable[TaskNew] = (),
     ) -> None:
-        fact, amendment = self._changing(document, what, attributes or {}, drop=drop, note=note)
+        fact, amendment = self._changing(document, what, self._models.now_ms())
         reason = f"model version {document.attributes['name']}"
         batch = self._scope.batch(reason, [fact], documents=[amendment], tasks=news)
         self._stores.ledger.commit(batch)
 
     def _changing(
-        self,
-        document: Document,
-        what: Mapping[str, Any],
-        attributes: Mapping[str, Value],
-        *,
-        drop: tuple[str, ...] = (),
-        note: Mapping[str, Any] | None = None,
+        self, document: Document, what: Mapping[str, Any], at_ms: int
     ) -> tuple[Draft, Amendment]:
         model: str = document.notes["fact"]
-        amendment = Amendment(
-            collection=VERSIONS,
-            id=document.id,
-            set=self._models.touched(attributes),
-            drop=drop,
-            note=dict(note or {}),
-            expect="known",
-        )
-        return draft(VersionChanged(model=model, **what), parents=[model]), amendment
+        changed = VersionChanged(model=model, **what, at_ms=at_ms)
+        return draft(changed, parents=[model]), changed_version(document.id, changed, at_ms)

@@ -7,10 +7,10 @@ import msgspec
 
 from trivet.core.catalog import Amendment
 from trivet.core.clock import SystemClock, to_micros
-from trivet.core.facts import Scope, TaskNew
+from trivet.core.facts import Draft, Scope, TaskNew, draft
 from trivet.core.ports import Ledger, Stores
-from trivet.models.documents import REGISTERED
-from trivet.models.facts import ModelVersion
+from trivet.models.amending import touched_name
+from trivet.models.facts import AliasChanged, ModelVersion
 from trivet.models.names import registered_head
 from trivet.models.remarks import DeprecatedModel
 from trivet.models.standing import deprecation_of
@@ -20,6 +20,7 @@ from trivet.models.telling import News
 class Along(msgspec.Struct, frozen=True, kw_only=True):
     """What the commit of the move writes besides."""
 
+    facts: tuple[Draft, ...] = ()
     tasks: tuple[TaskNew, ...] = ()
     """They tell web hooks."""
     documents: tuple[Amendment, ...] = ()
@@ -29,13 +30,29 @@ class Along(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING: Final = Along()
 
 
-def along_alias(stores: Stores, scope: Scope, version: ModelVersion, alias: str) -> Along:
-    """Return what the commit of an alias's move writes besides."""
-    known = stores.ledger.head(scope.project, registered_head(version.name))
-    now = to_micros(SystemClock().now()) // 1000
-    touched = () if known is None else (_touched(known.target, now),)
+def along_alias(
+    stores: Stores, scope: Scope, model: str, version: ModelVersion, alias: str
+) -> Along:
+    """Return what the commit of an alias's move writes besides.
+
+    Args:
+        stores: Where the registry is.
+        scope: Project and actor.
+        model: The version that the alias shall point at, by its fact.
+        version: What it is.
+        alias: The alias.
+    """
     told = News(stores, scope).of_model_alias(version.name, alias, version.version)
-    return Along(tasks=told, documents=touched)
+    known = stores.ledger.head(scope.project, registered_head(version.name))
+    if known is None:
+        return Along(tasks=told)
+    now = to_micros(SystemClock().now()) // 1000
+    changed = AliasChanged(registered=known.target, alias=alias, model=model, at_ms=now)
+    return Along(
+        facts=(draft(changed, parents=[known.target]),),
+        tasks=told,
+        documents=(touched_name(known.target, now),),
+    )
 
 
 def warn_of_deprecation(ledger: Ledger, project: str, model: str, label: str) -> None:
@@ -43,12 +60,3 @@ def warn_of_deprecation(ledger: Ledger, project: str, model: str, label: str) ->
     found = deprecation_of(ledger, project, model)
     if found is not None:
         warnings.warn(f"{label} is {found}", DeprecatedModel, stacklevel=3)
-
-
-def _touched(registered: str, now_ms: int) -> Amendment:
-    return Amendment(
-        collection=REGISTERED,
-        id=registered,
-        set={"last_updated_timestamp": now_ms},
-        expect="known",
-    )

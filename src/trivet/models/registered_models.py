@@ -11,13 +11,18 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
-    Value,
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Entry, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
+from trivet.models.amending import (
+    changed_name,
+    gone_versions,
+    renamed_versions,
+    touched_name,
+)
 from trivet.models.approvals import Approvals, Passage
 from trivet.models.contents import Content, Contents
 from trivet.models.deprecations import born_deprecated
@@ -25,11 +30,11 @@ from trivet.models.documents import (
     REGISTERED,
     VERSIONS,
     new_name,
-    prefixed,
     to_name,
     version_id,
 )
 from trivet.models.facts import (
+    AliasChanged,
     ModelVersion,
     NameChanged,
     NameRegistered,
@@ -91,15 +96,14 @@ class RegisteredModels:
         """
         check_registered_name(name)
         check_tags(dict(tags or {}), most_value=_MOST_VALUE)
-        made = NameRegistered(name=name, description=description, tags=dict(tags or {}))
+        now = self.now_ms()
+        made = NameRegistered(name=name, description=description, tags=dict(tags or {}), at_ms=now)
         fact = draft(made)
         moves = [HeadMove(name=registered_head(name), to=fact.id, expect=None)]
         if self._head(head_of(name)) is None:
             # Numbers of a name that had packages go on where they were: their labels are in logs.
             moves.append(HeadMove(name=head_of(name), to=fact.id, expect=None))
-        document = new_name(
-            self._scope.project, fact.id, made, user=self._scope.actor, now_ms=self.now_ms()
-        )
+        document = new_name(self._scope.project, fact.id, made, user=self._scope.actor, now_ms=now)
         batch = self._scope.batch(
             f"register the name {name}",
             [fact, *born_deprecated(fact.id, made.tags)],
@@ -192,14 +196,11 @@ class RegisteredModels:
             alias = head.name.rpartition("@")[2]
             moves.append(HeadMove(name=head.name, to=None, expect=head.target))
             moves.append(HeadMove(name=head_of(new, alias), to=head.target, expect=None))
-        versions = [
-            Amendment(collection=VERSIONS, id=document.id, set=self.touched({"name": new}))
-            for document in documents
-        ]
-        changed = NameChanged(registered=known.id, name=new)
+        now = self.now_ms()
+        changed = NameChanged(registered=known.id, name=new, at_ms=now)
+        renamed = tuple(renamed_versions((each.id for each in documents), new, now))
         try:
-            renamed = self._amended(known, {"name": new})
-            self._change(known, changed, [renamed, *versions], moves=moves)
+            self._change(known, changed, documents=renamed, moves=moves)
         except Conflict as error:
             raise _exists(new) from error
         return self.get(new)
@@ -207,9 +208,8 @@ class RegisteredModels:
     def describe(self, name: str, description: str) -> RegisteredName:
         """Give a name another description."""
         known = self.get(name)
-        changed = NameChanged(registered=known.id, description=description)
-        noted = self._amended(known, note={"description": description})
-        self._change(known, changed, [noted])
+        changed = NameChanged(registered=known.id, description=description, at_ms=self.now_ms())
+        self._change(known, changed)
         return self.get(name)
 
     def tag(self, name: str, key: str, value: str) -> None:
@@ -221,9 +221,8 @@ class RegisteredModels:
         check_tags({key: value}, most_value=_MOST_VALUE)
         check_free_tag(key)
         known = self.get(name)
-        changed = NameChanged(registered=known.id, tags={key: value})
-        tagged = self._amended(known, prefixed({key: value}))
-        self._change(known, changed, [tagged], tasks=self._news.of_tag(known, key, value))
+        changed = NameChanged(registered=known.id, tags={key: value}, at_ms=self.now_ms())
+        self._change(known, changed, tasks=self._news.of_tag(known, key, value))
 
     def untag(self, name: str, key: str) -> None:
         """Take a tag of a name away; one that is not there is no error."""
@@ -231,9 +230,8 @@ class RegisteredModels:
         check_free_tag(key)
         known = self.get(name)
         if key in known.tags:
-            changed = NameChanged(registered=known.id, dropped=(key,))
-            untagged = self._amended(known, drop=(f"tags.{key}",))
-            self._change(known, changed, [untagged], tasks=self._news.of_tag(known, key, None))
+            changed = NameChanged(registered=known.id, dropped=(key,), at_ms=self.now_ms())
+            self._change(known, changed, tasks=self._news.of_tag(known, key, None))
 
     def delete(self, name: str) -> None:
         """Give a name up, with its versions, tags and aliases; what was recorded stays recorded.
@@ -253,21 +251,21 @@ class RegisteredModels:
         newest = self._head(head_of(name))
         if not any(self._packages_ever(name)):
             moves.append(HeadMove(name=head_of(name), to=None, expect=newest))
-        gone = [
-            Amendment(collection=VERSIONS, id=document.id, remove=True) for document in documents
-        ]
-        facts = [draft(NameChanged(registered=known.id, is_deleted=True), parents=[known.id])]
+        now = self.now_ms()
+        deleted = NameChanged(registered=known.id, is_deleted=True, at_ms=now)
+        gone = gone_versions(document.id for document in documents)
+        facts = [draft(deleted, parents=[known.id])]
         models = tuple(document.notes["fact"] for document in documents)
         if models:
-            deleted = VersionsDeleted(name=name, models=models)
-            facts.append(draft(deleted, parents=[known.id, *models]))
+            away = VersionsDeleted(name=name, models=models, at_ms=now)
+            facts.append(draft(away, parents=[known.id, *models]))
             moves += self.approvals.thawing(list(models))
         self._stores.ledger.commit(
             self._scope.batch(
                 f"delete the registered model {name}",
                 facts,
                 heads=moves,
-                documents=[Amendment(collection=REGISTERED, id=known.id, remove=True), *gone],
+                documents=[changed_name(deleted, now), *gone],
             )
         )
 
@@ -398,10 +396,6 @@ class RegisteredModels:
                     hint="Bring the version to another stage first, which others approve.",
                 )
 
-    def touched(self, attributes: Mapping[str, Value]) -> dict[str, Value]:
-        """Return attributes with the time of their change."""
-        return {**attributes, "last_updated_timestamp": self.now_ms()}
-
     def now_ms(self) -> int:
         """Return the time, in milliseconds since 1970 (UTC)."""
         return to_micros(self._clock.now()) // 1000
@@ -439,44 +433,36 @@ class RegisteredModels:
         passage: Passage,
         news: Iterable[TaskNew],
     ) -> None:
+        now = self.now_ms()
+        changed = AliasChanged(
+            registered=known.id,
+            alias=move.name.rpartition("@")[2],
+            model=move.to,
+            at_ms=now,
+        )
+        moved = draft(changed, parents=[known.id])
         batch = self._scope.batch(
             reason,
-            passage.facts,
+            [*passage.facts, moved],
             heads=[move, *passage.moves],
-            documents=[self._amended(known)],
+            documents=[touched_name(known.id, now)],
             tasks=news,
         )
         self._stores.ledger.commit(batch)
-
-    def _amended(
-        self,
-        known: RegisteredName,
-        attributes: Mapping[str, Value] | None = None,
-        *,
-        drop: tuple[str, ...] = (),
-        note: Mapping[str, Any] | None = None,
-    ) -> Amendment:
-        return Amendment(
-            collection=REGISTERED,
-            id=known.id,
-            set=self.touched(attributes or {}),
-            drop=drop,
-            note=dict(note or {}),
-            expect="known",
-        )
 
     def _change(
         self,
         known: RegisteredName,
         changed: NameChanged,
-        documents: Sequence[Amendment],
         *,
+        documents: Sequence[Amendment] = (),
         moves: Sequence[HeadMove] = (),
         tasks: Iterable[TaskNew] = (),
     ) -> None:
         fact = draft(changed, parents=[known.id])
         reason = f"registered model {known.name}"
-        batch = self._scope.batch(reason, [fact], heads=moves, documents=documents, tasks=tasks)
+        every = [changed_name(changed, changed.at_ms or 0), *documents]
+        batch = self._scope.batch(reason, [fact], heads=moves, documents=every, tasks=tasks)
         self._stores.ledger.commit(batch)
 
 

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from trivet.core.catalog import Amendment, Compare, Every, Order, Search, Value
+from trivet.core.catalog import Amendment, Compare, Every, Order, Search
 from trivet.core.clock import SystemClock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
 from trivet.core.facts import Draft, Entry, HeadMove, HeadMoved, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
+from trivet.models.amending import touched_name
 from trivet.models.approvals import Approvals
 from trivet.models.comments import Comments
 from trivet.models.contents import packaged_content
 from trivet.models.deprecations import Deprecations
-from trivet.models.documents import REGISTERED, VERSIONS, new_name, new_package, to_version
+from trivet.models.documents import VERSIONS, new_name, new_package, to_version
 from trivet.models.facts import (
     AliasMove,
     GateOverride,
@@ -105,6 +106,7 @@ class Registry:
                 verdict=verdict_id,
                 data=data,
                 override=override,
+                at_ms=to_micros(SystemClock().now()) // 1000,
             )
             item = draft(version, parents=dict.fromkeys(parents))
             model = Model(id=item.id, version=version)
@@ -231,11 +233,11 @@ class Registry:
             lambda: packaged_content(ledger, project, model.id, model.version),
             force=force,
         )
-        along = along_alias(self._stores, self._scope, model.version, alias)
+        along = along_alias(self._stores, self._scope, model.id, model.version, alias)
         move = HeadMove(name=head_of(name, alias), to=model.id, expect=passage.expect)
         batch = self._scope.batch(
             reason,
-            passage.facts,
+            [*passage.facts, *along.facts],
             heads=[move, *passage.moves],
             tasks=along.tasks,
             documents=along.documents,
@@ -356,23 +358,19 @@ class Registry:
         name = model.version.name
         known = self._stores.ledger.head(self._scope.project, registered_head(name))
         facts, moves = [item], [HeadMove(name=head_of(name), to=item.id, expect=before)]
-        now = to_micros(SystemClock().now()) // 1000
+        now = model.version.at_ms or 0
         user, project = self._scope.actor, self._scope.project
         documents: list[Amendment] = []
         registered = known.target if known else None
         if registered is None:
-            made = NameRegistered(name=name)
+            made = NameRegistered(name=name, at_ms=now)
             fact = draft(made)
             registered = fact.id
             facts.insert(0, fact)
             moves.append(HeadMove(name=registered_head(name), to=registered, expect=None))
             documents.append(new_name(project, registered, made, user=user, now_ms=now))
         entered = new_package(project, item.id, model.version, registered, user=user, now_ms=now)
-        changed: dict[str, Value] = {"last_updated_timestamp": now}
-        documents += [
-            entered,
-            Amendment(collection=REGISTERED, id=registered, set=changed, expect="known"),
-        ]
+        documents += [entered, touched_name(registered, now)]
         news = News(self._stores, self._scope)
         todo = [*(news.of_name(NameRegistered(name=name)) if known is None else ())]
         todo += news.of_version(model.version)

@@ -325,7 +325,7 @@ class ReleasesService:
         if plan.stage == "full":
             # Whoever answers everybody is what the next candidate is compared with.
             passage, along = self._crown(models[0], next_.force)
-            facts += passage.facts
+            facts += (*passage.facts, *along.facts)
             heads += passage.moves
         batch = self._scope.batch(
             plan.why, facts, heads=heads, tasks=along.tasks, documents=along.documents
@@ -364,7 +364,7 @@ class ReleasesService:
             force=force,
         )
         move = HeadMove(name=head, to=model, expect=passage.expect)
-        along = along_alias(self._stores, self._scope, version, CHAMPION)
+        along = along_alias(self._stores, self._scope, model, version, CHAMPION)
         return Passage(facts=passage.facts, moves=(*passage.moves, move)), along
 
 

@@ -5,17 +5,14 @@ one commit. Equal bytes are stored once, whoever they belong to.
 """
 
 import mimetypes
-import threading
-from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import BinaryIO, Final, Self
 
 import msgspec
 
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import HeadMove, Scope, ViewPut, draft
+from trivet.core.facts import Batch, Scope, draft
 from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import BlobWriter, Stores
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
@@ -26,6 +23,7 @@ from trivet.tracking.shelves import Artifact, FolderItem, Shelves
 
 _BLOCK_BYTES: Final = 1 << 20
 _LARGE_BYTES: Final = 8 << 20
+_ATTEMPTS: Final = 100
 _MAX_OWNER_CHARACTERS: Final = 300
 _UNKNOWN: Final = "application/octet-stream"
 # Made without the machine's own lists: a file has one type, wherever it is stored.
@@ -58,7 +56,6 @@ class Artifacts:
         self._shelves = Shelves(stores.views, scope.project)
         self._shared = SharedFiles(stores.blobs.open)
         self._frozen = FrozenFiles(stores.ledger, scope.project)
-        self._coming = _Coming()
 
     def acting_for(self, actor: str) -> "Artifacts":
         """Return the same in somebody else's name."""
@@ -167,24 +164,20 @@ class Artifacts:
         """
         plain = clean_path(path, is_folder=True)
         self._frozen.demand_free(_checked(owner), plain)
-        file = self._shelves.find(owner, plain) if plain else None
-        files = [file] if file else list(self._shelves.below(owner, plain))
-        if not files and plain:
-            raise _no_artifact(plain)
-        if files:
-            fact = new_id()
-            deleted = ArtifactsDeleted(owner=owner, path=plain, files=len(files))
-            rows = [self._shelves.emptied(each, fact) for each in files]
-            heads = self._frozen.absences(owner, (each.path for each in files))
-            self._commit(f"delete artifact {plain or 'all'}", fact, deleted, rows, heads)
-            self._shelves.tidy(owner, fact)
-        return len(files)
+        for _ in range(_ATTEMPTS):
+            files = self._standing(owner, plain)
+            if not files and plain:
+                raise _no_artifact(plain)
+            if not files or self._emptied(owner, plain, files):
+                return len(files)
+        raise Conflict(
+            f"files at {plain or 'the top'!r} are replaced faster than they can be deleted",
+            code="busy",
+        )
 
     def digest(self, owner: str, folder: str = "") -> str:
         """Digest a file, or all files of a folder: their paths and their bytes."""
-        plain = clean_path(folder, is_folder=True)
-        file = self._shelves.find(_checked(owner), plain) if plain else None
-        files = [file] if file else self._shelves.below(owner, plain)
+        files = self._standing(_checked(owner), clean_path(folder, is_folder=True))
         return sha256_hex(*(f"{each.path}\n{each.digest}".encode() for each in files))
 
     def total(self, owner: str) -> Total:
@@ -197,6 +190,28 @@ class Artifacts:
         plain = self._free(owner, path)
         self._frozen.demand_free(owner, plain)
         return plain
+
+    def _standing(self, owner: str, plain: str) -> Sequence[Artifact]:
+        file = self._shelves.find(owner, plain) if plain else None
+        return (file,) if file else tuple(self._shelves.below(owner, plain))
+
+    def _emptied(self, owner: str, plain: str, files: Sequence[Artifact]) -> bool:
+        """Delete files; False when one of them was replaced meanwhile."""
+        fact = new_id()
+        deleted = ArtifactsDeleted(owner=owner, path=plain, files=len(files))
+        rows = [self._shelves.emptied(each, fact) for each in files]
+        heads = self._frozen.absences(owner, (each.path for each in files))
+        reason = f"delete artifact {plain or 'all'}"
+        try:
+            self._commit(
+                self._scope.batch(reason, [draft(deleted, id=fact)], rows=rows, heads=heads)
+            )
+        except Conflict as error:
+            if error.code != "row-changed":
+                raise
+            return False
+        self._shelves.tidy(owner, fact)
+        return True
 
     def _free(self, owner: str, path: str) -> str:
         """Return the clean path at which a file may stand."""
@@ -227,27 +242,27 @@ class Artifacts:
             size_bytes=size_bytes,
             media_type=artifact.media_type,
         )
-        with self._coming.at(owner, path):
+        batch = self._scope.batch(
+            f"artifact {path}",
+            [draft(stored, id=artifact.fact)],
+            rows=[self._shelves.standing(artifact)],
+            heads=self._frozen.absences(owner, [path]),
+        )
+        free = tuple(self._shelves.free(owner, path))
+        try:
+            self._commit(msgspec.structs.replace(batch, free=free))
+        except Conflict as error:
+            if error.code != "row-exists":
+                raise
             self._free(owner, path)
-            rows = [self._shelves.standing(artifact)]
-            heads = self._frozen.absences(owner, [path])
-            self._commit(f"artifact {path}", artifact.fact, stored, rows, heads)
+            raise _taken(path, path) from error  # and free again in this moment
         return artifact
 
-    def _commit(
-        self,
-        reason: str,
-        identifier: str,
-        fact: ArtifactStored | ArtifactsDeleted,
-        rows: Sequence[ViewPut],
-        heads: Sequence[HeadMove],
-    ) -> None:
-        drafted = draft(fact, id=identifier)
-        batch = self._scope.batch(reason, [drafted], rows=rows, heads=heads)
+    def _commit(self, batch: Batch) -> None:
         try:
             self._stores.ledger.commit(batch)
         except Conflict as error:
-            if (frozen := frozen_meanwhile(error, fact.path)) is not None:
+            if (frozen := frozen_meanwhile(error)) is not None:
                 raise frozen from error
             raise
 
@@ -287,40 +302,6 @@ class ArtifactWriter:
 
     def __exit__(self, *_: object) -> None:
         self.discard()
-
-
-class _Coming:
-    """Files whose commits are under way in this process.
-
-    Commits are made side by side, to share the disk's confirmation, and what one of them writes is
-    seen by the others only afterwards. So a file and a folder of one name could both come to be.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._files: Counter[tuple[str, str]] = Counter()
-        self._folders: Counter[tuple[str, str]] = Counter()
-
-    @contextmanager
-    def at(self, owner: str, path: str) -> Generator[None]:
-        """Hold a path while a file comes to stand there; others may hold the very same.
-
-        Raises:
-            Invalid: One that is under way needs a folder there, or is where this needs a folder.
-        """
-        folders = [(owner, folder) for folder in folders_of(path)]
-        with self._lock:
-            clash = next((key for key in folders if self._files[key]), None)
-            if clash or self._folders[owner, path]:
-                raise _taken(path, clash[1] if clash else path)
-            self._files[owner, path] += 1
-            self._folders.update(folders)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._files -= Counter([(owner, path)])
-                self._folders -= Counter(folders)
 
 
 def _checked(owner: str) -> str:

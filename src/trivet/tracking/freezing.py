@@ -105,10 +105,13 @@ class FrozenFiles:
         return [HeadMove(name=_head(owner, place), to=None, expect=None) for place in places]
 
 
-def frozen_meanwhile(error: Conflict, path: str) -> Forbidden | None:
+def frozen_meanwhile(error: Conflict) -> Forbidden | None:
     """Return what a commit that did not pass means, if it is that something is frozen by now."""
-    is_so = error.code == "head-moved" and str(error.detail.get("name", "")).startswith(_PREFIX)
-    return _frozen(path, "somebody approved them a moment ago") if is_so else None
+    name = str(error.detail.get("name", ""))
+    if error.code != "head-moved" or not name.startswith(_PREFIX):
+        return None
+    path = name.removeprefix(_PREFIX).partition("/")[2]
+    return _frozen(path or "all of it", "somebody approved it a moment ago")
 
 
 def _head(owner: str, path: str) -> str:

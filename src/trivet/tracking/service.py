@@ -176,6 +176,7 @@ class TrackingService(Programs):
             metrics={name: _finite(name, value) for name, value in (metrics or {}).items()},
             outputs=tuple(outputs),
             error=error[-_MAX_ERROR_CHARACTERS:] if error else None,
+            at_ms=_now_micros() // 1000,
         )
         ending = draft(finished, id=_finish_id(run_id), parents=dict.fromkeys([run_id, *data]))
         ended = Run(id=run_id, started=run.started, finished_id=ending.id, finished=finished)
@@ -188,7 +189,7 @@ class TrackingService(Programs):
                 tasks=[*along.tasks, *more],
                 heads=along.heads,
                 document=documents.ended(
-                    self._begun(run_id, run.started), finished, ended_ms=_now_micros() // 1000
+                    self._begun(run_id, run.started), finished, ended_ms=finished.at_ms or 0
                 ),
             )
         except Conflict as error_:
@@ -296,8 +297,10 @@ class TrackingService(Programs):
         return tuple(read(entry, Note) for entry in found.entries if entry.payload is not None)
 
     def _begun(self, run: str, started: RunStarted) -> Amendment:
-        scope = self._scope
-        return documents.begun(run, started, project=scope.project, actor=scope.actor)
+        # Who began it, whoever ends it now.
+        entry = self._stores.ledger.get(run)
+        actor = self._scope.actor if entry is None else entry.actor
+        return documents.begun(run, started, project=self._scope.project, actor=actor)
 
     def _run(self, entry: Entry) -> Run:
         started = read(entry, RunStarted)

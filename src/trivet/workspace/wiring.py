@@ -10,9 +10,11 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -24,8 +26,10 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from trivet.access.permissions import Principal
+from trivet.core.catalog import Catalog
 from trivet.core.clock import Clock
-from trivet.core.errors import Invalid
+from trivet.core.disk import FILE_MODE, try_lock
+from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
@@ -57,9 +61,6 @@ if TYPE_CHECKING:
     from trivet.serving.service import ServingService
     from trivet.triggers.service import TriggersService
 
-FORMAT = 1
-"""Version of the stored format. A folder of a newer one is refused, an older one migrated."""
-
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """The embedded stores, and how to close and copy what needs more than files."""
@@ -69,15 +70,20 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     close: Callable[[], None]
     backup_ledger: Callable[[Path], Path]
+    mend_columns: Callable[[], int]
+    """Writes the catalog's columns again where they differ from its documents; says how many."""
     hold_merges: Callable[[], AbstractContextManager[None]]
     """Keeps segments as they are, in all processes, while it is entered."""
 
 
-def open_embedded(project_folder: Path, settings: Settings) -> Opened:
-    """Open the embedded stores in the project's `.trivet` folder; make them when there are none.
+def open_embedded(folder: Path, settings: Settings) -> Opened:
+    """Open the embedded stores of a folder that is of the present format.
+
+    Args:
+        folder: The workspace's own folder (`.trivet`); stores that are not there are made.
+        settings: What the project's `trivet.toml` says.
 
     Raises:
-        Unsupported: The folder was written by a newer Trivet.
         Unavailable: The folder cannot be written.
     """
     from trivet.adapters.files.blobs import FileBlobs
@@ -85,9 +91,7 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
     from trivet.adapters.files.series import FileSeries
     from trivet.adapters.process.pool import ProcessPool
     from trivet.adapters.sqlite.database import open_database
-    from trivet.workspace.folders import claim_folder
 
-    folder = claim_folder(project_folder / FOLDER, FORMAT)
     database = open_database(folder / "ledger")
     log = FileLog(folder / "log", buffer_bytes=settings.serving.buffer_mib << 20)
     series = FileSeries(folder / "series")
@@ -116,8 +120,38 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         folder=folder,
         close=close,
         backup_ledger=database.backup,
+        mend_columns=database.mend_columns,
         hold_merges=series.hold_merges,
     )
+
+
+@contextmanager
+def scratch_catalog(folder: Path) -> Generator[Catalog]:
+    """Open an empty catalog beside the stores, for one process at a time; nothing of it stays.
+
+    Args:
+        folder: The workspace's own folder.
+
+    Raises:
+        Conflict: Another process has it open (code `rebuilding`).
+    """
+    from trivet.adapters.sqlite.database import open_database
+
+    fd = os.open(folder / "rebuilding.lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        if not try_lock(fd):
+            raise Conflict(
+                "another process rebuilds the catalog already",
+                code="rebuilding",
+                hint="Wait until it is done.",
+            )
+        place = folder / "rebuilding"
+        shutil.rmtree(place, ignore_errors=True)  # left behind by one that was killed
+        with open_database(place) as database:
+            yield database.catalog
+        shutil.rmtree(place)
+    finally:
+        os.close(fd)
 
 
 def _tables(folder: Path) -> Tables:

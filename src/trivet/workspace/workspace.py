@@ -18,6 +18,7 @@ from trivet.triggers.backfills import BackfillsService
 from trivet.workspace import wiring
 from trivet.workspace.outbox import tasks_at_end
 from trivet.workspace.settings import Settings, find_project, read_settings
+from trivet.workspace.stores import open_stores
 
 
 def open(  # `trivet.open` is how it is read
@@ -67,7 +68,7 @@ class Workspace:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.scope = Scope(project=check_name(settings.project, "project"), actor=actor or _user())
-        self.opened = opened or wiring.open_embedded(folder, settings)
+        self.opened = opened or open_stores(folder, settings, actor=self.scope.actor)
 
     @property
     def stores(self) -> Stores:

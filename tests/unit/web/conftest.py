@@ -106,6 +106,7 @@ def workspace(tmp_path: Path, stores: Stores) -> Iterator[Workspace]:
         folder=folder,
         close=lambda: None,
         backup_ledger=lambda path: path,
+        mend_columns=lambda: 0,
         hold_merges=nullcontext,
     )
     settings = Settings(project="left", model="left", endpoint="left", flow="pipeline:train")

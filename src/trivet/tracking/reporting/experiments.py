@@ -14,17 +14,22 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
-    Value,
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ports import Stores
+from trivet.tracking.reporting.documents import (
+    EXPERIMENTS,
+    RUNS,
+    changed_experiment,
+    group_of,
+    made_experiment,
+    staged_runs,
+)
 from trivet.tracking.reporting.facts import Experiment, ExperimentChanged, ExperimentMade, Stage
 from trivet.tracking.reporting.telling import MOVES, news_of_experiment
 
-EXPERIMENTS: Final = "experiments"
-RUNS: Final = "runs"
 DEFAULT: Final = "Default"
 """The experiment with number 0, which every project has."""
 _NEWEST = "experiments/newest"
@@ -82,6 +87,7 @@ class Experiments:
                 number=number,
                 location=location or location_of(number),
                 tags=tags or {},
+                at_ms=self._now_ms(),
             )
             fact = draft(made)
             moves = [
@@ -93,7 +99,7 @@ class Experiments:
                     f"experiment {name}",
                     fact,
                     moves,
-                    [self._new(fact.id, made)],
+                    [made_experiment(self._scope.project, fact.id, made, made.at_ms or 0)],
                     self._news("created", number, name),
                 )
             except Conflict as error:
@@ -188,7 +194,7 @@ class Experiments:
         ]
         try:
             told = self._news("updated", number, name)
-            self._change(known, fact, self._amended(known, now={"name": name}), moves, tasks=told)
+            self._change(known, fact, moves, tasks=told)
         except Conflict as error:
             raise _exists(name) from error
 
@@ -220,7 +226,7 @@ class Experiments:
         check_tags({key: value})
         known = self.active(number)
         fact = ExperimentChanged(experiment=known.id, tags={key: value})
-        self._change(known, fact, self._amended(known, now={f"tags.{key}": value}))
+        self._change(known, fact)
 
     def untag(self, number: int, key: str) -> None:
         """Take a tag of an active experiment away.
@@ -232,7 +238,7 @@ class Experiments:
         if key not in known.tags:
             raise NotFound(f"No tag with name: {key} in experiment with id {number}", code="no-tag")
         fact = ExperimentChanged(experiment=known.id, dropped=(key,))
-        self._change(known, fact, self._amended(known, drop=(f"tags.{key}",)))
+        self._change(known, fact)
 
     def active(self, number: int) -> Experiment:
         """Return an experiment that is not deleted.
@@ -253,7 +259,7 @@ class Experiments:
 
     def group_of(self, number: int) -> str:
         """Return the group of documents in which an experiment's runs are."""
-        return f"{self._scope.project}/{number}"
+        return group_of(self._scope.project, number)
 
     # ------------------------------------------------------------------- inside
 
@@ -262,14 +268,10 @@ class Experiments:
         return _experiment(found[0]) if found else None
 
     def _move(self, known: Experiment, stage: Stage) -> None:
-        runs = [
-            Amendment(collection=RUNS, id=run, set={"stage": stage})
-            for run in self._runs_of(known.number)
-        ]
+        runs = tuple(staged_runs(self._runs_of(known.number), stage))
         fact = ExperimentChanged(experiment=known.id, stage=stage)
         told = self._news(MOVES[stage], known.number, known.name)
-        amendment = self._amended(known, now={"stage": stage})
-        self._change(known, fact, amendment, more=runs, tasks=told)
+        self._change(known, fact, more=runs, tasks=told)
 
     def _runs_of(self, number: int) -> Iterator[str]:
         wanted = Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE)
@@ -280,44 +282,19 @@ class Experiments:
                 return
             wanted = msgspec.structs.replace(wanted, after=page.after)
 
-    def _new(self, fact: str, made: ExperimentMade) -> Amendment:
-        now = self._now_ms()
-        return Amendment(
-            collection=EXPERIMENTS,
-            id=self.group_of(made.number),
-            group=self._scope.project,
-            set={
-                "number": made.number,
-                "experiment_id": str(made.number),
-                "name": made.name,
-                "stage": "active",
-                "creation_time": now,
-                "last_update_time": now,
-                **{f"tags.{key}": value for key, value in made.tags.items()},
-            },
-            note={"fact": fact, "location": made.location},
-            expect="new",
-        )
-
-    def _amended(
-        self, known: Experiment, *, now: dict[str, Value] | None = None, drop: tuple[str, ...] = ()
-    ) -> Amendment:
-        document = self.group_of(known.number)
-        return Amendment(collection=EXPERIMENTS, id=document, set=now or {}, drop=drop)
-
     def _change(
         self,
         known: Experiment,
         changed: ExperimentChanged,
-        amendment: Amendment,
         moves: Sequence[HeadMove] = (),
         *,
         more: Sequence[Amendment] = (),
         tasks: Sequence[TaskNew] = (),
     ) -> None:
-        now = self._amended(known, now={"last_update_time": self._now_ms()})
-        fact = draft(changed, parents=[known.id])
-        self._commit(f"experiment {known.name}", fact, moves, [amendment, now, *more], tasks)
+        now = self._now_ms()
+        fact = draft(msgspec.structs.replace(changed, at_ms=now), parents=[known.id])
+        amendment = changed_experiment(self._scope.project, known.number, changed, now)
+        self._commit(f"experiment {known.name}", fact, moves, [amendment, *more], tasks)
 
     def _commit(
         self,

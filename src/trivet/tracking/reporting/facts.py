@@ -35,6 +35,8 @@ class ExperimentMade(Fact, frozen=True, kw_only=True):
     location: str
     """Where clients find its artifacts, as the wire writes addresses."""
     tags: dict[str, str] = {}
+    at_ms: int | None = None
+    """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
 
 class ExperimentChanged(Fact, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class ExperimentChanged(Fact, frozen=True, kw_only=True):
     stage: Stage | None = None
     tags: dict[str, str] = {}
     dropped: tuple[str, ...] = ()
+    at_ms: int | None = None
 
 
 class RunOpened(Fact, frozen=True, kw_only=True):

@@ -37,6 +37,8 @@ class LoggedModelMade(Fact, frozen=True, kw_only=True):
     """The run that made it, by the program's own words."""
     parameters: dict[str, str] = {}
     tags: dict[str, str] = {}
+    at_ms: int | None = None
+    """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
 
 class LoggedModelChanged(Fact, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ class LoggedModelChanged(Fact, frozen=True, kw_only=True):
     """Tags that were taken away."""
     measured: tuple[Measurement, ...] = ()
     """By whom and on what it is measured from now on, too."""
+    at_ms: int | None = None
 
 
 class ModelPoint(msgspec.Struct, frozen=True, kw_only=True):

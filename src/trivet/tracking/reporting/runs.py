@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 
 from trivet.core.catalog import (
-    Amendment,
     Condition,
     Document,
     Every,
@@ -23,8 +22,8 @@ from trivet.core.ids import new_id
 from trivet.core.ports import Stores
 from trivet.core.training import Machine
 from trivet.tracking.facts import CodeState, Environment
+from trivet.tracking.reporting.documents import RUNS, inputs_of, opened_run, reported_run
 from trivet.tracking.reporting.experiments import (
-    RUNS,
     Experiments,
     check_key,
     check_tags,
@@ -33,8 +32,6 @@ from trivet.tracking.reporting.experiments import (
 )
 from trivet.tracking.reporting.facts import (
     STATUS_WORDS,
-    Experiment,
-    Input,
     Latest,
     ModelLink,
     Report,
@@ -51,7 +48,6 @@ PARENT: Final = "mlflow.parentRunId"
 """The tag that names the run within which a run takes place, as MLflow's clients know it."""
 _FACT = re.compile(r"[0-9a-f]{32}")
 _MOST_TEXT: Final = 100_000
-_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
 _NAMES: Final = (
     "calm",
     "clear",
@@ -128,7 +124,7 @@ class ReportedRuns:
             location=opening.location.replace("{run}", run),
             tags=opening.tags | ({opening.name_tag: name} if opening.name_tag else {}),
         )
-        new = self._new(run, experiment, opened)
+        new = opened_run(self._experiments.group_of(experiment.number), run, opened)
         batch = self._scope.batch(
             f"run in experiment {experiment.name}",
             [draft(opened, id=run, parents=[experiment.id])],
@@ -167,15 +163,13 @@ class ReportedRuns:
         _check(report)
         if not report:
             return
-        amendment = self._amended(document, report)
-        fact = draft(
-            RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__}),
-            parents=dict.fromkeys([run, *self._models_of(report)]),
-        )
+        said = RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__})
+        amendment = reported_run(document, said)
         told: tuple[TaskNew, ...] = ()
         if has_ended(amendment, document):
             told = news_of_run(self._stores, self._scope, "finished", amendment, document)
         reason = f"report of run {run}"
+        fact = draft(said, parents=dict.fromkeys([run, *self._models_of(report)]))
         batch = self._scope.batch(reason, [fact], documents=[amendment], tasks=told)
         try:
             self._stores.ledger.commit(batch)
@@ -263,7 +257,7 @@ class ReportedRuns:
         found: dict[UsedInput, None] = {}
         for document in self._with_inputs(experiments):
             number = int(document.group.rpartition("/")[2])
-            for item in _inputs(document):
+            for item in inputs_of(document):
                 found[UsedInput(number, item.name, item.digest, item.context)] = None
             if len(found) >= limit:
                 break
@@ -303,65 +297,12 @@ class ReportedRuns:
             raise NotFound(f"Run with id={run} not found", code="no-run")
         return found[0]
 
-    def _new(self, run: str, experiment: Experiment, opened: RunOpened) -> Amendment:
-        return Amendment(
-            collection=RUNS,
-            id=run,
-            group=self._experiments.group_of(experiment.number),
-            set={
-                "run_id": run,
-                "run_name": opened.name,
-                "status": "RUNNING",
-                "stage": "active",
-                "user_id": opened.user,
-                "artifact_uri": opened.location,
-                "start_time": opened.began_ms,
-                **{f"tags.{key}": value for key, value in opened.tags.items()},
-            },
-            expect="new",
-        )
-
-    def _amended(self, document: Document, report: Report) -> Amendment:
-        changed: dict[str, str | float] = {f"tags.{k}": v for k, v in report.tags.items()}
-        if report.name is not None:
-            changed["run_name"] = report.name
-        if report.status is not None:
-            changed["status"] = _WORDS[report.status]
-        if report.ended_ms is not None:
-            changed["end_time"] = report.ended_ms
-        notes: dict[str, object] = {}
-        known = {(item.name, item.digest) for item in _inputs(document)}
-        new = [item for item in report.inputs if (item.name, item.digest) not in known]
-        for place, item in enumerate(_distinct(new), len(known)):
-            changed |= {
-                f"datasets.{place}.name": item.name,
-                f"datasets.{place}.digest": item.digest,
-            }
-            if item.context:
-                changed[f"datasets.{place}.context"] = item.context
-        for name, links in (("models_in", report.models_in), ("models_out", report.models_out)):
-            if links:
-                before = document.notes.get(name, [])
-                notes[name] = [*before, *(msgspec.to_builtins(link) for link in links)]
-        if new:
-            before = document.notes.get("inputs", [])
-            notes["inputs"] = [*before, *map(msgspec.to_builtins, _distinct(new))]
-        return Amendment(
-            collection=RUNS,
-            id=document.id,
-            set=changed,
-            once={f"params.{key}": value for key, value in report.parameters.items()},
-            drop=tuple(f"tags.{key}" for key in report.dropped),
-            note=notes,
-            expect="known",
-        )
-
     def _move(self, run: str, stage: Stage) -> None:
         document = self._document(run)
         if document.attributes["stage"] == stage:
             return
-        fact = draft(RunReported(run=run, stage=stage), parents=[run])
-        amendment = Amendment(collection=RUNS, id=run, set={"stage": stage}, expect="known")
+        said = RunReported(run=run, stage=stage)
+        fact, amendment = draft(said, parents=[run]), reported_run(document, said)
         told = news_of_run(self._stores, self._scope, MOVES[stage], amendment, document)
         batch = self._scope.batch(f"run {run} {stage}", [fact], documents=[amendment], tasks=told)
         self._stores.ledger.commit(batch)
@@ -402,17 +343,6 @@ def _demand(document: Document, stage: Stage) -> Document:
     return document
 
 
-def _distinct(inputs: Sequence[Input]) -> list[Input]:
-    first: dict[tuple[str, str], Input] = {}
-    for item in inputs:
-        first.setdefault((item.name, item.digest), item)
-    return list(first.values())
-
-
-def _inputs(document: Document) -> tuple[Input, ...]:
-    return msgspec.convert(document.notes.get("inputs", []), tuple[Input, ...])
-
-
 def _links(document: Document, name: str) -> tuple[ModelLink, ...]:
     return msgspec.convert(document.notes.get(name, []), tuple[ModelLink, ...])
 
@@ -434,7 +364,7 @@ def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
         parameters=parts["params"],
         metrics=_metrics(parts["metrics"], document.notes) | dict(latest),
         tags=parts["tags"],
-        inputs=_inputs(document),
+        inputs=inputs_of(document),
         models_in=_links(document, "models_in"),
         models_out=_links(document, "models_out"),
     )

@@ -1,0 +1,280 @@
+"""Documents of experiments, reported runs and logged models: what facts make of them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from trivet.core.catalog import Amendment, Document, Search, Value
+from trivet.core.facts import Entry, read
+from trivet.core.projecting import Known, Projectors, said_ms
+from trivet.tracking.reporting.facts import (
+    STATUS_WORDS,
+    ExperimentChanged,
+    ExperimentMade,
+    Input,
+    RunOpened,
+    RunReported,
+    Stage,
+)
+from trivet.tracking.reporting.logged_facts import LoggedModelChanged, LoggedModelMade
+from trivet.tracking.reporting.model_points import LOGGED_MODELS, source_note
+
+EXPERIMENTS: Final = "experiments"
+RUNS: Final = "runs"
+_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
+
+
+def group_of(project: str, number: int) -> str:
+    """Return the group of documents in which an experiment's runs are."""
+    return f"{project}/{number}"
+
+
+# ----------------------------------------------------------------------- experiments
+
+
+def made_experiment(project: str, fact: str, made: ExperimentMade, at_ms: int) -> Amendment:
+    """Make the document of an experiment."""
+    return Amendment(
+        collection=EXPERIMENTS,
+        id=group_of(project, made.number),
+        group=project,
+        set={
+            "number": made.number,
+            "experiment_id": str(made.number),
+            "name": made.name,
+            "stage": "active",
+            "creation_time": at_ms,
+            "last_update_time": at_ms,
+            **_prefixed("tags.", made.tags),
+        },
+        note={"fact": fact, "location": made.location},
+        expect="new",
+    )
+
+
+def changed_experiment(
+    project: str, number: int, changed: ExperimentChanged, at_ms: int
+) -> Amendment:
+    """Amend the document of an experiment."""
+    now: dict[str, Value] = {"last_update_time": at_ms, **_prefixed("tags.", changed.tags)}
+    if changed.name is not None:
+        now["name"] = changed.name
+    if changed.stage is not None:
+        now["stage"] = changed.stage
+    return Amendment(
+        collection=EXPERIMENTS,
+        id=group_of(project, number),
+        set=now,
+        drop=tuple(f"tags.{key}" for key in changed.dropped),
+        expect="known",
+    )
+
+
+def staged_runs(runs: Iterable[str], stage: Stage) -> Iterator[Amendment]:
+    """Amend the documents of the runs that are put away, or restored, with their experiment."""
+    for run in runs:
+        yield Amendment(collection=RUNS, id=run, set={"stage": stage})
+
+
+# ------------------------------------------------------------------------------ runs
+
+
+def opened_run(group: str, run: str, opened: RunOpened) -> Amendment:
+    """Make the document of a run that reports about itself."""
+    return Amendment(
+        collection=RUNS,
+        id=run,
+        group=group,
+        set={
+            "run_id": run,
+            "run_name": opened.name,
+            "status": "RUNNING",
+            "stage": "active",
+            "user_id": opened.user,
+            "artifact_uri": opened.location,
+            "start_time": opened.began_ms,
+            **_prefixed("tags.", opened.tags),
+        },
+        expect="new",
+    )
+
+
+def reported_run(document: Document, said: RunReported) -> Amendment:
+    """Amend the document of a run by what it reported, or what became of it."""
+    changed: dict[str, Value] = {**_prefixed("tags.", said.tags), **_standing(said)}
+    notes: dict[str, Any] = {}
+    known = {(item.name, item.digest) for item in inputs_of(document)}
+    new = _distinct(item for item in said.inputs if (item.name, item.digest) not in known)
+    for place, item in enumerate(new, len(known)):
+        changed |= {
+            f"datasets.{place}.name": item.name,
+            f"datasets.{place}.digest": item.digest,
+        }
+        if item.context:
+            changed[f"datasets.{place}.context"] = item.context
+    lists = (("inputs", new), ("models_in", said.models_in), ("models_out", said.models_out))
+    for name, items in lists:
+        if items:
+            notes[name] = [*document.notes.get(name, []), *map(msgspec.to_builtins, items)]
+    return Amendment(
+        collection=RUNS,
+        id=document.id,
+        set=changed,
+        once=_prefixed("params.", said.parameters),
+        drop=tuple(f"tags.{key}" for key in said.dropped),
+        note=notes,
+        expect="known",
+    )
+
+
+def inputs_of(document: Document) -> tuple[Input, ...]:
+    """Return the data sets that a run was given."""
+    return msgspec.convert(document.notes.get("inputs", []), tuple[Input, ...])
+
+
+def _standing(said: RunReported) -> dict[str, Value]:
+    changed: dict[str, Value] = {}
+    if said.name is not None:
+        changed["run_name"] = said.name
+    if said.status is not None:
+        changed["status"] = _WORDS[said.status]
+    if said.ended_ms is not None:
+        changed["end_time"] = said.ended_ms
+    if said.stage is not None:
+        changed["stage"] = said.stage
+    return changed
+
+
+def _distinct(inputs: Iterable[Input]) -> Sequence[Input]:
+    first: dict[tuple[str, str], Input] = {}
+    for item in inputs:
+        first.setdefault((item.name, item.digest), item)
+    return list(first.values())
+
+
+# --------------------------------------------------------------------- logged models
+
+
+def made_model(group: str, fact: str, made: LoggedModelMade, actor: str, at_ms: int) -> Amendment:
+    """Make the document of a logged model.
+
+    Args:
+        group: That of its experiment's runs.
+        fact: The `logged-model` fact.
+        made: What it says.
+        actor: Who recorded it.
+        at_ms: When.
+    """
+    model = f"m-{fact}"
+    attributes: dict[str, Value] = {
+        "model_id": model,
+        "experiment_id": group.rpartition("/")[2],
+        "name": made.name,
+        "status": "pending",
+        "stage": "active",
+        "artifact_location": made.location,
+        "creation_timestamp": at_ms,
+        "last_updated_timestamp": at_ms,
+        **_prefixed("params.", made.parameters),
+        **_prefixed("tags.", made.tags),
+    }
+    if made.type:
+        attributes["model_type"] = made.type
+    if made.run:
+        attributes["source_run_id"] = made.run
+    return Amendment(
+        collection=LOGGED_MODELS,
+        id=model,
+        group=group,
+        set=attributes,
+        note={"user": actor},
+        expect="new",
+    )
+
+
+def changed_model(changed: LoggedModelChanged, at_ms: int) -> Amendment:
+    """Amend the document of a logged model."""
+    now: dict[str, Value] = {
+        "last_updated_timestamp": at_ms,
+        **_prefixed("tags.", changed.tags),
+    }
+    if changed.status is not None:
+        now["status"] = changed.status
+    if changed.stage is not None:
+        now["stage"] = changed.stage
+    return Amendment(
+        collection=LOGGED_MODELS,
+        id=changed.model,
+        set=now,
+        once=_prefixed("params.", changed.parameters),
+        drop=tuple(f"tags.{key}" for key in changed.dropped),
+        note=dict(map(source_note, changed.measured)),
+        expect="known",
+    )
+
+
+def _prefixed(prefix: str, values: Mapping[str, str]) -> dict[str, Value]:
+    return {f"{prefix}{key}": value for key, value in values.items()}
+
+
+# -------------------------------------------------------------------------- from facts
+
+
+def _from_experiment(entry: Entry, known: Known) -> Iterable[Amendment]:
+    del known
+    made = read(entry, ExperimentMade)
+    yield made_experiment(entry.project, entry.id, made, said_ms(made.at_ms, entry))
+
+
+def _from_change(entry: Entry, known: Known) -> Iterable[Amendment]:
+    changed = read(entry, ExperimentChanged)
+    made = known.fact(changed.experiment, ExperimentMade)
+    if made is None or known.document(EXPERIMENTS, group_of(entry.project, made.number)) is None:
+        return
+    yield changed_experiment(entry.project, made.number, changed, said_ms(changed.at_ms, entry))
+    if changed.stage is not None:
+        wanted = Search(collection=RUNS, groups=(group_of(entry.project, made.number),))
+        yield from staged_runs((run.id for run in known.documents(wanted)), changed.stage)
+
+
+def _from_opened(entry: Entry, known: Known) -> Iterable[Amendment]:
+    opened = read(entry, RunOpened)
+    group = _home(entry, opened.experiment, known)
+    if group is not None:
+        yield opened_run(group, entry.id, opened)
+
+
+def _from_report(entry: Entry, known: Known) -> Iterable[Amendment]:
+    said = read(entry, RunReported)
+    document = known.document(RUNS, said.run)
+    if document is not None:
+        yield reported_run(document, said)
+
+
+def _from_model(entry: Entry, known: Known) -> Iterable[Amendment]:
+    made = read(entry, LoggedModelMade)
+    group = _home(entry, made.experiment, known)
+    if group is not None:
+        yield made_model(group, entry.id, made, entry.actor, said_ms(made.at_ms, entry))
+
+
+def _from_model_change(entry: Entry, known: Known) -> Iterable[Amendment]:
+    changed = read(entry, LoggedModelChanged)
+    if known.document(LOGGED_MODELS, changed.model) is not None:
+        yield changed_model(changed, said_ms(changed.at_ms, entry))
+
+
+def _home(entry: Entry, experiment: str, known: Known) -> str | None:
+    made = known.fact(experiment, ExperimentMade)
+    return None if made is None else group_of(entry.project, made.number)
+
+
+PROJECTORS: Final[Projectors] = {
+    ExperimentMade.KIND: _from_experiment,
+    ExperimentChanged.KIND: _from_change,
+    RunOpened.KIND: _from_opened,
+    RunReported.KIND: _from_report,
+    LoggedModelMade.KIND: _from_model,
+    LoggedModelChanged.KIND: _from_model_change,
+}
