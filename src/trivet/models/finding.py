@@ -13,7 +13,6 @@ from trivet.models.documents import REGISTERED, VERSIONS, to_name, to_version, v
 from trivet.models.facts import (
     LoggedVersion,
     ModelVersion,
-    NameRegistered,
     RegisteredName,
     Version,
 )
@@ -60,7 +59,7 @@ class Finder:
         Raises:
             NotFound: Nothing has this reference.
         """
-        registered = self._named(reference)
+        registered = self._named(reference) or self._known(reference)
         if registered is not None:
             return Subject(id=registered.id, registered=registered)
         version = self.version(reference)
@@ -82,7 +81,7 @@ class Finder:
         """
         if not reference.strip():
             raise Invalid("the reference is empty; expected name:3", code="bad-reference")
-        registered = self._named(reference)
+        registered = self._named(reference) or self._known(reference)
         if registered is not None:
             return self._newest(registered)
         found = self._by_id(reference) if _ID.fullmatch(reference) else self._by_label(reference)
@@ -115,6 +114,13 @@ class Finder:
         head = self._stores.ledger.head(self._project, registered_head(name))
         found = self._stores.catalog.get(REGISTERED, [head.target]) if head else ()
         return to_name(found[0], self._aliases(name)) if found else None
+
+    def _known(self, registered: str) -> RegisteredName | None:
+        """Return a model by its fact, whatever it is called by now."""
+        found = self._stores.catalog.get(REGISTERED, [registered] if registered else [])
+        if not found or found[0].group != self._project:
+            return None
+        return to_name(found[0], self._aliases(str(found[0].attributes["name"])))
 
     def _aliases(self, name: str) -> dict[str, int]:
         heads = self._stores.ledger.heads(self._project, f"{head_of(name)}@")
@@ -162,15 +168,10 @@ class Finder:
             return None
         if entry.kind == LoggedVersion.KIND:
             logged = read(entry, LoggedVersion)
-            found = self._stores.catalog.get(REGISTERED, [logged.registered])
-            registered = self._named(str(found[0].attributes["name"])) if found else None
-            number = logged.version
+            registered, number = self._known(logged.registered), logged.version
         elif entry.kind == ModelVersion.KIND:
             packaged = read(entry, ModelVersion)
             registered, number = self._named(packaged.name), packaged.version
-        elif entry.kind == NameRegistered.KIND:
-            registered = self._named(read(entry, NameRegistered).name)
-            return self._newest(registered) if registered else None
         else:
             return None
         version = None if registered is None else self._numbered(registered, number)

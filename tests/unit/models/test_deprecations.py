@@ -6,16 +6,20 @@ import msgspec
 import pytest
 from tests.unit.models.doors import Registry
 
-from trivet.core.catalog import Amendment
+from trivet.core.catalog import Amendment, Document, Search
 from trivet.core.errors import Forbidden, Invalid, NotFound
 from trivet.core.facts import HeadMove, draft
 from trivet.core.outbox import QUEUE, Order
 from trivet.models.deprecations import Deprecations
+from trivet.models.documents import REGISTERED, VERSIONS
 from trivet.models.finding import Finder
 from trivet.models.model_versions import NewVersion
 from trivet.models.remarks import AliasForced, Deprecated, DeprecatedModel
 from trivet.models.tags import DEPRECATED, INSTEAD
+from trivet.testing.memory_stores import memory_stores
 from trivet.tracking.webhooks.announcing import ANY, WEBHOOKS, attribute_of
+from trivet.tracking.webhooks.events import EVENTS
+from trivet.workspace.rebuilding import rebuild_catalog
 
 
 @pytest.fixture
@@ -227,10 +231,35 @@ def test_web_hooks_are_told_of_what_trivet_does_itself(
     }
 
 
+def test_the_catalog_made_anew_says_the_same(
+    registry: Registry, deprecations: Deprecations
+) -> None:
+    first = registry.register()
+    registry.log()
+    registry.service.set_alias("parcels", "best", first, "the first")
+    registry.releases.release("front", first, why="the first")
+    deprecations.deprecate("parcels:1", "a broken feed", instead="parcels:2")
+    deprecations.deprecate("parcels", "the product is gone")
+    deprecations.lift("parcels:1")
+    written = documents(registry)
+    for collection in (VERSIONS, REGISTERED):
+        for document in written[collection]:
+            gone = Amendment(collection=collection, id=document.id, remove=True)
+            registry.stores.catalog.write([gone])
+    rebuild_catalog(registry.stores, memory_stores().catalog)
+    assert documents(registry) == written
+
+
+def documents(registry: Registry) -> dict[str, tuple[Document, ...]]:
+    catalog = registry.stores.catalog
+    return {
+        name: catalog.search(Search(collection=name, limit=1000)).documents
+        for name in (VERSIONS, REGISTERED)
+    }
+
+
 def listen(registry: Registry) -> None:
     """Register a web hook that is told of everything, as the tracking room writes it."""
-    from trivet.tracking.webhooks.events import EVENTS
-
     fact = draft(Deprecated(subject="nothing", why="any fact will do"))
     document = Amendment(
         collection=WEBHOOKS,
