@@ -1,12 +1,15 @@
 """`trivet models approve` and `protect`: aliases that move when people agreed."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import table
 from trivet.core.errors import Invalid
 from trivet.models.approvals import Approval
+from trivet.models.contents import Contents
+from trivet.models.standing import deprecation_of
+from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -15,13 +18,29 @@ def _approve(options: Namespace) -> Answer:
         approvals = ws.models.approvals
         if not options.request:
             waiting = [each for each in approvals.requests() if each.state == "open"]
-            return Answer(waiting, requests_table(waiting, "nobody waits for an approval"))
+            text = requests_table(waiting, "nobody waits for an approval")
+            warnings = [f"{each.id}: {words}" for each in waiting for words in _to_mind(ws, each)]
+            return Answer(waiting, "\n".join([text, *([""] if warnings else []), *warnings]))
         if not options.reason:
             raise Invalid("--reason is not given", code="bad-arguments", hint="Say why.")
         decide = approvals.refuse if options.refuse else approvals.approve
         found = decide(options.request, options.reason)
     where = f"{found.requested.place} to {found.requested.label}"
     return Answer(found, f"{where}: {found.state}, {len(found.given)} of {found.needed} approvals")
+
+
+def _to_mind(ws: Workspace, request: Approval) -> Iterator[str]:
+    """Yield what somebody should know before they approve."""
+    wanted = request.requested
+    if wanted.model is None or not wanted.digest:
+        return
+    if wanted.verdict is not None and not ws.models.verdict(wanted.verdict).passed:
+        yield f"the gate refused {wanted.label}: `trivet models show {wanted.label}`"
+    said = deprecation_of(ws.stores.ledger, ws.scope.project, wanted.model)
+    if said is not None:
+        yield f"{wanted.label} is {said}"
+    if wanted.verdict is None and Contents(ws.stores, ws.scope).place(wanted.model) is None:
+        yield f"the files of {wanted.label} are kept elsewhere and can change unnoticed"
 
 
 def _protect(options: Namespace) -> Answer:

@@ -101,3 +101,39 @@ def test_a_protected_alias_takes_a_deprecated_version_by_force(trivet: Trivet) -
     refused = trivet(*words)
     assert "letters:1 is deprecated (a broken feed)" in refused.err
     assert "needs 1 approvals" in trivet(*words, "--force", "the other fails").err
+
+
+@pytest.mark.usefixtures("letters")
+def test_a_card_is_written_with_its_gaps_and_filled(trivet: Trivet, project: Path) -> None:
+    page, text = project / "card.html", project / "card.md"
+    said = trivet("models", "card", "letters@1", "--html", str(page), "--markdown", str(text))
+    assert said.code == 0, said.err
+    assert "gaps; written to" in said.out
+    assert "<h1>letters:1</h1>" in page.read_text("utf-8")
+    gap = 'trivet models describe letters:1 ethics "..."'
+    assert gap in text.read_text("utf-8")
+    assert "ethics" in trivet("models", "describe", "letters:1").out
+    written = trivet("models", "describe", "letters:1", "ethics", "nothing personal is in it")
+    assert written.code == 0, written.err
+    told = trivet("models", "card", "letters:1")
+    assert "nothing personal is in it" in told.out
+    assert gap not in told.out
+    data = trivet("models", "card", "letters:1", "--json").data
+    assert {section["key"] for section in data["sections"]} >= {"ethics", "training-data", "use"}
+    assert trivet("models", "describe", "letters:1", "poetry", "a").code != 0
+    assert trivet("models", "describe", "letters:1", "use").code != 0
+    assert trivet("models", "card", "letters:9").code != 0
+
+
+@pytest.mark.usefixtures("letters")
+def test_lineage_is_shown_both_ways_and_drawn(trivet: Trivet, project: Path) -> None:
+    page = project / "lineage.html"
+    said = trivet("lineage", "letters:1", "--html", str(page))
+    assert said.code == 0, said.err
+    assert "made from:\n└─ run " in said.out
+    assert "went into:\nnothing that is on record" in said.out
+    assert "<svg" in page.read_text("utf-8")
+    data = trivet("lineage", "letters:1", "--up", "--json").data
+    assert [node["kind"] for node in data["nodes"]] == ["model version", "run"]
+    assert trivet("lineage", "letters:1", "--up", "--down").code != 0
+    assert trivet("lineage", "nobody:1").code != 0

@@ -33,6 +33,7 @@ class Registry:
     names: RegisteredModels
     versions: ModelVersions
     runs: ReportedRuns
+    logged_models: LoggedModels
     files: Artifacts
     package: Package
     run: Run
@@ -87,6 +88,7 @@ def registry_of(stores: Stores, scope: Scope, package: Package, run: Run) -> Reg
         names=names,
         versions=ModelVersions(stores, scope, names, Origins(stores, scope, runs, models)),
         runs=runs,
+        logged_models=models,
         files=Artifacts(stores, scope),
         package=package,
         run=run,

@@ -6,10 +6,13 @@ from collections.abc import Callable
 import pytest
 from tests.unit.models.doors import Registry
 
+from trivet.core.clock import SystemClock
 from trivet.core.errors import Conflict, Forbidden, TrivetError
 from trivet.models.facts import Version
 from trivet.models.model_versions import NewVersion
 from trivet.tracking.artifacts import owner_of
+from trivet.tracking.reporting.logged_models import NewModel
+from trivet.tracking.uploads import Uploads
 
 
 def asked(registry: Registry, number: int, alias: str = "best") -> str:
@@ -120,6 +123,43 @@ def test_files_of_a_deleted_version_may_go_unless_another_one_needs_them(
         registry.files.delete(owner(logged), "model")
     registry.names.delete("copies")
     registry.files.delete(owner(logged), "model")
+
+
+def test_an_upload_begun_before_the_approval_does_not_end_after_it(
+    registry: Registry, logged: Version
+) -> None:
+    uploads = Uploads(registry.stores, registry.files, registry.scope.project, SystemClock())
+    upload = uploads.create(owner(logged), "model/weights", 1)
+    with uploads.begin_part(upload.id, 1, upload.key) as part:
+        part.write(b"two")
+        tag = part.finish()
+    writer = registry.files.begin(owner(logged), "model/more")
+    writer.write(b"two")
+    registry.acting("bob").approvals.approve(asked(registry, 1), "seen")
+    with pytest.raises(Forbidden, match="frozen"):
+        uploads.complete(owner(logged), "model/weights", upload.id, {1: tag})
+    with pytest.raises(Forbidden, match="frozen"):
+        writer.finish()
+    assert registry.files.open(owner(logged), "model/weights")[1].read() == b"one"
+
+
+def test_files_of_a_logged_model_are_frozen_the_same(registry: Registry) -> None:
+    model = registry.logged_models.make(NewModel(experiment=0))
+    whose = owner_of("model", model.id)
+    registry.files.put(whose, "MLmodel", b"one")
+    registry.names.make("letters")
+    registry.versions.make("letters", NewVersion(source=f"models:/{model.id}"))
+    registry.approvals.protect("best", 1)
+    registry.acting("bob").approvals.approve(asked(registry, 1), "seen")
+    for change in (
+        lambda: registry.files.put(whose, "MLmodel", b"two"),
+        lambda: registry.files.put(whose, "another", b"two"),
+        lambda: registry.files.delete(whose, ""),
+    ):
+        with pytest.raises(Forbidden, match="frozen"):
+            change()
+    registry.logged_models.delete(model.id)
+    registry.names.set_alias("letters", "best", 1)
 
 
 def test_a_file_that_changes_while_it_is_approved_is_either_changed_or_approved(

@@ -21,7 +21,7 @@ from trivet.models.approvals import Approval, Approvals
 from trivet.models.card_texts import CardText, CardTexts
 from trivet.models.chronicle import Chronicle, Event
 from trivet.models.comments import Comments
-from trivet.models.contents import newest_verdict
+from trivet.models.contents import Contents, newest_verdict
 from trivet.models.facts import GateOverride, GateVerdict, ModelVersion
 from trivet.models.finding import Finder, Subject
 from trivet.models.remarks import Comment, Deprecation
@@ -50,6 +50,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     subject: Subject
     entry: Entry
     model: ModelVersion | None
+    is_kept_here: bool
+    """Whether its files are a package or artifacts of these stores."""
     verdict: GateVerdict | None
     judged_again: GateVerdict | None
     """What its gate said of the package later; None: nothing else."""
@@ -91,6 +93,7 @@ class _Gathering:
         self._ledger = stores.ledger
         self._scope = scope
         self._finder = Finder(stores, scope.project)
+        self._contents = Contents(stores, scope)
 
     def of(self, reference: str) -> Evidence:
         version = self._finder.version(reference)
@@ -104,6 +107,7 @@ class _Gathering:
             subject=subject,
             entry=entry,
             model=model,
+            is_kept_here=model is not None or self._contents.place(subject.id) is not None,
             verdict=self._verdict(model and model.verdict),
             judged_again=self._judged_again(model),
             override=self._override(model),

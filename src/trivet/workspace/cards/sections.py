@@ -7,7 +7,7 @@ would fill it and the command that records it.
 from collections.abc import Iterable
 
 from trivet.workspace.cards.afterwards import governance, monitoring
-from trivet.workspace.cards.card import Grid, Section, Text
+from trivet.workspace.cards.card import Gap, Grid, Section, Text
 from trivet.workspace.cards.evidence import Evidence
 from trivet.workspace.cards.judgement import evaluation_data, metrics, quantitative
 from trivet.workspace.cards.learning import code_and_environment, impact, training_data
@@ -71,16 +71,22 @@ def details(evidence: Evidence) -> Section:
     found += [(f"parameter {key}", str(value)) for key, value in sorted(parameters.items())]
     owner = str(evidence.brief.get("owner", ""))
     found += [("owner", owner)]
-    asked = ["license", "citation"] if owner else ["contact", "license", "citation"]
+    wanted = [] if version.description else ["summary"]
+    wanted += ["license", "citation"] if owner else ["contact", "license", "citation"]
     return Section(
         key="details",
         title="Model details",
         texts=texts_of(evidence, "summary", "contact", "license", "citation"),
         lines=lines(found),
-        gaps=gaps_of(evidence, "summary", *asked)
-        if not version.description
-        else gaps_of(evidence, *asked),
+        gaps=(*_elsewhere(evidence), *gaps_of(evidence, *wanted)),
     )
+
+
+def _elsewhere(evidence: Evidence) -> tuple[Gap, ...]:
+    if evidence.is_kept_here:
+        return ()
+    what = "a copy of its files here: where they are kept they can change unnoticed"
+    return (Gap(what=what, command="log the model through this server"),)
 
 
 def intended_use(evidence: Evidence) -> Section:
