@@ -102,7 +102,7 @@ def _card(workspace: Workspace, request: Request) -> Card:
 
 def _origins(workspace: Workspace, request: Request) -> Lineage:
     asked = request.query().get("direction", "both")
-    direction = next((each for each in _DIRECTIONS if each == asked), None)
+    direction = _DIRECTIONS.get(asked)
     if direction is None:
         raise Invalid(
             f"direction is {asked[:20]!r}; expected one of {', '.join(_DIRECTIONS)}",
@@ -229,7 +229,7 @@ def _issue(workspace: Workspace, request: Request) -> NewToken:
 
 
 _READ = Permission.READ
-_DIRECTIONS: Final[tuple[Direction, ...]] = ("up", "down", "both")
+_DIRECTIONS: Final[dict[str, Direction]] = {"up": "up", "down": "down", "both": "both"}
 
 _LIMIT = ("limit",)
 
