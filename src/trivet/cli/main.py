@@ -17,6 +17,7 @@ COMMANDS = {
     "logs": ("trivet.cli.logs:logs", "show what a run printed, or follow it"),
     "graph": ("trivet.cli.graph:graph", "draw a flow, or what a run of it did"),
     "backfill": ("trivet.cli.backfill:backfill", "run a flow for each of many days or names"),
+    "sync": ("trivet.cli.syncing:sync", "send a server what programs reported offline"),
     "up": ("trivet.cli.up:up", "start API, serving and runners, supervised, on loopback"),
     "demo": ("trivet.cli.demo:demo", "run the whole loop on a year of real flights"),
     "why": ("trivet.cli.why:why", "say what made a prediction, or why a step is run again"),

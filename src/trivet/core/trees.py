@@ -114,6 +114,21 @@ def read_tree(blobs: ByteStore, digest: str) -> dict[str, StoredFile]:
     return files
 
 
+def blobs_of_tree(blobs: ByteStore, digest: str) -> Iterator[str]:
+    """Yield the digest of every blob of a tree: its folders and its files, the root last.
+
+    Raises:
+        NotFound: No blob has this digest.
+        Corrupt: A folder's blob is no folder.
+    """
+    for entry in _folder(blobs, digest):
+        if entry.kind == "folder":
+            yield from blobs_of_tree(blobs, entry.digest)
+        else:
+            yield entry.digest
+    yield digest
+
+
 def load_tree(blobs: ByteStore, digest: str) -> dict[str, bytes]:
     """Read every file of a tree into memory.
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, Self
 import msgspec
 
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Batch, Scope, draft
+from trivet.core.facts import Batch, Inbox, Scope, draft
 from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import BlobWriter, Stores
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
@@ -102,6 +102,22 @@ class Artifacts:
 
         return ArtifactWriter(self._stores.blobs.begin(), record)
 
+    def place(self, found: Artifact, *, arrival: str) -> Artifact:
+        """Let bytes that are stored already stand at a path, as they stood elsewhere.
+
+        Args:
+            found: Owner, path, digest, size and type.
+            arrival: Names it among what arrives from elsewhere: it counts once.
+
+        Raises:
+            Invalid: As `put`.
+            Conflict: It has arrived before (code `seen`).
+        """
+        plain = self._free(found.owner, found.path)
+        return self._record(
+            found.owner, plain, found.digest, found.size_bytes, found.media_type, arrival
+        )
+
     def get(self, owner: str, path: str) -> Artifact:
         """Return what is known of a file.
 
@@ -150,17 +166,19 @@ class Artifacts:
         items = self._shelves.items(_checked(owner), clean_path(folder, is_folder=True))
         return tuple(sorted(items, key=lambda item: item.name))
 
-    def delete(self, owner: str, path: str) -> int:
+    def delete(self, owner: str, path: str, *, arrival: str = "") -> int:
         """Delete a file, or a folder with all that is in it; return how many files that were.
 
         Args:
             owner: Whose they are.
             path: A file or a folder; empty: all of them, be it none.
+            arrival: Names it among what arrives from elsewhere: it counts once.
 
         Raises:
             NotFound: Nothing stands at the path.
             Invalid: The path is none.
             Forbidden: It is frozen, or something in it is (code `frozen`).
+            Conflict: It has arrived before (code `seen`).
         """
         plain = clean_path(path, is_folder=True)
         self._frozen.demand_free(_checked(owner), plain)
@@ -168,7 +186,7 @@ class Artifacts:
             files = self._standing(owner, plain)
             if not files and plain:
                 raise _no_artifact(plain)
-            if not files or self._emptied(owner, plain, files):
+            if not files or self._emptied(owner, plain, files, arrival):
                 return len(files)
         raise Conflict(
             f"files at {plain or 'the top'!r} are replaced faster than they can be deleted",
@@ -195,7 +213,9 @@ class Artifacts:
         file = self._shelves.find(owner, plain) if plain else None
         return (file,) if file else tuple(self._shelves.below(owner, plain))
 
-    def _emptied(self, owner: str, plain: str, files: Sequence[Artifact]) -> bool:
+    def _emptied(
+        self, owner: str, plain: str, files: Sequence[Artifact], arrival: str = ""
+    ) -> bool:
         """Delete files; False when one of them was replaced meanwhile."""
         fact = new_id()
         deleted = ArtifactsDeleted(owner=owner, path=plain, files=len(files))
@@ -204,7 +224,13 @@ class Artifacts:
         reason = f"delete artifact {plain or 'all'}"
         try:
             self._commit(
-                self._scope.batch(reason, [draft(deleted, id=fact)], rows=rows, heads=heads)
+                self._scope.batch(
+                    reason,
+                    [draft(deleted, id=fact)],
+                    rows=rows,
+                    heads=heads,
+                    inbox=self._arrived(arrival),
+                )
             )
         except Conflict as error:
             if error.code != "row-changed":
@@ -224,7 +250,13 @@ class Artifacts:
         return plain
 
     def _record(
-        self, owner: str, path: str, digest: str, size_bytes: int, media_type: str | None
+        self,
+        owner: str,
+        path: str,
+        digest: str,
+        size_bytes: int,
+        media_type: str | None,
+        arrival: str = "",
     ) -> Artifact:
         """Let stored bytes stand at a clean path: the fact and its row in one commit."""
         artifact = Artifact(
@@ -247,6 +279,7 @@ class Artifacts:
             [draft(stored, id=artifact.fact)],
             rows=[self._shelves.standing(artifact)],
             heads=self._frozen.absences(owner, [path]),
+            inbox=self._arrived(arrival),
         )
         free = tuple(self._shelves.free(owner, path))
         try:
@@ -257,6 +290,10 @@ class Artifacts:
             self._free(owner, path)
             raise _taken(path, path) from error  # and free again in this moment
         return artifact
+
+    def _arrived(self, arrival: str) -> tuple[Inbox, ...]:
+        source = f"artifacts/{self._scope.project}"
+        return (Inbox(source=source, key=arrival),) if arrival else ()
 
     def _commit(self, batch: Batch) -> None:
         try:

@@ -11,6 +11,7 @@ from trivet.web.document import openapi
 from trivet.web.health import LIVE
 from trivet.web.mlflow.errors import DIALECT
 from trivet.web.mlflow.table import mlflow_routes
+from trivet.web.syncing import sync_routes
 from trivet.workspace.workspace import Workspace
 
 
@@ -40,7 +41,9 @@ def route_table(workspace: Workspace) -> RouteTable[Handler]:
     )
     rooms_routes = (build(workspace) for build in (*facts.ROUTES, *rooms.ROUTES))
     # MLflow's wire is described by MLflow; the document is about what is Trivet's own.
-    described: RouteTable[Handler] = RouteTable((*own, *rooms_routes))
+    described: RouteTable[Handler] = RouteTable(
+        (*own, *rooms_routes, *sync_routes(workspace.stores, workspace.scope))
+    )
     networks = workspace.settings.webhooks.networks
     wire = mlflow_routes(workspace.stores, workspace.scope, networks)
     return RouteTable((*described.routes, *wire))

@@ -9,14 +9,16 @@ from trivet.http.routes import RouteTable
 from trivet.web.health import LIVE
 from trivet.web.mlflow.errors import DIALECT
 from trivet.web.mlflow.table import mlflow_routes
+from trivet.web.syncing import sync_routes
 from trivet.workspace.workspace import Workspace
 
 
 def build_tracking_app(
     workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
 ) -> Application:
-    """Build the tracking server alone: MLflow's interface and liveness, and no other room."""
+    """Build the tracking server alone: MLflow's interface, what Trivet's clients send, liveness."""
     networks = workspace.settings.webhooks.networks
     wire = mlflow_routes(workspace.stores, workspace.scope, networks)
-    table = RouteTable((LIVE, *wire))
+    own = sync_routes(workspace.stores, workspace.scope)
+    table = RouteTable((LIVE, *own, *wire))
     return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))

@@ -28,6 +28,7 @@ import msgspec
 from trivet.access.permissions import Principal
 from trivet.core.catalog import Catalog
 from trivet.core.clock import Clock
+from trivet.core.courier import Courier
 from trivet.core.disk import FILE_MODE, try_lock
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Scope
@@ -285,6 +286,13 @@ def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
         password=secret_of(settings.password_env, name),
     )
     return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
+
+
+def courier(url: str, token: str, *, timeout_s: float = 60.0) -> Courier:
+    """Return what carries requests to a server of Trivet, which may be silent for so long."""
+    from trivet.adapters.http.courier import HttpCourier
+
+    return HttpCourier(url, token, timeout_s=timeout_s)
 
 
 def poster(networks: Sequence[str]) -> Poster:

@@ -10,6 +10,7 @@ import msgspec
 from trivet.core.clock import SystemClock
 from trivet.core.errors import TrivetError
 from trivet.core.facts import Scope, draft
+from trivet.core.ids import new_id
 from trivet.core.outbox import Posted
 from trivet.core.ports import Stores
 from trivet.models.contents import Contents
@@ -22,6 +23,7 @@ from trivet.models.registry import Registry
 from trivet.tracking import documents
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.facts import CodeState, Environment, RunStarted
+from trivet.tracking.reporting import liveness
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.facts import Input, ModelLink, Report
 from trivet.tracking.reporting.logged_models import LoggedModels, NewModel
@@ -133,6 +135,28 @@ class Project:
         self.made("run", run.id)
 
     do_another_run = do_run
+
+    def do_join(self) -> None:
+        self.runs.stand_in(self.made("run", new_id()))
+
+    def do_arrival(self) -> None:
+        status = self.random.choice([None, "running", "succeeded"])
+        self.runs.report(
+            self.some("run"),
+            Report(status=status, tags={self.word(): "there"}),
+            arrival=f"{self.random.randrange(100):03d}-{next(self.count)}",
+            gives_signs=self.random.random() < 0.5,
+        )
+
+    def do_silence(self) -> None:
+        before, liveness.LOST_AFTER_S = liveness.LOST_AFTER_S, -1.0
+        try:
+            self.runs.liveness.settle()
+        finally:
+            liveness.LOST_AFTER_S = before
+
+    def do_sign(self) -> None:
+        self.runs.liveness.beat(self.some("run"))
 
     def do_report(self) -> None:
         run = self.some("run")

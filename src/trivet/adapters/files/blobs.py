@@ -131,14 +131,19 @@ class FileBlobs:
         place = self._place(digest)
         with disk.translated("deleting a blob"):
             try:
-                with self._held(shared=False):
-                    if _is_young(place.stat(), unless_put_for_s):
-                        return False
-                    place.unlink()
+                if not self._removed(place, unless_put_for_s):
+                    return False
             except FileNotFoundError:
                 return True
             disk.sync_folder(place.parent)
         return True
+
+    def _removed(self, place: Path, unless_put_for_s: float | None) -> bool:
+        with self._held(shared=False):
+            if _is_young(place.stat(), unless_put_for_s):
+                return False
+            place.unlink()
+            return True
 
     def list(self, *, unless_put_for_s: float | None = None) -> Iterator[tuple[str, int]]:
         for place in self._files():

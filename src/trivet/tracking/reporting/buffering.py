@@ -202,7 +202,8 @@ def _work(buffer: "weakref.ref[PointBuffer]", over: threading.Event) -> None:
 _open: "weakref.WeakSet[PointBuffer]" = weakref.WeakSet()
 
 
-def _flush_all() -> None:
+def flush_all() -> None:
+    """Make durable what waits in every buffer of this process, as far as the stores allow."""
     for buffer in list(_open):
         buffer.try_to_flush()
 
@@ -212,6 +213,6 @@ def _after_fork() -> None:
         buffer.after_fork()
 
 
-atexit.register(_flush_all)
+atexit.register(flush_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -9,20 +9,26 @@ from trivet.core.catalog import Amendment, Document, Search, Value
 from trivet.core.facts import Entry, read
 from trivet.core.projecting import Known, Projectors, said_ms
 from trivet.tracking.reporting.facts import (
-    STATUS_WORDS,
+    LOST,
+    UNDER_WAY,
+    WORDS,
     ExperimentChanged,
     ExperimentMade,
     Input,
+    RunJoined,
     RunOpened,
     RunReported,
+    RunSilent,
     Stage,
 )
 from trivet.tracking.reporting.logged_facts import LoggedModelChanged, LoggedModelMade
 from trivet.tracking.reporting.model_points import LOGGED_MODELS, source_note
+from trivet.tracking.reporting.naming import made_up_name
 
 EXPERIMENTS: Final = "experiments"
 RUNS: Final = "runs"
-_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
+STATUS_BY: Final = "status_by"
+"""The note of a run that names the report from elsewhere which said how the run stands."""
 
 
 def group_of(project: str, number: int) -> str:
@@ -100,10 +106,33 @@ def opened_run(group: str, run: str, opened: RunOpened) -> Amendment:
     )
 
 
+def joined_run(project: str, run: str) -> Amendment:
+    """Make the document of a run that began elsewhere."""
+    known = RunOpened(experiment="", name=made_up_name(run), user="", began_ms=0, location="")
+    return opened_run(group_of(project, 0), run, known)
+
+
+def silent_run(run: str, *, silent: bool) -> Amendment:
+    """Amend the document of a run that is lost, or was and is running again."""
+    if silent:
+        lost: dict[str, Value] = {"status": WORDS["lost"], LOST: 1}
+        return Amendment(collection=RUNS, id=run, set=lost, expect="known")
+    return Amendment(
+        collection=RUNS, id=run, set={"status": WORDS["running"]}, drop=(LOST,), expect="known"
+    )
+
+
 def reported_run(document: Document, said: RunReported) -> Amendment:
     """Amend the document of a run by what it reported, or what became of it."""
     changed: dict[str, Value] = {**_prefixed("tags.", said.tags), **_standing(said)}
+    dropped = [f"tags.{key}" for key in said.dropped]
     notes: dict[str, Any] = {}
+    if said.status is not None:
+        dropped.append(LOST)
+        if said.arrival:
+            notes[STATUS_BY] = said.arrival
+    if said.ended_ms is None and said.status in UNDER_WAY:
+        dropped.append("end_time")
     known = {(item.name, item.digest) for item in inputs_of(document)}
     new = _distinct(item for item in said.inputs if (item.name, item.digest) not in known)
     for place, item in enumerate(new, len(known)):
@@ -122,7 +151,7 @@ def reported_run(document: Document, said: RunReported) -> Amendment:
         id=document.id,
         set=changed,
         once=_prefixed("params.", said.parameters),
-        drop=tuple(f"tags.{key}" for key in said.dropped),
+        drop=tuple(dropped),
         note=notes,
         expect="known",
     )
@@ -138,7 +167,7 @@ def _standing(said: RunReported) -> dict[str, Value]:
     if said.name is not None:
         changed["run_name"] = said.name
     if said.status is not None:
-        changed["status"] = _WORDS[said.status]
+        changed["status"] = WORDS[said.status]
     if said.ended_ms is not None:
         changed["end_time"] = said.ended_ms
     if said.stage is not None:
@@ -245,6 +274,17 @@ def _from_opened(entry: Entry, known: Known) -> Iterable[Amendment]:
         yield opened_run(group, entry.id, opened)
 
 
+def _from_joined(entry: Entry, known: Known) -> Iterable[Amendment]:
+    del known
+    yield joined_run(entry.project, entry.id)
+
+
+def _from_silence(entry: Entry, known: Known) -> Iterable[Amendment]:
+    said = read(entry, RunSilent)
+    if known.document(RUNS, said.run) is not None:
+        yield silent_run(said.run, silent=said.silent)
+
+
 def _from_report(entry: Entry, known: Known) -> Iterable[Amendment]:
     said = read(entry, RunReported)
     document = known.document(RUNS, said.run)
@@ -274,7 +314,9 @@ PROJECTORS: Final[Projectors] = {
     ExperimentMade.KIND: _from_experiment,
     ExperimentChanged.KIND: _from_change,
     RunOpened.KIND: _from_opened,
+    RunJoined.KIND: _from_joined,
     RunReported.KIND: _from_report,
+    RunSilent.KIND: _from_silence,
     LoggedModelMade.KIND: _from_model,
     LoggedModelChanged.KIND: _from_model_change,
 }

@@ -147,6 +147,20 @@ class Experiments:
             )
         return self.get(read(self._stores.ledger.get(head.target), ExperimentMade).number)
 
+    def ensure(self, name: str) -> Experiment:
+        """Return the experiment of this name, a deleted one as well; make it when there is none.
+
+        Raises:
+            Invalid: The name is malformed.
+        """
+        try:
+            return self.by_name(name)
+        except NotFound:
+            try:
+                return self.make(name)
+            except Conflict:  # somebody else has made it in this moment
+                return self.by_name(name)
+
     def search(
         self,
         where: Condition | None = None,

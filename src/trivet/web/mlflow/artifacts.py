@@ -15,8 +15,8 @@ from trivet.tracking.paths import clean_path
 from trivet.tracking.shelves import Artifact
 from trivet.web.mlflow.fields import fields_of_query
 from trivet.web.mlflow.locations import Place, read_place
-from trivet.web.mlflow.receiving import Threads
 from trivet.web.mlflow.runs import run_of
+from trivet.web.receiving import Threads
 
 ROOT: Final = "/api/2.0/mlflow-artifacts"
 MAX_FILE_BYTES: Final = 1 << 40

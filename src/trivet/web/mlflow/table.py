@@ -41,8 +41,8 @@ from trivet.web.mlflow import (
 from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 from trivet.web.mlflow.locations import Kind, Place
-from trivet.web.mlflow.receiving import Threads
 from trivet.web.mlflow.uploads import upload_routes
+from trivet.web.receiving import Threads
 from trivet.workspace import wiring
 
 VERSION: Final = "3.3.0"

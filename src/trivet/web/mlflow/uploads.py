@@ -17,7 +17,7 @@ from trivet.http.routes import Method, Route
 from trivet.tracking.uploads import PartWriter, Upload, Uploads
 from trivet.web.mlflow.artifacts import MAX_FILE_BYTES, ROOT, Check, located
 from trivet.web.mlflow.locations import Place
-from trivet.web.mlflow.receiving import Threads
+from trivet.web.receiving import Threads
 
 T = TypeVar("T")
 

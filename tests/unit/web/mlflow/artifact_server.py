@@ -31,8 +31,8 @@ from trivet.tracking.uploads import Uploads
 from trivet.web.mlflow.artifacts import artifact_routes
 from trivet.web.mlflow.errors import DIALECT
 from trivet.web.mlflow.locations import Place
-from trivet.web.mlflow.receiving import Threads
 from trivet.web.mlflow.uploads import upload_routes
+from trivet.web.receiving import Threads
 from trivet.workspace.wiring import run_server
 
 SCOPE = Scope(project="crash", actor="server")
