@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, Self
 
 import msgspec
 
-from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound
 from trivet.core.facts import Batch, Inbox, Scope, draft
 from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import BlobWriter, Stores
@@ -110,13 +110,19 @@ class Artifacts:
             arrival: Names it among what arrives from elsewhere: it counts once.
 
         Raises:
-            Invalid: As `put`.
+            Invalid, Forbidden: As `put`; but what stands there just so may be frozen.
             Conflict: It has arrived before (code `seen`).
         """
         plain = self._free(found.owner, found.path)
-        return self._record(
-            found.owner, plain, found.digest, found.size_bytes, found.media_type, arrival
-        )
+        try:
+            return self._record(
+                found.owner, plain, found.digest, found.size_bytes, found.media_type, arrival
+            )
+        except Forbidden:
+            standing = self._shelves.find(found.owner, plain)
+            if standing is None or standing.digest != found.digest:
+                raise
+            return standing
 
     def get(self, owner: str, path: str) -> Artifact:
         """Return what is known of a file.

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from tests.unit.models.doors import Registry
 
@@ -141,6 +142,17 @@ def test_an_upload_begun_before_the_approval_does_not_end_after_it(
     with pytest.raises(Forbidden, match="frozen"):
         writer.finish()
     assert registry.files.open(owner(logged), "model/weights")[1].read() == b"one"
+
+
+def test_what_is_sent_again_as_it_stands_is_no_change(registry: Registry, logged: Version) -> None:
+    registry.acting("bob").approvals.approve(asked(registry, 1), "seen")
+    standing = registry.files.get(owner(logged), "model/weights")
+    assert registry.files.place(standing, arrival="first") == standing
+    digest = registry.stores.blobs.put(b"two")
+    other = msgspec.structs.replace(standing, digest=digest)
+    with pytest.raises(Forbidden, match="frozen"):
+        registry.files.place(other, arrival="second")
+    assert registry.files.get(owner(logged), "model/weights") == standing
 
 
 def test_files_of_a_logged_model_are_frozen_the_same(registry: Registry) -> None:

@@ -7,7 +7,7 @@ from typing import Final, Self
 import msgspec
 
 from trivet.core.clock import SystemClock
-from trivet.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
+from trivet.core.errors import Conflict, Corrupt, Forbidden, Invalid, NotFound, Refused
 from trivet.core.facts import Scope
 from trivet.core.ports import BlobWriter, Points, SeriesKey, Stores, View
 from trivet.core.trees import read_tree
@@ -105,7 +105,7 @@ class Receiver:
     def _outcome(self, entry: Entry) -> Outcome:
         try:
             return self._record(entry) or _NEW
-        except (Invalid, NotFound, Conflict, Refused, Corrupt) as error:
+        except (Invalid, NotFound, Conflict, Refused, Forbidden, Corrupt) as error:
             if error.code == "seen":
                 return _KNOWN
             return Outcome(state="refused", code=error.code, message=error.message)
