@@ -9,7 +9,6 @@ from trivet.cli.output import fields, size, table, to_json
 from trivet.tracking.facts import Run
 from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace import wiring
-from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.ending import leave_on_sigterm
 from trivet.workspace.parts import begin_merging, begin_sending, bind, door_policy
 from trivet.workspace.workspace import open as open_workspace
@@ -49,19 +48,20 @@ def _serve(options: Namespace) -> Answer:
     leave_on_sigterm()
     with open_workspace(options.project) as ws:
         listener = bind(ws.settings.up.port if options.port is None else options.port)
-        keeper = Doorkeeper(ws)
-        app = build_tracking_app(
-            ws, policy=door_policy(ws, listener), principal_of=keeper.principal_of
-        )
+        app = build_tracking_app(ws, policy=door_policy(ws, listener))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         token = ws.opened.folder / "token"
         if options.json:
             print(to_json({"url": url, "token_file": str(token)}), flush=True)
         else:
+            secret = f'"$(cat {shlex.quote(str(token))})"'
             print(
+                f"export TRIVET_URL={url}\n"
+                f"export TRIVET_TOKEN={secret}\n"
                 f"export MLFLOW_TRACKING_URI={url}\n"
-                f'export MLFLOW_TRACKING_TOKEN="$(cat {shlex.quote(str(token))})"\n\n'
-                "MLflow's clients and programs run as they are. Ctrl-C stops.",
+                f"export MLFLOW_TRACKING_TOKEN={secret}\n\n"
+                "`trivet.open()` reports here; MLflow's clients and programs run as they are. "
+                "Ctrl-C stops.",
                 flush=True,
             )
         threads = [begin(ws, _tell) for begin in (begin_sending, begin_merging)]

@@ -57,9 +57,10 @@ class Artifacts:
         self._shared = SharedFiles(stores.blobs.open)
         self._frozen = FrozenFiles(stores.ledger, scope.project)
 
-    def acting_for(self, actor: str) -> "Artifacts":
-        """Return the same in somebody else's name."""
+    def acting_for(self, actor: str, stores: Stores | None = None) -> "Artifacts":
+        """Return the same in somebody else's name, and through other doors to the same stores."""
         other = copy(self)
+        other._stores = stores or self._stores  # noqa: SLF001  # one of us
         other._scope = Scope(project=self._scope.project, actor=actor)  # noqa: SLF001  # one of us
         return other
 

@@ -121,7 +121,7 @@ class Programs:
 
         The processes find the run by what their launcher says of the job: torchrun, Slurm, Open
         MPI, or the variable `TRIVET_RUN`. What rank 0 says here is recorded, and its leaving ends
-        the run; a job that its launcher starts again goes on with it. Figures of the machine stand
+        the run; ranks that their launcher starts again go on with it. Figures of the machine stand
         under `system/rank0/`, `system/rank1/`, … Without a launcher it is like `begin`.
 
         Args:

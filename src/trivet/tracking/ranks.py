@@ -19,7 +19,7 @@ _PAIRS: Final = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI
 )
-_SLURM: Final = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_JOB_START_TIME")
+_SLURM: Final = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_STEP_ID")
 _NO_RENDEZVOUS: Final = frozenset({"", "none"})
 """What torchrun says when nobody gave its rendezvous an identifier."""
 
@@ -73,21 +73,28 @@ def run_of_job(ordinal: int, environment: Mapping[str, str] = os.environ) -> str
 
 def _job(environment: Mapping[str, str]) -> list[str]:
     """Return what names the job, and nothing else that ever ran or will."""
-    rendezvous = environment.get("TORCHELASTIC_RUN_ID", "")
     if "TORCHELASTIC_RUN_ID" in environment or "LOCAL_WORLD_SIZE" in environment:
-        if rendezvous not in _NO_RENDEZVOUS:
-            return ["torch", rendezvous]
-        if environment.get("LOCAL_WORLD_SIZE") == environment.get("WORLD_SIZE"):
-            return _launcher()  # one machine, one launcher
-        return []
+        return _torch_job(environment)
     if "SLURM_JOB_ID" in environment:
-        restart = environment.get("SLURM_RESTART_COUNT", "0")
-        return ["slurm", *(environment.get(name, "") for name in _SLURM), restart]
+        return ["slurm", *(environment.get(name, "") for name in _SLURM)]
     if "OMPI_COMM_WORLD_RANK" in environment or "PMI_RANK" in environment:
         size = environment.get("OMPI_COMM_WORLD_SIZE", environment.get("PMI_SIZE", ""))
         local = environment.get("OMPI_COMM_WORLD_LOCAL_SIZE", environment.get("MPI_LOCALNRANKS"))
         return _launcher() if size == local else []
     return []
+
+
+def _torch_job(environment: Mapping[str, str]) -> list[str]:
+    if environment.get("LOCAL_WORLD_SIZE") == environment.get("WORLD_SIZE"):
+        return _launcher()  # one machine, one launcher
+    rendezvous = environment.get("TORCHELASTIC_RUN_ID", "")
+    if rendezvous in _NO_RENDEZVOUS:
+        return []
+    # People write the same identifier again and again; the place where ranks meet is a new one.
+    places = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID")
+    if "SLURM_JOB_ID" not in environment:
+        places = ("MASTER_ADDR", "MASTER_PORT")
+    return ["torch", rendezvous, *(environment.get(name, "") for name in places)]
 
 
 def _launcher() -> list[str]:

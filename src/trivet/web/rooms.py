@@ -47,6 +47,8 @@ class TokenWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     name: str
     role: RoleName
     days: float = 90.0
+    only: list[Permission] | None = None
+    """What it is narrowed to, of what the role may."""
 
 
 class ApprovalWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -225,7 +227,10 @@ def _replay(workspace: Workspace, request: Request) -> Replay:
 def _issue(workspace: Workspace, request: Request) -> NewToken:
     wish = body_as(request, TokenWish)
     access = workspace.acting_for(request.principal.name).access
-    return NewToken(token=access.issue(wish.name, wish.role, days=wish.days))
+    token = access.issue(
+        wish.name, wish.role, days=wish.days, only=wish.only, granter=request.principal
+    )
+    return NewToken(token=token)
 
 
 _READ = Permission.READ

@@ -85,6 +85,11 @@ def sync_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
     ]
 
 
+def is_sync(route: Route[Handler]) -> bool:
+    """Say whether a route is one of these, of the project at the root."""
+    return route.path == ROOT or route.path.startswith(f"{ROOT}/")
+
+
 class _Here:
     def __init__(self, stores: Stores, scope: Scope) -> None:
         self._stores = stores

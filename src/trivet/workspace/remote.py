@@ -68,13 +68,16 @@ class RemoteWorkspace(Workspace):
     ) -> None:
         self.address = address
         self._token = token
+        self._is_closed = False
         self._spool = new_spool(address.url)
         settings = Settings(project=PROJECT)
         opened = self._spool.open()
         super().__init__(self._spool.folder, settings, actor=actor, clock=clock, opened=opened)
         self._post = Post(self._spool, opened.stores, self.scope, address, token)
         self._pid = os.getpid()
-        _open.add(self)
+        # A program may keep no more of it than a run, and close nothing. What is registered last
+        # is done first: the stores are open by now, and closed after this.
+        atexit.register(self.close)
 
     @cached_property
     def tracking(self) -> TrackingService:
@@ -148,9 +151,10 @@ class RemoteWorkspace(Workspace):
 
         What could not be sent stays in the spool; `trivet sync` sends it.
         """
-        if os.getpid() != self._pid or self not in _open:
+        if os.getpid() != self._pid or self._is_closed:
             return
-        _open.discard(self)
+        self._is_closed = True
+        atexit.unregister(self.close)
         flush_all()
         if not self._post.end():
             _log.warning("runs wait to be sent to %s; `trivet sync` sends them", self.address.url)
@@ -377,15 +381,3 @@ class Post:
         elif self._trouble and not trouble:
             _log.warning("%s: well again", self._address.url)
         self._trouble = trouble
-
-
-_open: set[RemoteWorkspace] = set()
-"""Held until they are closed: a program may keep no more of one than a run."""
-
-
-def _close_all() -> None:
-    for workspace in list(_open):
-        workspace.close()
-
-
-atexit.register(_close_all)

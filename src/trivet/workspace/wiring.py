@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
 from socket import socket
@@ -25,19 +26,19 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from trivet.access.permissions import Principal
+from trivet.access.provider import Provider
 from trivet.core.catalog import Catalog
 from trivet.core.clock import Clock
 from trivet.core.courier import Courier
 from trivet.core.disk import FILE_MODE, try_lock
-from trivet.core.errors import Conflict, Invalid
+from trivet.core.errors import Conflict, Invalid, Unsupported
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
 from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
-from trivet.http.guards import DoorPolicy
+from trivet.http.guards import DoorPolicy, PrincipalOf
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.service import PipelinesService
@@ -50,7 +51,7 @@ from trivet.workspace.notify_file import (
     WebhookSettings,
     secret_of,
 )
-from trivet.workspace.settings import FOLDER, Settings, read_settings
+from trivet.workspace.settings import FOLDER, Settings, SignInSettings, read_settings
 
 if TYPE_CHECKING:
     from trivet.data.service import DataService
@@ -295,6 +296,33 @@ def courier(url: str, token: str, *, timeout_s: float = 60.0) -> Courier:
     return HttpCourier(url, token, timeout_s=timeout_s)
 
 
+def provider(settings: SignInSettings) -> Provider | None:
+    """Return the provider at which people sign in; None when none is set up.
+
+    Raises:
+        Invalid: Its address is none, or the variable that it names is not set.
+        Unsupported: Its library is not installed.
+    """
+    if not settings.issuer:
+        return None
+    if find_spec("joserfc") is None:
+        raise Unsupported(
+            "signing in at a provider needs the library 'joserfc', which is not installed",
+            code="no-library",
+            hint="Install it: `pip install 'trivet[oidc]'`.",
+        )
+    from trivet.adapters.oidc.provider import OidcProvider
+
+    secret = os.environ.get(settings.secret_env) if settings.secret_env else None
+    if settings.secret_env and not secret:
+        raise Invalid(
+            f"sign_in.secret_env names {settings.secret_env}, which is not set",
+            code="no-secret",
+            hint=f"Set {settings.secret_env} where the server is started.",
+        )
+    return OidcProvider(settings.issuer, settings.client_id, secret)
+
+
 def poster(networks: Sequence[str]) -> Poster:
     """Return what posts to addresses that came from outside.
 
@@ -492,7 +520,7 @@ def serving_app(
     serving: "ServingService",
     *,
     policy: DoorPolicy,
-    principal_of: Callable[[str], Principal],
+    principal_of: PrincipalOf,
 ) -> Application:
     """Build the inference application."""
     import asyncio

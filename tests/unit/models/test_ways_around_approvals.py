@@ -2,14 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from tests.unit.models.doors import Registry
 
+from trivet.access.facts import WORKSPACE, TokenIssued, TokenRevoked, User
 from trivet.access.service import AccessService
 from trivet.core.clock import SystemClock
 from trivet.core.errors import Conflict, Forbidden, Invalid
+from trivet.core.facts import Scope, draft
 from trivet.models.model_versions import NewVersion
 
 
@@ -78,6 +81,40 @@ def test_an_approval_by_a_token_that_was_revoked_does_not_count(
     access.issue("bob", "approver")
     guarded.acting("bob").approvals.approve(request, "seen with the new token")
     guarded.names.set_alias("letters", "champion", 1)
+
+
+def test_an_approval_by_a_user_who_was_disabled_does_not_count(guarded: Registry) -> None:
+    everywhere = Scope(project=WORKSPACE, actor="root")
+
+    def know(**said: Any) -> None:
+        fact = draft(User(name="bob", **said))
+        guarded.stores.ledger.commit(everywhere.batch("a user", [fact]))
+
+    know()
+    request = asked(move(guarded, 1))
+    assert guarded.acting("bob").approvals.approve(request, "seen").state == "approved"
+    know(is_disabled=True)
+    assert guarded.approvals.get(request).void == ("bob",)
+    assert asked(move(guarded, 1)) == request
+
+
+def test_a_session_that_ends_takes_no_approval_with_it(guarded: Registry) -> None:
+    everywhere = Scope(project=WORKSPACE, actor="root")
+    session = TokenIssued(
+        name="bob's browser",
+        role=None,
+        digest="d",
+        expires=datetime(2100, 1, 1, tzinfo=UTC),
+        user="bob",
+        purpose="session",
+    )
+    begun = draft(session)
+    guarded.stores.ledger.commit(everywhere.batch("sign in", [begun]))
+    request = asked(move(guarded, 1))
+    guarded.acting("bob").approvals.approve(request, "seen")
+    ended = draft(TokenRevoked(token=begun.id), parents=[begun.id])
+    guarded.stores.ledger.commit(everywhere.batch("sign out", [ended]))
+    assert guarded.approvals.get(request).state == "approved"
 
 
 def test_what_was_revoked_before_the_approval_says_nothing_about_it(

@@ -45,6 +45,8 @@ def test_other_jobs_come_to_other_runs() -> None:
     jobs = [
         TORCH,
         {**TORCH, "TORCHELASTIC_RUN_ID": "job-8"},
+        {**TORCH, "MASTER_PORT": "29501"},  # the same identifier on another day
+        {**TORCH, "SLURM_JOB_ID": "12"},
         SLURM,
         {**SLURM, "SLURM_JOB_ID": "13"},
         {**SLURM, "SLURM_STEP_ID": "1"},

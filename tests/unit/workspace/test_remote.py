@@ -311,6 +311,9 @@ os.waitpid(child, 0)
 run.log(loss=1, step=2)
 run.finish()
 print(run.id)
+other = tv.open(sys.argv[1]).tracking.begin("digits", system=False)
+other.log(loss=7)
+print(other.id)
 """
 
 
@@ -318,8 +321,10 @@ def test_a_program_that_forks_and_closes_nothing_leaves_nothing_out(server: Serv
     words = [sys.executable, "-c", FORKS, server.url]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    assert server.points(done.stdout.strip()) == [(0, 0.0), (1, 0.5), (2, 1.0)]
-    assert server.run(done.stdout.strip()).status == "succeeded"
+    first, second = done.stdout.split()
+    assert server.points(first) == [(0, 0.0), (1, 0.5), (2, 1.0)]
+    assert server.run(first).status == "succeeded"
+    assert server.points(second) == [(0, 7.0)]
     assert spooled() == []
 
 

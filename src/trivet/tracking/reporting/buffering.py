@@ -12,6 +12,7 @@ import threading
 import weakref
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import chain
 from time import time_ns
 from typing import Any, Final
@@ -45,6 +46,7 @@ class PointBuffer:
         self._lost = 0
         self._begin()
         _open.add(self)
+        _flush_at_exit()
 
     def _begin(self) -> None:
         """Start with nothing in waiting: in a new object, and in a child after a fork."""
@@ -213,6 +215,11 @@ def _after_fork() -> None:
         buffer.after_fork()
 
 
-atexit.register(flush_all)
+@cache
+def _flush_at_exit() -> None:
+    # What is registered last is done first: the stores are open by now, and closed after this.
+    atexit.register(flush_all)
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -47,7 +47,7 @@ from trivet.tracking.reporting.facts import (
 )
 from trivet.tracking.reporting.liveness import Liveness
 from trivet.tracking.reporting.naming import made_up_name
-from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.reporting.points import Metrics, Point
 from trivet.tracking.reporting.shown import run_of
 from trivet.tracking.reporting.telling import MOVES, UNDER_WAY, has_ended, news_of_run
 
@@ -173,6 +173,10 @@ class ReportedRuns:
         if document.attributes["status"] == "RUNNING" and self.liveness.settle_one(run):
             document = self._document(run)
         return run_of(document, self.metrics.latest(run))
+
+    def history(self, run: str, key: str) -> list[Point]:
+        """Return all points of a metric by time, step and value; none for a run not of here."""
+        return self.metrics.history(run, key) if self._is_here(run) else []
 
     def active(self, run: str) -> None:
         """Make sure that a run can be written to.
@@ -356,6 +360,10 @@ class ReportedRuns:
             if page.after is None:
                 return
             wanted = msgspec.structs.replace(wanted, after=page.after)
+
+    def _is_here(self, run: str) -> bool:
+        found = self._stores.catalog.get(RUNS, [run]) if run else ()
+        return bool(found) and found[0].group.rpartition("/")[0] == self._scope.project
 
     def _document(self, run: str) -> Document:
         found = self._stores.catalog.get(RUNS, [run]) if run else ()

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from trivet.core.clock import SystemClock
-from trivet.core.errors import NotFound, TrivetError
+from trivet.core.errors import NotFound
 from trivet.core.facts import Entry as LedgerEntry
 from trivet.core.facts import Scope, read
 from trivet.core.ports import Stores
@@ -135,11 +135,6 @@ class Gatherer:
             return self._experiments.get(made.number).name
         except NotFound:
             return DEFAULT
-
-
-def missing_file(error: TrivetError) -> str:
-    """Say why an entry cannot be sent whose files cannot be read here."""
-    return f"a file of it cannot be read here: {error.message}"
 
 
 def _told(fact: LedgerEntry) -> RunTold | RunMoved | None:

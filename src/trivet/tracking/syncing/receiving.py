@@ -6,10 +6,12 @@ from typing import Final, Self
 
 import msgspec
 
-from trivet.core.clock import SystemClock
+from trivet.core.catalog import Amendment
+from trivet.core.clock import SystemClock, to_micros
 from trivet.core.errors import Conflict, Corrupt, Forbidden, Invalid, NotFound, Refused
-from trivet.core.facts import Scope
-from trivet.core.ports import BlobWriter, Points, SeriesKey, Stores, View
+from trivet.core.facts import Batch, Scope
+from trivet.core.facts import Receipt as LedgerReceipt
+from trivet.core.ports import BlobWriter, Ledger, Points, SeriesKey, Stores, View
 from trivet.core.trees import read_tree
 from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.reporting.experiments import Experiments, check_key
@@ -59,9 +61,10 @@ class Receiver:
         stores.views.declare(FILES)
         self._stores = stores
         self._project = scope.project
-        self._artifacts = artifacts.acting_for(scope.actor)
-        self._experiments = Experiments(stores, scope, SystemClock())
-        self._runs = ReportedRuns(stores, scope, self._experiments, Metrics(stores))
+        swift = msgspec.structs.replace(stores, ledger=_Unwaiting(stores.ledger))
+        self._artifacts = artifacts.acting_for(scope.actor, swift)
+        self._experiments = Experiments(swift, scope, SystemClock())
+        self._runs = ReportedRuns(swift, scope, self._experiments, Metrics(swift))
 
     def run(self, run: str) -> ReportedRun:
         """Return a run as it stands here.
@@ -94,6 +97,8 @@ class Receiver:
         sizes = {self._stores.blobs.put(content): len(content) for content in delivery.files}
         self._know(sizes)
         outcomes = tuple(self._outcome(entry) for entry in delivery.entries)
+        if outcomes:
+            self._wait_for_the_disk()
         refused = self._append(delivery.points)
         for sign in delivery.signs:
             if self._runs.knows(sign.run):
@@ -101,6 +106,16 @@ class Receiver:
         return Receipt(entries=outcomes, refused=refused)
 
     # ------------------------------------------------------------------- inside
+
+    def _wait_for_the_disk(self) -> None:
+        """Make durable, at once, what the entries of a delivery wrote one by one."""
+        written = Amendment(
+            collection="sync",
+            id=f"received/{self._project}",
+            group=self._project,
+            set={"at": to_micros(SystemClock().now())},
+        )
+        self._stores.catalog.write([written])
 
     def _outcome(self, entry: Entry) -> Outcome:
         try:
@@ -187,13 +202,19 @@ class Receiver:
         checked: Chunks = []
         for run in dict.fromkeys(series.run for series in points):
             try:
-                self._runs.active(run)
-                checked += [_checked(series) for series in points if series.run == run]
+                self._demand_run(run)
+                found = [_checked(series) for series in points if series.run == run]
+                checked += [chunk for chunk in found if len(chunk[1].steps)]
             except (Invalid, NotFound) as error:
                 refused[run] = Outcome(state="refused", code=error.code, message=error.message)
         if checked:
             self._runs.metrics.append(checked)
         return refused
+
+    def _demand_run(self, run: str) -> None:
+        # One that was put away takes points, too: they may be older than that.
+        if not self._runs.knows(run):
+            raise NotFound(f"there is no run {run} here yet", code="no-run")
 
     def _know(self, sizes: dict[str, int]) -> None:
         if sizes:
@@ -219,6 +240,28 @@ class Receiver:
                 hint="Send its bytes first.",
             )
         return size
+
+
+class _Unwaiting:
+    """A ledger whose commits do not wait for the disk; somebody does before anybody is told.
+
+    Args:
+        ledger: What it stands before.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._commit = ledger.commit
+        self.get = ledger.get
+        self.find = ledger.find
+        self.head = ledger.head
+        self.heads = ledger.heads
+        self.since = ledger.since
+        self.verify = ledger.verify
+
+    def commit(self, batch: Batch, *, synced: bool = True) -> LedgerReceipt:
+        """Write a batch, as `Ledger.commit` does without waiting."""
+        del synced
+        return self._commit(batch, synced=False)
 
 
 class FileWriter:

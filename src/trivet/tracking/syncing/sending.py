@@ -6,6 +6,7 @@ from another machine, or be restored.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from trivet.core.ports import Stores
 from trivet.tracking.reporting.experiments import RUNS
 from trivet.tracking.reporting.liveness import Liveness
 from trivet.tracking.syncing.asking import Watched, ask, cut, give_signs
-from trivet.tracking.syncing.gathering import Gathered, Gatherer, missing_file
+from trivet.tracking.syncing.gathering import Gathered, Gatherer
 from trivet.tracking.syncing.wire import (
     MOST_DIGESTS,
     MOST_ENTRIES,
@@ -167,15 +168,12 @@ class Sender:
 
     def _send_entries(self, page: Sequence[Gathered]) -> None:
         for some in cut(page, MOST_ENTRIES, lambda each: each.size_bytes):
-            ready = [each for each in some if self._bring(each)]
-            outcomes = self._entries_taken(ready)
-            for each, outcome in zip(ready, outcomes, strict=True):
+            self._bring_files(some)
+            for each, outcome in zip(some, self._entries_taken(some), strict=True):
                 self._settle(each, outcome)
             self._progress(self._tallies)
 
     def _entries_taken(self, ready: Sequence[Gathered]) -> Sequence[Outcome]:
-        if not ready:
-            return ()
         try:
             delivery = Delivery(entries=tuple(each.entry for each in ready))
             return self._deliver(delivery).entries
@@ -203,41 +201,45 @@ class Sender:
 
     # -------------------------------------------------------------------- files
 
-    def _bring(self, each: Gathered) -> bool:
-        """Bring the files that an entry needs; say whether all are there."""
-        try:
-            lacking = self._lacking(self._gatherer.digests(each.entry))
-            self._bring_files(each.entry.run, lacking)
-        except (NotFound, Corrupt) as error:
-            outcome = Outcome(state="refused", code="no-file", message=missing_file(error))
-            self._settle(each, outcome)
-            return False
-        return True
+    def _bring_files(self, some: Sequence[Gathered]) -> None:
+        """Send the files that entries need and the server lacks.
 
-    def _lacking(self, digests: Sequence[str]) -> list[str]:
+        What cannot be read here is left out: the server refuses the entry that needs it.
+        """
+        run_of: dict[str, str] = {}
+        for each in some:
+            with suppress(NotFound, Corrupt):
+                run_of |= dict.fromkeys(self._gatherer.digests(each.entry), each.entry.run)
+        small = self._sent_but_small((digest, run_of[digest]) for digest in self._lacking(run_of))
+        for contents in cut(small, MOST_ENTRIES, len):
+            self._deliver(Delivery(files=tuple(contents)))
+
+    def _lacking(self, digests: Iterable[str]) -> list[str]:
         lacking: list[str] = []
         for some in cut(digests, MOST_DIGESTS):
             question = Question(digests=tuple(some))
             lacking += ask(self._courier, "POST", "/sync/missing", Missing, question).digests
         return lacking
 
-    def _bring_files(self, run: str, digests: Iterable[str]) -> None:
-        small: list[bytes] = []
-        for digest in digests:
-            with self._stores.blobs.open(digest) as stream:
+    def _sent_but_small(self, files: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+        """Send large files, each with its run, and yield the contents of small ones."""
+        for digest, run in files:
+            try:
+                stream = self._stores.blobs.open(digest)
+            except (NotFound, Corrupt):
+                continue
+            with stream:
                 size = stream.seek(0, 2)
                 stream.seek(0)
                 if size > _SMALL_BYTES:
                     watched = Watched(stream, lambda: self._progress(self._tallies))
                     self._courier.ask("PUT", f"/sync/files/{digest}", watched)
                 else:
-                    small.append(stream.read())
+                    yield stream.read()
             tally = self._tally(run)
             tally.files += 1
             tally.size_bytes += size
             self._progress(self._tallies)
-        for some in cut(small, MOST_ENTRIES, len):
-            self._deliver(Delivery(files=tuple(some)))
 
     # ------------------------------------------------------------------- points
 
@@ -260,20 +262,20 @@ class Sender:
 
     def _send_held(self) -> None:
         for run in [*self._cursor.held]:
+            # With no points at first: they are many, and it may be as it was.
+            asked = [Series(run=run, name="-", steps=b"", times=b"", values=b"")]
+            if self._points_taken(asked):
+                continue
+            keys = [SeriesKey(run, name) for name in self._stores.series.summaries(run)]
             refusal = self._cursor.held.pop(run)
-            names = self._stores.series.summaries(run)
             try:
                 self._send_series(
-                    series
-                    for name in names
-                    for series in _pieces(
-                        SeriesKey(run, name), self._stores.series.read(SeriesKey(run, name))
-                    )
+                    series for key in keys for series in _pieces(key, self._stores.series.read(key))
                 )
             except BaseException:
-                self._cursor.held.setdefault(run, refusal)
+                self._cursor.held[run] = refusal
                 raise
-        self._write()
+            self._write()
 
     def _send_series(self, series: Iterable[Series]) -> None:
         for some in cut(series, _POINTS, lambda each: len(each.steps) // 8, most=_POINTS):

@@ -152,6 +152,45 @@ def test_an_end_that_comes_late_does_not_end_a_run_that_was_resumed(
     assert died.server.reported.get(run.id).status == "failed"
 
 
+def test_a_run_that_was_deleted_at_once_has_its_points_when_it_is_restored(pair: Any) -> None:
+    with pair.program.begin(system=False) as run:
+        run.log(loss=1)
+    pair.program.reported.delete(run.id)
+    sender = pair.sender()
+    sender.send()
+    assert not sender.waits
+    assert pair.server.reported.get(run.id).stage == "deleted"
+    pair.server.reported.restore(run.id)
+    assert pair.server.reported.get(run.id).metrics["loss"].value == 1
+
+
+def test_a_file_that_is_gone_here_holds_up_nothing_else(pair: Any) -> None:
+    with pair.program.begin(system=False) as run:
+        run.artifact(b"kept", "kept.bin")
+        gone = run.artifact(b"gone", "gone.bin")[0].digest
+        run.log(loss=1)
+    pair.here.blobs.delete(gone)
+    sender = pair.sender()
+    assert sender.send()[run.id].waiting.startswith("no-file")
+    found = pair.server.reported.get(run.id)
+    assert (found.status, found.metrics["loss"].value) == ("succeeded", 1)
+    assert [item.name for item in pair.server.artifacts.list(f"run:{run.id}")] == ["kept.bin"]
+    pair.here.blobs.put(b"gone")
+    sender.send()
+    assert not sender.waits
+
+
+def test_many_small_files_are_asked_for_and_sent_together(pair: Any, tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(300):
+        (tmp_path / "many" / f"{number}.txt").write_text(str(number))
+    with pair.program.begin(system=False) as run:
+        run.artifact(tmp_path / "many")
+    pair.sender().send()
+    assert len(list(pair.server.artifacts.list(f"run:{run.id}", "many"))) == 300
+    assert len(pair.network.asked) < 10
+
+
 ACTIONS = st.one_of(
     st.tuples(st.just("log"), st.integers(0, 5), st.integers(0, 3)),
     st.tuples(st.just("tag"), st.sampled_from("abc"), st.integers(0, 3)),
