@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": ("trivet.cli.compare:compare", "compare runs: figures, curves, code, data"),
     "importance": ("trivet.cli.importance:importance", "say which parameters mattered"),
     "why": ("trivet.cli.why:why", "say what made a prediction, or why a step is run again"),
+    "lineage": ("trivet.cli.lineage:lineage", "say what something came from, and went into"),
     "replay": ("trivet.cli.serving:replay", "run a prediction again and compare bit for bit"),
     "release": ("trivet.cli.releases:release", "serve a model, move a rollout, or go back"),
     "score": ("trivet.cli.serving:score", "predict a whole file with a registered model"),

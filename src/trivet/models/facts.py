@@ -255,6 +255,8 @@ class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
     alias: str
     label: str
     """Which version it points at since then; empty: it is gone."""
+    before: str
+    """Which one it pointed at until then; empty: there was no such alias."""
     by: str
     time: datetime
     reason: str
@@ -315,8 +317,12 @@ class ApprovalRequested(Fact, frozen=True, kw_only=True):
     """The version; None: the alias shall go away."""
     label: str
     digest: str
-    """Of the version's files, or of the address under which others keep them."""
+    """Of the version's files, or of the address under which others keep them; empty where it is
+    not about files: a version leaves its stage."""
     verdict: str | None = None
+    before: str | None = None
+    """The version that the alias pointed at when this was asked for; None: there was no such
+    alias, or it is about a stage."""
 
 
 class ApprovalGiven(Fact, frozen=True, kw_only=True):

@@ -20,7 +20,9 @@ from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.models.amending import changed_version, gone_versions, touched_name
-from trivet.models.approvals import stage_place
+from trivet.models.approvals import Passage
+from trivet.models.contents import Content
+from trivet.models.deprecations import born_deprecated
 from trivet.models.documents import (
     VERSIONS,
     new_version,
@@ -35,10 +37,12 @@ from trivet.models.facts import (
     VersionsDeleted,
     VersionStage,
 )
-from trivet.models.names import ACTIVE_STAGES, head_of
+from trivet.models.names import ACTIVE_STAGES, head_of, stage_of
 from trivet.models.origins import Origin, Origins
+from trivet.models.protections import stage_place
 from trivet.models.reading import number_behind, walk
 from trivet.models.registered_models import RegisteredModels, no_version
+from trivet.models.tags import check_free_tag
 from trivet.models.telling import News
 from trivet.tracking.reporting.experiments import check_tags
 
@@ -188,8 +192,13 @@ class ModelVersions:
         return self.get(name, number)
 
     def tag(self, name: str, number: int, key: str, value: str) -> None:
-        """Set a tag of a version."""
+        """Set a tag of a version.
+
+        Raises:
+            Invalid: It is malformed, or one that says that something is deprecated.
+        """
         check_tags({key: value}, most_value=_MOST_VALUE)
+        check_free_tag(key)
         known = self._models.get(name)
         self._change(
             self._document(known, number),
@@ -200,6 +209,7 @@ class ModelVersions:
     def untag(self, name: str, number: int, key: str) -> None:
         """Take a tag of a version away; one that is not there is no error."""
         check_tags({key: ""})
+        check_free_tag(key)
         known = self._models.get(name)
         document = self._document(known, number)
         if f"tags.{key}" in document.attributes:
@@ -217,7 +227,8 @@ class ModelVersions:
 
         Raises:
             Invalid: Others shall be archived from a stage that is not active.
-            Forbidden: The stage is protected, and this is not approved (code `approval-needed`).
+            Forbidden: That stage, or the one it leaves, is protected, and this is not approved
+                (code `approval-needed`).
         """
         if archive and stage not in ACTIVE_STAGES:
             raise Invalid(
@@ -228,6 +239,7 @@ class ModelVersions:
         known = self._models.get(name)
         document = self._document(known, number)
         passage = self._models.passage(name, stage_place(stage), document.notes["fact"])
+        leave = self._leave(known, document, stage)
         moving = [(document, stage)]
         if archive:
             moving += [
@@ -235,14 +247,15 @@ class ModelVersions:
                 for other in self._in_stage(known.id, stage)
                 if other.id != document.id
             ]
-        facts, now = list(passage.facts), self._models.now_ms()
+        facts, now = [*passage.facts, *leave.facts], self._models.now_ms()
         amendments = [touched_name(known.id, now)]
         for other, where in moving:
             fact, amendment = self._changing(other, {"stage": where}, now)
             facts.append(fact)
             amendments.append(amendment)
         reason = f"{name}:{number} comes to stage {stage}"
-        batch = self._scope.batch(reason, facts, heads=passage.moves, documents=amendments)
+        heads = (*passage.moves, *leave.moves)
+        batch = self._scope.batch(reason, facts, heads=heads, documents=amendments)
         self._stores.ledger.commit(batch)
         return self.get(name, number)
 
@@ -262,6 +275,7 @@ class ModelVersions:
             for alias, points_at in known.aliases.items()
             if points_at == number
         ]
+        moves += self._models.approvals.thawing([model])
         now = self._models.now_ms()
         deleted = VersionsDeleted(name=name, models=(model,), at_ms=now)
         batch = self._scope.batch(
@@ -290,7 +304,7 @@ class ModelVersions:
         moves: list[HeadMove],
         mention: str,
     ) -> None:
-        facts, now = [fact], made.at_ms or 0
+        facts, now = [fact, *born_deprecated(fact.id, made.tags)], made.at_ms or 0
         project, user = self._scope.project, self._scope.actor
         document = new_version(project, fact.id, made, user=user, now_ms=now)
         documents = [touched_name(known.id, now), document]
@@ -309,6 +323,15 @@ class ModelVersions:
         if not found:
             raise no_version(known.name, number)
         return found[0]
+
+    def _leave(self, known: RegisteredName, document: Document, stage: VersionStage) -> Passage:
+        """Return what leaving its stage must write beside it; refuse it without an approval."""
+        before = stage_of(str(document.attributes["current_stage"]))
+        if before in {"None", stage}:
+            return Passage()
+        number = int(document.attributes["version_number"])
+        leaving = Content(model=document.notes["fact"], label=f"{known.name}:{number} out of it")
+        return self._models.approvals.demand(known.name, stage_place(before), lambda: leaving)
 
     def _in_stage(self, registered: str, stage: VersionStage) -> Iterable[Document]:
         where = Every(

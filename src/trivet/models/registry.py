@@ -12,7 +12,9 @@ from trivet.core.ports import Stores
 from trivet.core.search import find_all
 from trivet.models.amending import touched_name
 from trivet.models.approvals import Approvals
+from trivet.models.comments import Comments
 from trivet.models.contents import packaged_content
+from trivet.models.deprecations import Deprecations
 from trivet.models.documents import VERSIONS, new_name, new_package, to_version
 from trivet.models.facts import (
     AliasMove,
@@ -25,10 +27,12 @@ from trivet.models.facts import (
     NameRegistered,
     Version,
 )
+from trivet.models.moving import along_alias, warn_of_deprecation
 from trivet.models.names import CHAMPION, check_alias, head_of, name_of, registered_head
 from trivet.models.packaging import Package, open_package
 from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
 from trivet.models.reading import deleted_models, number_behind, walk
+from trivet.models.references import Finder
 from trivet.models.searching import is_no_prompt
 from trivet.models.telling import News
 from trivet.tracking.facts import Run
@@ -49,7 +53,10 @@ class Registry:
         self._stores = stores
         self._scope = scope
         self._tracking = TrackingService(stores, scope)
-        self.approvals = Approvals(stores.ledger, scope)
+        self.approvals = Approvals(stores, scope)
+        self.deprecations = Deprecations(stores, scope)
+        self.comments = Comments(stores, scope)
+        self.finder = Finder(stores, scope.project)
 
     def register(
         self,
@@ -190,12 +197,23 @@ class Registry:
             if head.target in packaged
         }
 
-    def set_alias(self, name: str, alias: str, model: Model, reason: str) -> None:
+    def set_alias(
+        self, name: str, alias: str, model: Model, reason: str, *, force: str = ""
+    ) -> None:
         """Point an alias at a version, and record who did so and why.
+
+        Args:
+            name: The registered name.
+            alias: The alias.
+            model: One of the name's versions.
+            reason: Why it moves.
+            force: Why a protected alias shall point at a deprecated version all the same.
 
         Raises:
             Invalid: The version belongs to another name, or the reason is empty.
-            Forbidden: The alias is protected, and this is not approved (code `approval-needed`).
+            NotFound: The version was deleted.
+            Forbidden: The alias is protected, and this is not approved (code `approval-needed`),
+                or the version is deprecated (`deprecated`).
         """
         check_alias(alias)
         if model.version.name != name:
@@ -206,12 +224,26 @@ class Registry:
             )
         if not reason.strip():
             raise Invalid("the reason is empty", code="no-reason", hint="Say why it moves.")
+        if model.id in deleted_models(self._stores, self._scope.project, name):
+            raise _no_model(model.label)
+        ledger, project = self._stores.ledger, self._scope.project
         passage = self.approvals.demand(
-            name, alias, lambda: packaged_content(model.id, model.version)
+            name,
+            alias,
+            lambda: packaged_content(ledger, project, model.id, model.version),
+            force=force,
         )
-        move = HeadMove(name=head_of(name, alias), to=model.id)
-        batch = self._scope.batch(reason, passage.facts, heads=[move, *passage.moves])
-        self._stores.ledger.commit(batch)
+        along = along_alias(self._stores, self._scope, model.id, model.version, alias)
+        move = HeadMove(name=head_of(name, alias), to=model.id, expect=passage.expect)
+        batch = self._scope.batch(
+            reason,
+            [*passage.facts, *along.facts],
+            heads=[move, *passage.moves],
+            tasks=along.tasks,
+            documents=along.documents,
+        )
+        ledger.commit(batch)
+        warn_of_deprecation(ledger, project, model.id, model.label)
 
     def history(self, name: str, alias: str) -> tuple[AliasMove, ...]:
         """Return where an alias pointed, the newest move first, also when it is gone."""
@@ -226,6 +258,7 @@ class Registry:
             AliasMove(
                 alias=alias,
                 label="" if moved.after is None else self._label(moved.after),
+                before="" if moved.before is None else self._label(moved.before),
                 by=entry.actor,
                 time=entry.time,
                 reason=entry.reason,
@@ -338,7 +371,9 @@ class Registry:
             documents.append(new_name(project, registered, made, user=user, now_ms=now))
         entered = new_package(project, item.id, model.version, registered, user=user, now_ms=now)
         documents += [entered, touched_name(registered, now)]
-        todo = [*News(self._stores, self._scope).of_version(model.version)]
+        news = News(self._stores, self._scope)
+        todo = [*(news.of_name(NameRegistered(name=name)) if known is None else ())]
+        todo += news.of_version(model.version)
         todo += tasks(model) if tasks else ()
         return self._commit(reason, facts, moves, todo, documents)
 

@@ -21,6 +21,7 @@ from trivet.models.facts import GateVerdict, Model
 from trivet.models.finding import FoundVersions, VersionFinder
 from trivet.models.holdout import hold_out
 from trivet.models.looks import next_look, question_of
+from trivet.models.moving import warn_of_deprecation
 from trivet.models.packaging import Package, open_package
 from trivet.models.parity import TOLERANCE
 from trivet.models.questions import exam_question, labels_digest
@@ -107,7 +108,7 @@ class ModelsService(Registry):
         )
 
     def open(self, model: Model | str) -> Package:
-        """Open a package, every byte checked.
+        """Open a package, every byte checked. A version that is deprecated comes with a warning.
 
         Args:
             model: A model, its reference as for `get`, or a package's digest (`b3:...`).
@@ -119,6 +120,7 @@ class ModelsService(Registry):
         if isinstance(model, str) and model.startswith("b3:"):
             return open_package(self._stores.blobs, model)
         found = model if isinstance(model, Model) else self.get(model)
+        warn_of_deprecation(self._stores.ledger, self._scope.project, found.id, found.label)
         return open_package(self._stores.blobs, found.version.package)
 
     def examine(
@@ -240,7 +242,7 @@ class ModelsService(Registry):
         return {head: found and found.target for head, found in heads.items()}
 
     def _against(self, exam: Exam, champion: Model) -> Exam:
-        return against(exam, champion.label, self.open(champion))
+        return against(exam, champion.label, self.open(champion.version.package))
 
     def _priced(self, name: str, exam: Exam, labels: str | None) -> Exam:
         """Give an exam the level that this look at its rows is worth, champion or none."""

@@ -11,11 +11,12 @@ from typing import BinaryIO, Final, Self
 
 import msgspec
 
-from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Fact, Inbox, Scope, ViewFree, ViewPut, draft
+from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound
+from trivet.core.facts import Batch, Inbox, Scope, draft
 from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import BlobWriter, Stores
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
+from trivet.tracking.freezing import FrozenFiles, frozen_meanwhile
 from trivet.tracking.paths import clean_path, folders_of
 from trivet.tracking.sharing import SharedFiles
 from trivet.tracking.shelves import Artifact, FolderItem, Shelves
@@ -54,6 +55,7 @@ class Artifacts:
         self._scope = scope
         self._shelves = Shelves(stores.views, scope.project)
         self._shared = SharedFiles(stores.blobs.open)
+        self._frozen = FrozenFiles(stores.ledger, scope.project)
 
     def acting_for(self, actor: str, stores: Stores | None = None) -> "Artifacts":
         """Return the same in somebody else's name, and through other doors to the same stores."""
@@ -76,9 +78,10 @@ class Artifacts:
         Raises:
             Invalid: The path is none (code `bad-path`), or a file would be where a folder is, or
                 a folder where a file is (`path-taken`).
+            Forbidden: What stands there is frozen (code `frozen`).
         """
         if isinstance(source, bytes):
-            plain = self._free(owner, path)
+            plain = self._changeable(owner, path)
             return self._record(
                 owner, plain, self._stores.blobs.put(source), len(source), media_type
             )
@@ -91,9 +94,9 @@ class Artifacts:
         """Begin a file whose bytes arrive piece by piece.
 
         Raises:
-            Invalid: As `put`.
+            Invalid, Forbidden: As `put`.
         """
-        plain = self._free(owner, path)
+        plain = self._changeable(owner, path)
 
         def record(digest: str, size_bytes: int) -> Artifact:
             return self._record(owner, plain, digest, size_bytes, media_type)
@@ -108,13 +111,19 @@ class Artifacts:
             arrival: Names it among what arrives from elsewhere: it counts once.
 
         Raises:
-            Invalid: As `put`.
+            Invalid, Forbidden: As `put`; but what stands there just so may be frozen.
             Conflict: It has arrived before (code `seen`).
         """
         plain = self._free(found.owner, found.path)
-        return self._record(
-            found.owner, plain, found.digest, found.size_bytes, found.media_type, arrival
-        )
+        try:
+            return self._record(
+                found.owner, plain, found.digest, found.size_bytes, found.media_type, arrival
+            )
+        except Forbidden:
+            standing = self._shelves.find(found.owner, plain)
+            if standing is None or standing.digest != found.digest:
+                raise
+            return standing
 
     def get(self, owner: str, path: str) -> Artifact:
         """Return what is known of a file.
@@ -175,11 +184,13 @@ class Artifacts:
         Raises:
             NotFound: Nothing stands at the path.
             Invalid: The path is none.
+            Forbidden: It is frozen, or something in it is (code `frozen`).
             Conflict: It has arrived before (code `seen`).
         """
         plain = clean_path(path, is_folder=True)
+        self._frozen.demand_free(_checked(owner), plain)
         for _ in range(_ATTEMPTS):
-            files = self._standing(_checked(owner), plain)
+            files = self._standing(owner, plain)
             if not files and plain:
                 raise _no_artifact(plain)
             if not files or self._emptied(owner, plain, files, arrival):
@@ -199,6 +210,12 @@ class Artifacts:
         sizes = [each.size_bytes for each in self._shelves.below(_checked(owner), "")]
         return Total(len(sizes), sum(sizes))
 
+    def _changeable(self, owner: str, path: str) -> str:
+        """Return the clean path at which a file may stand, and where nothing is frozen."""
+        plain = self._free(owner, path)
+        self._frozen.demand_free(owner, plain)
+        return plain
+
     def _standing(self, owner: str, plain: str) -> Sequence[Artifact]:
         file = self._shelves.find(owner, plain) if plain else None
         return (file,) if file else tuple(self._shelves.below(owner, plain))
@@ -210,8 +227,18 @@ class Artifacts:
         fact = new_id()
         deleted = ArtifactsDeleted(owner=owner, path=plain, files=len(files))
         rows = [self._shelves.emptied(each, fact) for each in files]
+        heads = self._frozen.absences(owner, (each.path for each in files))
+        reason = f"delete artifact {plain or 'all'}"
         try:
-            self._commit(f"delete artifact {plain or 'all'}", fact, deleted, rows, arrival=arrival)
+            self._commit(
+                self._scope.batch(
+                    reason,
+                    [draft(deleted, id=fact)],
+                    rows=rows,
+                    heads=heads,
+                    inbox=self._arrived(arrival),
+                )
+            )
         except Conflict as error:
             if error.code != "row-changed":
                 raise
@@ -254,15 +281,16 @@ class Artifacts:
             size_bytes=size_bytes,
             media_type=artifact.media_type,
         )
+        batch = self._scope.batch(
+            f"artifact {path}",
+            [draft(stored, id=artifact.fact)],
+            rows=[self._shelves.standing(artifact)],
+            heads=self._frozen.absences(owner, [path]),
+            inbox=self._arrived(arrival),
+        )
+        free = tuple(self._shelves.free(owner, path))
         try:
-            self._commit(
-                f"artifact {path}",
-                artifact.fact,
-                stored,
-                [self._shelves.standing(artifact)],
-                self._shelves.free(owner, path),
-                arrival,
-            )
+            self._commit(msgspec.structs.replace(batch, free=free))
         except Conflict as error:
             if error.code != "row-exists":
                 raise
@@ -270,20 +298,17 @@ class Artifacts:
             raise _taken(path, path) from error  # and free again in this moment
         return artifact
 
-    def _commit(
-        self,
-        reason: str,
-        identifier: str,
-        fact: Fact,
-        rows: Sequence[ViewPut],
-        free: Sequence[ViewFree] = (),
-        arrival: str = "",
-    ) -> None:
+    def _arrived(self, arrival: str) -> tuple[Inbox, ...]:
         source = f"artifacts/{self._scope.project}"
-        inbox = [Inbox(source=source, key=arrival)] if arrival else []
-        drafted = [draft(fact, id=identifier)]
-        batch = self._scope.batch(reason, drafted, rows=rows, inbox=inbox)
-        self._stores.ledger.commit(msgspec.structs.replace(batch, free=tuple(free)))
+        return (Inbox(source=source, key=arrival),) if arrival else ()
+
+    def _commit(self, batch: Batch) -> None:
+        try:
+            self._stores.ledger.commit(batch)
+        except Conflict as error:
+            if (frozen := frozen_meanwhile(error)) is not None:
+                raise frozen from error
+            raise
 
 
 class ArtifactWriter:

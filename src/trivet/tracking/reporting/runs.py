@@ -1,5 +1,6 @@
 """Runs that report about themselves: opened, written to as they go, searched while they run."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -52,6 +53,7 @@ from trivet.tracking.reporting.telling import MOVES, UNDER_WAY, has_ended, news_
 
 PARENT: Final = "mlflow.parentRunId"
 """The tag that names the run within which a run takes place, as MLflow's clients know it."""
+_FACT = re.compile(r"[0-9a-f]{32}")
 _MOST_TEXT: Final = 100_000
 
 
@@ -223,7 +225,7 @@ class ReportedRuns:
             amendments.append(self.liveness.ended(run))
         batch = self._scope.batch(
             f"report of run {run}",
-            [draft(said, parents=[run])],
+            [draft(said, parents=dict.fromkeys([run, *self._models_of(report)]))],
             documents=amendments,
             tasks=told,
             inbox=self._arrived(arrival),
@@ -337,6 +339,13 @@ class ReportedRuns:
         return max((int(name.split(".")[1]) + 1 for name in names), default=0)
 
     # ------------------------------------------------------------------- inside
+
+    def _models_of(self, report: Report) -> Iterator[str]:
+        """Yield the facts of the logged models that a run read, so that they lead to it."""
+        for link in report.models_in:
+            fact = link.model.removeprefix("m-")
+            if _FACT.fullmatch(fact) and self._stores.ledger.get(fact) is not None:
+                yield fact
 
     def _with_inputs(self, experiments: Sequence[int]) -> Iterator[Document]:
         wanted = Search(

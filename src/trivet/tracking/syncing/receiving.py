@@ -8,7 +8,7 @@ import msgspec
 
 from trivet.core.catalog import Amendment
 from trivet.core.clock import SystemClock, to_micros
-from trivet.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
+from trivet.core.errors import Conflict, Corrupt, Forbidden, Invalid, NotFound, Refused
 from trivet.core.facts import Batch, Scope
 from trivet.core.facts import Receipt as LedgerReceipt
 from trivet.core.ports import BlobWriter, Ledger, Points, SeriesKey, Stores, View
@@ -120,7 +120,7 @@ class Receiver:
     def _outcome(self, entry: Entry) -> Outcome:
         try:
             return self._record(entry) or _NEW
-        except (Invalid, NotFound, Conflict, Refused, Corrupt) as error:
+        except (Invalid, NotFound, Conflict, Refused, Forbidden, Corrupt) as error:
             if error.code == "seen":
                 return _KNOWN
             return Outcome(state="refused", code=error.code, message=error.message)
