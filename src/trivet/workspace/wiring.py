@@ -28,7 +28,7 @@ import msgspec
 from trivet.access.permissions import Principal
 from trivet.core.catalog import Catalog
 from trivet.core.clock import Clock
-from trivet.core.disk import FILE_MODE, try_lock
+from trivet.core.disk import FILE_MODE, lock, try_lock
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
@@ -152,6 +152,43 @@ def scratch_catalog(folder: Path) -> Generator[Catalog]:
         with open_database(place) as database:
             yield database.catalog
         shutil.rmtree(place)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def only_collector(folder: Path) -> Generator[None]:
+    """Let no other process collect garbage, and none make a backup, meanwhile.
+
+    Args:
+        folder: The workspace's own folder.
+
+    Raises:
+        Conflict: Another process does (code `collecting`).
+    """
+    with _locking(folder) as fd:
+        if not try_lock(fd):
+            raise Conflict(
+                "another process collects garbage or makes a backup",
+                code="collecting",
+                hint="Wait until it is done.",
+            )
+        yield
+
+
+@contextmanager
+def no_collector(folder: Path) -> Generator[None]:
+    """Let nothing that a fact names be removed meanwhile; wait for a collector that is at it."""
+    with _locking(folder) as fd:
+        lock(fd, shared=True)
+        yield
+
+
+@contextmanager
+def _locking(folder: Path) -> Generator[int]:
+    fd = os.open(folder / "collecting.lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        yield fd
     finally:
         os.close(fd)
 

@@ -130,14 +130,20 @@ class FileBlobs:
     def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
         place = self._place(digest)
         with disk.translated("deleting a blob"):
+            gone = self._unlink(place, unless_put_for_s)
+            if gone:
+                disk.sync_folder(place.parent)
+        return gone is not False
+
+    def _unlink(self, place: Path, unless_put_for_s: float | None) -> bool | None:
+        """Remove a file; False when it is too young, None when it is not there."""
+        with self._held(shared=False):
             try:
-                with self._held(shared=False):
-                    if _is_young(place.stat(), unless_put_for_s):
-                        return False
-                    place.unlink()
+                if _is_young(place.stat(), unless_put_for_s):
+                    return False
+                place.unlink()
             except FileNotFoundError:
-                return True
-            disk.sync_folder(place.parent)
+                return None
         return True
 
     def list(self, *, unless_put_for_s: float | None = None) -> Iterator[tuple[str, int]]:
