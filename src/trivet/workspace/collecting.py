@@ -16,7 +16,7 @@ import msgspec
 from trivet.core.catalog import Amendment, Document, Search
 from trivet.core.clock import to_micros
 from trivet.core.errors import Conflict, NotFound
-from trivet.core.facts import Fact, Scope, draft
+from trivet.core.facts import Fact, Scope, draft, read
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
 from trivet.models.amending import REGISTERED_MS
@@ -42,7 +42,7 @@ _PROJECTED: Final = {"run": RUNS, "logged model": LOGGED_MODELS}
 Tell = Callable[[str], None]
 
 
-class Shared(msgspec.Struct, frozen=True, kw_only=True):
+class StillNamed(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of what goes that stay, because something else names them, too."""
 
     blobs: int
@@ -57,7 +57,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Item, ...]
     held: tuple[Item, ...]
     """What is past its time and stays, because something was registered from it."""
-    shared: Shared
+    shared: StillNamed
     blobs: int
     """Blobs that nothing would name."""
     blob_bytes: int
@@ -110,7 +110,8 @@ class Collector:
         self._retiring = retiring
         self._grace_s = grace_s
         self._shelves = Shelves(stores.views, scope.project)
-        self._traces = Traces(stores, scope, experiments, Artifacts(stores, scope))
+        self._artifacts = Artifacts(stores, scope)
+        self._traces = Traces(stores, scope, experiments, self._artifacts)
         self._experiments = experiments
 
     def plan(self) -> Plan:
@@ -137,7 +138,7 @@ class Collector:
         return Plan(
             items=tuple(items),
             held=tuple(held),
-            shared=Shared(
+            shared=StillNamed(
                 blobs=len(named),
                 size_bytes=sum(sizes[digest] for digest in named),
                 by=_together(found.counts[digest] for digest in named if digest in found.counts),
@@ -169,6 +170,7 @@ class Collector:
             else:
                 skipped.append(target.item)
         self._leave_out_points()
+        self._take_late_files()
         blobs, size_bytes = self._sweep(say)
         return Collected(
             items=tuple(gone),
@@ -282,6 +284,20 @@ class Collector:
             if not any(self._stores.series.summaries(owner) for owner in _owners(document))
         ]
         self._stores.catalog.write(done)
+
+    def _take_late_files(self) -> None:
+        """Take away files that were put where their owner had been erased in that moment."""
+        for owner in self._shelves.owners():
+            kind, _, identifier = owner.partition(":")
+            collection = {"run": RUNS, "model": LOGGED_MODELS}.get(kind)
+            if collection is None or self._stores.catalog.get(collection, [identifier]):
+                continue
+            where = {"subject": identifier}
+            found = find_all(
+                self._stores.ledger, Erased.KIND, where=where, project=self._scope.project
+            )
+            if any(read(entry, Erased).what in _PROJECTED for entry in found):
+                self._artifacts.delete(owner, "")
 
     # -------------------------------------------------------------------- bytes
 

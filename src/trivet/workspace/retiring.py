@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 import msgspec
 
 from trivet.core.catalog import Compare, Condition, Document, Every, Has, OneOf, Order, Search
 from trivet.core.clock import to_micros
-from trivet.core.facts import Scope, read
+from trivet.core.facts import Entry, Scope, read
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
-from trivet.models.documents import VERSIONS
+from trivet.models.documents import REGISTERED, VERSIONS
+from trivet.models.facts import LoggedVersion, VersionsDeleted
 from trivet.models.names import head_of
 from trivet.models.reading import walk
 from trivet.releases.service import ReleasesService
@@ -182,7 +184,43 @@ class Retiring:
         for version in walk(self._stores, wanted):
             names = found.setdefault(str(version.attributes[field]), [])
             names += self._names_of(version)
+        for identifier in ids:
+            # Should the catalog have lost a version, its fact still holds what it is from.
+            for label in self._registered.get(identifier, ()):
+                if label not in found.get(identifier, ()):
+                    found.setdefault(identifier, []).append(label)
         return {identifier: tuple(names) for identifier, names in found.items()}
+
+    @cached_property
+    def _registered(self) -> dict[str, list[str]]:
+        """By run and logged model, the versions that facts say were registered from it."""
+        found: dict[str, list[str]] = {}
+        deleted = {
+            model
+            for entry in self._all(VersionsDeleted.KIND)
+            for model in read(entry, VersionsDeleted).models
+        }
+        for entry in self._all(LoggedVersion.KIND):
+            if entry.id not in deleted:
+                made = read(entry, LoggedVersion)
+                label = f"{self._name_of(made.registered, made.name)}:{made.version}"
+                for origin in filter(None, (made.run, made.logged_model)):
+                    found.setdefault(origin, []).append(label)
+        return found
+
+    def _all(self, kind: str) -> Iterator[Entry]:
+        after: int | None = None
+        while True:
+            page = self._stores.ledger.find(kind, project=self._project, after=after, limit=_PAGE)
+            yield from (entry for entry in page.entries if entry.payload is not None)
+            after = page.after
+            if after is None:
+                return
+
+    def _name_of(self, registered: str, name: str) -> str:
+        """Return what a name is called now."""
+        found = self._stores.catalog.get(REGISTERED, [registered])
+        return str(found[0].attributes["name"]) if found else name
 
     def _names_of(self, version: Document) -> Iterator[str]:
         name = str(version.attributes["name"])

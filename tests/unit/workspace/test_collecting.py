@@ -1,5 +1,11 @@
 """What rules let go is gone for good, and nothing that anything needs goes with it."""
 
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,11 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.workspace.living_project import Project
 
+from trivet.cli.main import main
+from trivet.core.catalog import Amendment
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Batch, Receipt, draft, read
 from trivet.core.ports import Link, Stores
 from trivet.core.trees import store_tree
 from trivet.data.facts import DataCommit, Tree
+from trivet.models.documents import VERSIONS
 from trivet.models.model_versions import NewVersion
 from trivet.testing.memory_stores import memory_stores
 from trivet.tracking.reporting.facts import Report, RunOpened, RunReported
@@ -30,10 +39,11 @@ from trivet.tracking.traces.facts import TraceReport
 from trivet.workspace.backup import back_up, restore
 from trivet.workspace.collecting import Collected, Collector, Plan
 from trivet.workspace.fsck import check_stores
-from trivet.workspace.rebuilding import rebuild_catalog
+from trivet.workspace.rebuilding import make_catalog_anew, rebuild_catalog
 from trivet.workspace.retiring import Retiring
 from trivet.workspace.wiring import no_collector, only_collector
 from trivet.workspace.workspace import Workspace
+from trivet.workspace.workspace import open as open_workspace
 
 SOURCE: Final = Path(__file__).parents[3] / "src"
 HOUR_S: Final = 3600.0
@@ -379,6 +389,30 @@ def test_a_run_that_is_gone_cannot_be_registered_from(
     assert room.own.versions.latest([room.own.names.get("churn").id]).popitem()[1] == []
 
 
+def test_a_file_that_arrives_as_its_run_goes_is_taken_away_the_next_time(room: Room) -> None:
+    run, other = room.run(), room.run(b"another's")
+    room.own.runs.delete(run)
+    writer = room.own.files.begin(f"run:{run}", "late.bin")
+    writer.write(b"late")
+    room.collect(31, Rule(trash_days=30))
+    writer.finish()
+    assert room.collect(32, Rule(trash_days=30)).blobs == 1
+    assert room.own.files.total(f"run:{run}").files == 0
+    assert room.content(other) == b"another's"
+    assert is_sound(room.stores)
+
+
+def test_facts_hold_what_a_damaged_catalog_has_lost(room: Room) -> None:
+    run = room.run()
+    number = room.register(run)
+    room.own.runs.delete(run)
+    version = f"{room.own.names.get('churn').id}/{number}"
+    gone = Amendment(collection=VERSIONS, id=version, remove=True)
+    room.stores.catalog.write([gone])
+    (held,) = room.collect(31, MONTH).held
+    assert held.held_by == ("churn:1",)
+
+
 def test_a_backup_and_a_collector_wait_for_each_other(
     workspace: Workspace, room: Room, tmp_path: Path
 ) -> None:
@@ -392,6 +426,129 @@ def test_a_backup_and_a_collector_wait_for_each_other(
         pass
     back_up(workspace.opened, tmp_path / "copy")
     restore(tmp_path / "copy", tmp_path / "again" / ".trivet")
+
+
+# ---------------------------------------------------------------------- by processes
+
+
+def command(project: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "trivet", *words, "--project", str(project)]
+
+
+def told(lines: list[str]) -> dict[str, str]:
+    """Return the content of each run that stands, by what children said."""
+    found: dict[str, str] = {}
+    for line in lines:
+        word, run, *number = line.split()
+        if word == "stands":
+            found[run] = number[0]
+        else:
+            found.pop(run, None)
+    return found
+
+
+def check_standing(own: Project, standing: dict[str, str]) -> None:
+    for run, number in standing.items():
+        assert own.runs.get(run).tags["n"] == number
+        with own.files.open(f"run:{run}", "file")[1] as file:
+            assert file.read() == b"content " + number.encode()
+
+
+@pytest.mark.crash
+@pytest.mark.skipif(sys.platform != "linux", reason="kills as Linux knows them")
+def test_collectors_that_are_killed_at_any_moment_take_nothing_that_is_needed(
+    project: Path, environment: dict[str, str]
+) -> None:
+    """While two processes put equal bytes, delete and restore runs, and two collect, and die."""
+    with open_workspace(project, actor="ada") as workspace:
+        workspace.access.grants()
+    env = environment | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{SOURCE.parent}"}
+    child = [sys.executable, str(Path(__file__).with_name("collecting_child.py")), str(project)]
+    writers = [
+        subprocess.Popen([*child, str(seed), "15"], env=env, stdout=subprocess.PIPE, text=True)
+        for seed in range(2)
+    ]
+    gc = command(project, "gc", "--yes", "--trash-days", "0", "--grace-hours", "0.001", "--json")
+    chance, kills = random.Random(0), 0
+    while writers[0].poll() is None:
+        collector = subprocess.Popen(
+            gc, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            collector.wait(0.4 + chance.random() * 0.8)
+        except subprocess.TimeoutExpired:
+            collector.send_signal(signal.SIGKILL)
+            collector.wait()
+            kills += 1
+    lines = [line for writer in writers for line in writer.communicate()[0].splitlines()]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert kills
+    standing = told(lines)
+    assert standing
+    for _ in range(2):
+        with open_workspace(project, actor="ada") as workspace:
+            check_standing(Project(workspace.stores, 0, "left"), standing)
+            assert check_stores(workspace.stores).is_sound
+            report = make_catalog_anew(workspace.opened, "ada")
+            assert (report.added, report.changed, report.removed) == (0, 0, 0)
+        time.sleep(4)
+        assert subprocess.run(gc, env=env, check=False, capture_output=True).returncode == 0
+    assert len([line for line in lines if line.startswith("away")]) > 3
+
+
+def test_the_command_shows_asks_and_removes(
+    project: Path, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_workspace(project, actor="ada") as workspace:
+        room = Room(workspace.stores)
+        runs = [room.run(b"%d" % number) for number in range(2)]
+        room.register(runs[0])
+        for run in runs:
+            room.own.runs.delete(run)
+
+    def call(*words: str) -> str:
+        assert main([*words, "--project", str(project)]) == 0
+        return capsys.readouterr().out
+
+    assert "kept for good" in call("retention", "show")
+    call("retention", "set", "--trash-days", "0", "--keep-best", "3", "--metric", "loss")
+    shown = call("retention", "show")
+    assert "deleted runs 0 days" in shown
+    assert "3 runs with the highest loss" in shown
+    plan = call("gc", "--dry-run", "--grace-hours", "0")
+    assert "churn:1" in plan
+    assert runs[0] in plan
+    found = json.loads(call("gc", "--dry-run", "--json", "--grace-hours", "0"))
+    assert [item["id"] for item in found["items"]] == [runs[1]]
+    assert found["blobs"] == 1
+    asked = subprocess.run(
+        command(project, "gc"),
+        env=environment, input="yes\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert asked.returncode != 0
+    assert "--yes" in asked.stderr
+    done = json.loads(call("gc", "--yes", "--json", "--grace-hours", "0"))
+    assert ([item["id"] for item in done["items"]], done["blobs"]) == ([runs[1]], 1)
+    call("retention", "unset")
+    assert "kept for good" in call("retention", "show")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("retention", "set"),
+        ("retention", "set", "--keep-best", "3"),
+        ("retention", "set", "--trash-days", "-3"),
+        ("retention", "set", "--trash-days", "3", "--experiment", "nowhere"),
+        ("gc", "--trash-days", "nan"),
+        ("gc", "--grace-hours", "-1"),
+    ],
+)
+def test_commands_that_say_nonsense_are_refused(
+    project: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--project", str(project)]) != 0
+    assert "error:" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------ as a whole
