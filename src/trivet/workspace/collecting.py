@@ -141,7 +141,7 @@ class Collector:
             shared=StillNamed(
                 blobs=len(named),
                 size_bytes=sum(sizes[digest] for digest in named),
-                by=_together(found.counts[digest] for digest in named if digest in found.counts),
+                by=_added_up(found.counts[digest] for digest in named if digest in found.counts),
             ),
             blobs=len(going),
             blob_bytes=sum(size_bytes for _, size_bytes in going),
@@ -161,14 +161,19 @@ class Collector:
         gone: list[Item] = []
         held: list[Item] = []
         skipped: list[Item] = []
-        for target in self._retiring.targets():
-            if target.item.held_by:
-                held.append(target.item)
-            elif self._erase(target):
-                gone.append(target.item)
-                say(f"{target.item.what} {target.item.id} removed")
-            else:
-                skipped.append(target.item)
+        for together in _together(self._retiring.targets()):
+            first = together[0].item
+            items = [target.item for target in together]
+            if first.held_by:
+                held += items
+                continue
+            if first.what == "traces":
+                self._erase_traces(items)
+            elif not self._erase(together[0]):
+                skipped += items
+                continue
+            gone += items
+            say(f"{first.what} {first.id} removed")
         self._leave_out_points()
         self._take_late_files()
         blobs, size_bytes = self._sweep(say)
@@ -194,11 +199,6 @@ class Collector:
             size_bytes=item.size_bytes,
         )
         fact = draft(erased, parents=[item.home])
-        if item.what == "traces":
-            number = self._experiments.by_name(item.experiment).number
-            self._traces.delete(number, traces=[item.id])
-            self._stores.ledger.commit(self._scope.batch(f"gc: {item.why}", [fact]))
-            return True
         batch = self._scope.batch(
             f"gc: {item.what} {item.id}: {item.why}",
             [fact],
@@ -213,6 +213,12 @@ class Collector:
         for owner in {file.owner for file in target.artifacts}:
             self._shelves.tidy(owner, fact.id)
         return True
+
+    def _erase_traces(self, items: Sequence[Item]) -> None:
+        """Remove traces of one experiment; their deletion is a fact, and says why."""
+        number = self._experiments.by_name(items[0].experiment).number
+        traces = [item.id for item in items]
+        self._traces.delete(number, traces=traces, why=f"gc: {items[0].why}")
 
     def _guards(self, target: Target) -> Iterator[Amendment]:
         """Yield amendments that are refused when a document stands otherwise than it was read."""
@@ -264,7 +270,9 @@ class Collector:
                 (LoggedModelChanged, "model", identifier),
                 (ArtifactStored, "owner", f"model:{identifier}"),
             ]
-        for kind, field, value in kinds:
+        else:  # those of files that were replaced before, too
+            kinds = [(ArtifactStored, "owner", file.owner) for file in target.artifacts]
+        for kind, field, value in dict.fromkeys(kinds):
             where, project = {field: value}, self._scope.project
             for entry in find_all(self._stores.ledger, kind.KIND, where=where, project=project):
                 if entry.payload is not None:
@@ -347,7 +355,23 @@ class Collector:
         return file.time_ms > to_micros(now) / 1000 - self._grace_s * 1000
 
 
-def _together(counts: Iterable[Counter[str]]) -> dict[str, int]:
+def _together(targets: Iterable[Target]) -> Iterator[list[Target]]:
+    """Yield targets one by one, but traces of one experiment many at a time."""
+    waiting: list[Target] = []
+    for target in targets:
+        fits = waiting and waiting[0].item.home == target.item.home
+        if waiting and not (fits and target.item.what == "traces" and len(waiting) < _AT_ONCE):
+            yield waiting
+            waiting = []
+        waiting.append(target)
+        if target.item.what != "traces":
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _added_up(counts: Iterable[Counter[str]]) -> dict[str, int]:
     total: Counter[str] = Counter()
     for one in counts:
         total.update(one)

@@ -32,7 +32,7 @@ from trivet.core.disk import FILE_MODE, lock, try_lock
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
-from trivet.core.ports import Flavour, Notifier, Stores, Tables
+from trivet.core.ports import Flavour, Notifier, Stores, Tables, Views
 from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.http.application import Application
@@ -127,9 +127,18 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
     )
 
 
+class Scratch(msgspec.Struct, frozen=True, kw_only=True):
+    """Empty projections to work in."""
+
+    catalog: Catalog
+    views: Views
+
+
 @contextmanager
-def scratch_catalog(folder: Path) -> Generator[Catalog]:
-    """Open an empty catalog beside the stores, for one process at a time; nothing of it stays.
+def scratch_stores(folder: Path) -> Generator[Scratch]:
+    """Open an empty catalog and views beside the stores, for one process at a time.
+
+    Nothing of them stays.
 
     Args:
         folder: The workspace's own folder.
@@ -150,7 +159,7 @@ def scratch_catalog(folder: Path) -> Generator[Catalog]:
         place = folder / "rebuilding"
         shutil.rmtree(place, ignore_errors=True)  # left behind by one that was killed
         with open_database(place) as database:
-            yield database.catalog
+            yield Scratch(catalog=database.catalog, views=database.views)
         shutil.rmtree(place)
     finally:
         os.close(fd)

@@ -40,6 +40,7 @@ from trivet.workspace.backup import back_up, restore
 from trivet.workspace.collecting import Collected, Collector, Plan
 from trivet.workspace.fsck import check_stores
 from trivet.workspace.rebuilding import make_catalog_anew, rebuild_catalog
+from trivet.workspace.reshelving import reshelve
 from trivet.workspace.retiring import Retiring
 from trivet.workspace.wiring import no_collector, only_collector
 from trivet.workspace.workspace import Workspace
@@ -303,6 +304,8 @@ def test_old_traces_go_with_their_spans(room: Room) -> None:
         room.own.traces.put(trace, 0, TraceReport(began_ms=began_ms, request="who?"))
         room.own.files.put(f"trace:{trace}", "traces.json", trace.encode())
     done = room.collect(0, Rule(traces_days=0.5))
+    (entry,) = room.stores.ledger.find("traces.deleted").entries
+    assert "0.5 days" in entry.reason
     assert [item.id for item in done.items] == ["tr-old"]
     assert [trace.id for trace in room.own.traces.several(["tr-old", "tr-new"])] == ["tr-new"]
     assert len(room.blobs()) == 1
@@ -576,6 +579,7 @@ def test_whatever_happened_what_stays_is_whole_and_can_be_rebuilt(seed: int, day
     assert lost == []
     report = rebuild_catalog(stores, memory_stores().catalog)
     assert (report.added, report.changed, report.removed, report.troubles) == (0, 0, 0, ())
+    assert reshelve(stores, memory_stores().views, "ada") == 0
     again = room.collect(days, MONTH)
     assert (again.items, again.blobs) == ((), 0)
 

@@ -55,7 +55,7 @@ class Erased(Fact, frozen=True, kw_only=True):
 
     what: Erasable
     subject: str
-    """The run, the logged model, the run whose artifacts are gone, or the trace."""
+    """The run, the logged model, or the run whose artifacts are gone."""
     experiment: str
     why: str
     files: int = 0
