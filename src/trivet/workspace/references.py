@@ -67,7 +67,9 @@ class References:
         Raises:
             Corrupt: A folder that is named cannot be read: what is in it is not known.
         """
-        standing = {row["fact"] for row in self._rows(ROWS.name, ROWS.key) if row["digest"]}
+        # Later on, the few that are new are looked up one by one.
+        rows = () if self._seq else self._rows(ROWS.name, ROWS.key)
+        standing = {row["fact"] for row in rows if row["digest"]}
         while page := self._stores.ledger.since(self._seq, _PAGE):
             for entry in page:
                 self._take(entry, standing)

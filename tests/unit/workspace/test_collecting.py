@@ -48,6 +48,7 @@ from trivet.workspace.workspace import open as open_workspace
 
 SOURCE: Final = Path(__file__).parents[3] / "src"
 HOUR_S: Final = 3600.0
+ROUNDS: Final = int(os.environ.get("TRIVET_CRASH_ROUNDS", "1"))
 NONE: Final = Rule()
 MONTH: Final = Rule(trash_days=30, artifacts_days=30, traces_days=30)
 
@@ -370,6 +371,29 @@ def test_what_happens_in_the_same_moment_is_not_undone(
     assert is_sound(room.stores)
 
 
+def test_an_experiment_is_restored_while_its_runs_go(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = room.own.experiments.make("other").number
+    runs = [room.own.runs.open(Opening(experiment=number)).id for _ in range(3)]
+    room.own.runs.delete(runs[0])
+    room.own.experiments.delete(number)
+    commit, is_done = room.stores.ledger.commit, threading.Event()
+
+    def committed(batch: Batch, *, synced: bool = True) -> Receipt:
+        if batch.reason == "experiment other" and not is_done.is_set():
+            is_done.set()
+            assert len(room.collect(31, MONTH).items) == 3
+            runs.append(room.own.runs.open(Opening()).id)
+        return commit(batch, synced=synced)
+
+    monkeypatch.setattr(room.stores.ledger, "commit", committed)
+    room.own.experiments.restore(number)
+    assert room.own.experiments.get(number).stage == "active"
+    assert not any(room.has(run) for run in runs[:3])
+    assert room.has(runs[3])
+
+
 def test_a_run_that_is_gone_cannot_be_registered_from(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -460,17 +484,19 @@ def check_standing(own: Project, standing: dict[str, str]) -> None:
 @pytest.mark.crash
 @pytest.mark.skipif(sys.platform != "linux", reason="kills as Linux knows them")
 def test_collectors_that_are_killed_at_any_moment_take_nothing_that_is_needed(
-    project: Path, environment: dict[str, str]
+    project: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """While two processes put equal bytes, delete and restore runs, and two collect, and die."""
     with open_workspace(project, actor="ada") as workspace:
         workspace.access.grants()
     env = environment | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{SOURCE.parent}"}
     child = [sys.executable, str(Path(__file__).with_name("collecting_child.py")), str(project)]
-    writers = [
-        subprocess.Popen([*child, str(seed), "15"], env=env, stdout=subprocess.PIPE, text=True)
-        for seed in range(2)
-    ]
+    said = [tmp_path / f"said-{seed}" for seed in range(2)]
+    writers: list[subprocess.Popen[bytes]] = []
+    for seed, path in enumerate(said):
+        with path.open("wb") as out:
+            words = [*child, str(seed), str(15 * ROUNDS)]
+            writers.append(subprocess.Popen(words, env=env, stdout=out))
     gc = command(project, "gc", "--yes", "--trash-days", "0", "--grace-hours", "0.001", "--json")
     chance, kills = random.Random(0), 0
     while writers[0].poll() is None:
@@ -483,9 +509,10 @@ def test_collectors_that_are_killed_at_any_moment_take_nothing_that_is_needed(
             collector.send_signal(signal.SIGKILL)
             collector.wait()
             kills += 1
-    lines = [line for writer in writers for line in writer.communicate()[0].splitlines()]
-    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    lines = [line for path in said for line in path.read_text("ascii").splitlines()]
     assert kills
+    print(f"{kills} kills, {len(lines)} lines of what is durable")
     standing = told(lines)
     assert standing
     for _ in range(2):
