@@ -31,6 +31,7 @@ COMMANDS = {
     "logout": ("trivet.cli.login:logout", "end the token of a server elsewhere"),
     "doctor": ("trivet.cli.upkeep:doctor", "say what is wrong here and what to do about it"),
     "fsck": ("trivet.cli.upkeep:fsck", "check every byte of every store"),
+    "gc": ("trivet.cli.collecting:gc", "remove for good what rules let go, and unused bytes"),
     "backup": ("trivet.cli.upkeep:backup", "copy the workspace while everything runs"),
     "restore": ("trivet.cli.upkeep:restore", "restore a backup into a new folder"),
 }
@@ -46,6 +47,7 @@ ROOMS = {
     "projects": ("trivet.cli.projects", "the projects that one server serves"),
     "data": ("trivet.cli.data", "data sets and their versions"),
     "tracking": ("trivet.cli.tracking", "runs, parameters, metrics, notes"),
+    "retention": ("trivet.cli.retention", "for how long things are kept"),
     "pipelines": ("trivet.cli.pipelines", "flows and steps"),
     "models": ("trivet.cli.models", "packages, verdicts, the registry"),
     "releases": ("trivet.cli.releases", "decisions to serve"),

@@ -62,6 +62,7 @@ def _rebuild(options: Namespace) -> Answer:
         f"{report.facts} facts make {report.documents} documents",
         f"{report.added} were missing, {report.changed} said something else",
         f"{report.removed} were too many, {report.columns} blocks of columns were damaged",
+        f"{report.files} artifacts were listed otherwise than facts say",
         *report.troubles,
     ]
     return Answer(report, "\n".join(lines), EXIT_CODES[Corrupt] if report.troubles else 0)

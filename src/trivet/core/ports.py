@@ -335,6 +335,10 @@ class Blobs(Protocol):
         """Say whether the blob exists, without reading it."""
         ...
 
+    def renew(self, digest: str) -> bool:
+        """Say whether the blob exists, and if so, let it count as put now (see `delete`)."""
+        ...
+
     def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
         """Remove a blob, durably; one that does not exist is fine.
 

@@ -114,19 +114,22 @@ def read_tree(blobs: ByteStore, digest: str) -> dict[str, StoredFile]:
     return files
 
 
-def blobs_of_tree(blobs: ByteStore, digest: str) -> Iterator[str]:
-    """Yield the digest of every blob of a tree: its folders and its files, the root last.
+def digests_below(blobs: ByteStore, digest: str) -> Iterator[str]:
+    """Yield the digests of all files and folders in a tree, each as often as it is there.
 
     Raises:
-        NotFound: No blob has this digest.
-        Corrupt: A folder's blob is no folder.
+        NotFound: No blob has this digest, or one of a folder below.
+        Corrupt: A folder's blob is no folder (code `bad-tree`), or damaged.
     """
-    for entry in _folder(blobs, digest):
-        if entry.kind == "folder":
-            yield from blobs_of_tree(blobs, entry.digest)
-        else:
+    waiting = [(digest, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        if depth >= _MAX_DEPTH:
+            raise Corrupt(f"tree {digest} is deeper than {_MAX_DEPTH} folders", code="bad-tree")
+        for entry in _folder(blobs, folder):
             yield entry.digest
-    yield digest
+            if entry.kind == "folder":
+                waiting.append((entry.digest, depth + 1))
 
 
 def load_tree(blobs: ByteStore, digest: str) -> dict[str, bytes]:

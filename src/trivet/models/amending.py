@@ -24,6 +24,11 @@ from trivet.models.facts import (
     VersionChanged,
     VersionsDeleted,
 )
+from trivet.tracking.reporting.documents import RUNS
+from trivet.tracking.reporting.model_points import LOGGED_MODELS
+
+REGISTERED_MS: Final = "registered"
+"""When a version was last registered from a run or a logged model: an attribute of these."""
 
 
 def touched_name(registered: str, at_ms: int) -> Amendment:
@@ -72,6 +77,19 @@ def changed_version(version: str, changed: VersionChanged, at_ms: int) -> Amendm
         note={} if described is None else {"description": described},
         expect="known",
     )
+
+
+def registered_from(made: LoggedVersion, at_ms: int) -> Iterator[Amendment]:
+    """Let the run and the logged model of a version know that it was registered from them.
+
+    Whoever removes them for good looks at that in the commit: nothing goes that is registered in
+    the same moment.
+    """
+    origins = ((RUNS, made.run), (LOGGED_MODELS, made.logged_model))
+    for collection, origin in origins:
+        if origin is not None:
+            changed: dict[str, Value] = {REGISTERED_MS: at_ms}
+            yield Amendment(collection=collection, id=origin, set=changed, expect="known")
 
 
 def gone_versions(versions: Iterable[str]) -> Iterator[Amendment]:
@@ -139,6 +157,9 @@ def _from_logged(entry: Entry, known: Known) -> Iterable[Amendment]:
         at_ms = said_ms(made.at_ms, entry)
         yield new_version(entry.project, entry.id, made, user=entry.actor, now_ms=at_ms)
         yield touched_name(made.registered, at_ms)
+        for amendment in registered_from(made, at_ms):
+            if known.document(amendment.collection, amendment.id) is not None:
+                yield amendment
 
 
 def _from_package(entry: Entry, known: Known) -> Iterable[Amendment]:

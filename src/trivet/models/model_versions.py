@@ -19,7 +19,12 @@ from trivet.core.catalog import (
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
-from trivet.models.amending import changed_version, gone_versions, touched_name
+from trivet.models.amending import (
+    changed_version,
+    gone_versions,
+    registered_from,
+    touched_name,
+)
 from trivet.models.approvals import Passage
 from trivet.models.contents import Content
 from trivet.models.deprecations import born_deprecated
@@ -307,7 +312,7 @@ class ModelVersions:
         facts, now = [fact, *born_deprecated(fact.id, made.tags)], made.at_ms or 0
         project, user = self._scope.project, self._scope.actor
         document = new_version(project, fact.id, made, user=user, now_ms=now)
-        documents = [touched_name(known.id, now), document]
+        documents = [touched_name(known.id, now), document, *registered_from(made, now)]
         if mention and made.logged_model is not None:
             told, amendment, move = self._origins.mentioning(made, fact.id, mention)
             facts.append(told)

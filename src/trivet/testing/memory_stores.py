@@ -75,6 +75,12 @@ class MemoryBlobs:
     def has(self, digest: str) -> bool:
         return _check_digest(digest) in self._blobs
 
+    def renew(self, digest: str) -> bool:
+        if not self.has(digest):
+            return False
+        self._put[digest] = time.monotonic()
+        return True
+
     def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
         if self._is_young(_check_digest(digest), unless_put_for_s):
             return False

@@ -107,6 +107,18 @@ class Shelves:
             yield from filter(None, map(_artifact, rows))
             start = rows[-1]["path"]
 
+    def owners(self) -> Iterator[str]:
+        """Yield everybody who has a file, by name."""
+        owner = ""
+        while rows := self._views.find(
+            ROWS.name, after=(self._project, owner, _BEHIND_ALL), limit=1
+        ):
+            if rows[0]["project"] != self._project:
+                return
+            owner = rows[0]["owner"]
+            if self.has_below(owner, ""):
+                yield owner
+
     def has_below(self, owner: str, folder: str) -> bool:
         """Say whether a folder is there."""
         return next(self.below(owner, folder, page=1), None) is not None

@@ -34,7 +34,8 @@ from trivet.tracking.traces.documents import TRACES
 from trivet.tracking.webhooks.announcing import WEBHOOKS
 from trivet.tracking.webhooks.documents import PRIVATE
 from trivet.workspace.replaying import Key, Replay, as_amendment
-from trivet.workspace.wiring import Opened, scratch_catalog
+from trivet.workspace.reshelving import reshelve
+from trivet.workspace.wiring import Opened, scratch_stores
 
 PROJECTORS: Final[Projectors] = {**projecting.PROJECTORS, **amending.PROJECTORS}
 COLLECTIONS: Final = (EXPERIMENTS, RUNS, LOGGED_MODELS, REGISTERED, VERSIONS, TRACES, WEBHOOKS)
@@ -61,6 +62,8 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     """What could not be made again, for a person."""
     names: int = 0
     """Names of packages that were registered now, because they were older than names are."""
+    files: int = 0
+    """Rows by which artifacts are listed that said something else than the facts."""
     columns: int = 0
     """Blocks whose columns said something else than their documents."""
 
@@ -78,11 +81,12 @@ def make_catalog_anew(opened: Opened, actor: str, tell: Tell | None = None) -> R
     Raises:
         Conflict: Another process is at it (code `rebuilding`).
     """
-    with scratch_catalog(opened.folder) as scratch:
+    with scratch_stores(opened.folder) as scratch:
         columns = opened.mend_columns()
         names = register_names(opened.stores.ledger, actor)
-        report = rebuild_catalog(opened.stores, scratch, tell)
-    return msgspec.structs.replace(report, names=names, columns=columns)
+        report = rebuild_catalog(opened.stores, scratch.catalog, tell)
+        files = reshelve(opened.stores, scratch.views, actor)
+    return msgspec.structs.replace(report, names=names, columns=columns, files=files)
 
 
 def rebuild_catalog(stores: Stores, scratch: Catalog, tell: Tell | None = None) -> Rebuilt:

@@ -30,11 +30,11 @@ from trivet.access.provider import Provider
 from trivet.core.catalog import Catalog
 from trivet.core.clock import Clock
 from trivet.core.courier import Courier
-from trivet.core.disk import FILE_MODE, try_lock
+from trivet.core.disk import FILE_MODE, lock, try_lock
 from trivet.core.errors import Conflict, Invalid, Unsupported
 from trivet.core.facts import Scope
 from trivet.core.outbox import Poster
-from trivet.core.ports import Flavour, Notifier, Stores, Tables
+from trivet.core.ports import Flavour, Notifier, Stores, Tables, Views
 from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.data.facts import Dataset
@@ -130,9 +130,18 @@ def open_embedded(folder: Path, settings: Settings) -> Opened:
     )
 
 
+class Scratch(msgspec.Struct, frozen=True, kw_only=True):
+    """Empty projections to work in."""
+
+    catalog: Catalog
+    views: Views
+
+
 @contextmanager
-def scratch_catalog(folder: Path) -> Generator[Catalog]:
-    """Open an empty catalog beside the stores, for one process at a time; nothing of it stays.
+def scratch_stores(folder: Path) -> Generator[Scratch]:
+    """Open an empty catalog and views beside the stores, for one process at a time.
+
+    Nothing of them stays.
 
     Args:
         folder: The workspace's own folder.
@@ -153,8 +162,45 @@ def scratch_catalog(folder: Path) -> Generator[Catalog]:
         place = folder / "rebuilding"
         shutil.rmtree(place, ignore_errors=True)  # left behind by one that was killed
         with open_database(place) as database:
-            yield database.catalog
+            yield Scratch(catalog=database.catalog, views=database.views)
         shutil.rmtree(place)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def only_collector(folder: Path) -> Generator[None]:
+    """Let no other process collect garbage, and none make a backup, meanwhile.
+
+    Args:
+        folder: The workspace's own folder.
+
+    Raises:
+        Conflict: Another process does (code `collecting`).
+    """
+    with _locking(folder) as fd:
+        if not try_lock(fd):
+            raise Conflict(
+                "another process collects garbage or makes a backup",
+                code="collecting",
+                hint="Wait until it is done.",
+            )
+        yield
+
+
+@contextmanager
+def no_collector(folder: Path) -> Generator[None]:
+    """Let nothing that a fact names be removed meanwhile; wait for a collector that is at it."""
+    with _locking(folder) as fd:
+        lock(fd, shared=True)
+        yield
+
+
+@contextmanager
+def _locking(folder: Path) -> Generator[int]:
+    fd = os.open(folder / "collecting.lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        yield fd
     finally:
         os.close(fd)
 

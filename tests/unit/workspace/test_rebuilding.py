@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +20,9 @@ from tests.unit.workspace.living_project import CODE, MACHINE, Project
 from trivet.adapters.sqlite.connection import execute, open_connection
 from trivet.cli.main import main
 from trivet.core.catalog import Amendment, Document, Search
-from trivet.core.errors import Conflict
+from trivet.core.errors import Conflict, TrivetError
 from trivet.core.facts import HeadMove, Scope, draft
-from trivet.core.ports import Damage, Stores
+from trivet.core.ports import Damage, Row, Stores
 from trivet.models.documents import REGISTERED, VERSIONS
 from trivet.models.facts import ModelVersion, Signature
 from trivet.models.names import head_of
@@ -31,6 +32,7 @@ from trivet.tracking.finding import Finder
 from trivet.tracking.reporting.documents import RUNS
 from trivet.tracking.reporting.points import CURSORS
 from trivet.tracking.reporting.runs import Opening
+from trivet.tracking.shelves import ROWS
 from trivet.tracking.webhooks.announcing import WEBHOOKS
 from trivet.workspace.fsck import check_stores
 from trivet.workspace.rebuilding import (
@@ -40,7 +42,8 @@ from trivet.workspace.rebuilding import (
     rebuild_catalog,
     register_names,
 )
-from trivet.workspace.wiring import scratch_catalog
+from trivet.workspace.reshelving import reshelve
+from trivet.workspace.wiring import scratch_stores
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
@@ -205,6 +208,39 @@ def test_a_folder_that_is_older_than_catalogs_is_searched_like_any_other(tmp_pat
         assert (again.names, again.added, again.changed, again.removed) == (0, 0, 0, 0)
 
 
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_artifacts_are_listed_again_as_facts_say(seed: int) -> None:
+    stores, chance = memory_stores(), random.Random(seed)
+    files = Project(stores, seed).files
+    paths = ["a", "b/c", "b/d/e", "b/f", "g"]
+    for _ in range(40):
+        owner, path = f"run:{chance.randrange(3)}", chance.choice(paths)
+        with suppress(TrivetError):
+            if chance.random() < 0.7:
+                files.put(owner, path, b"%d" % chance.randrange(9))
+            else:
+                files.delete(owner, chance.choice([path, "b", "b/d", ""]))
+    assert reshelve(stores, memory_stores().views, "ada") == 0
+    written = shelved(stores)
+    damaged = 0
+    for row in written:
+        if chance.random() < 0.5:
+            key = {name: row[name] for name in ROWS.key}
+            stores.views.remove(ROWS.name, key)
+            if chance.random() < 0.5:
+                stores.views.put(ROWS.name, [{**row, "digest": "b3:" + "0" * 64}])
+            damaged += 1
+    extra = {"project": "flights", "owner": "run:1", "path": "nobody's", "digest": "b3:0"}
+    stores.views.put(ROWS.name, [extra])
+    assert reshelve(stores, memory_stores().views, "ada") == damaged + 1
+    assert shelved(stores) == written
+
+
+def shelved(stores: Stores) -> list[Row]:
+    return [row for row in stores.views.find(ROWS.name, limit=1000) if row["digest"]]
+
+
 def test_writers_go_on_while_the_catalog_is_made_again(workspace: Workspace) -> None:
     stores = workspace.stores
     Project(stores, 11, "left").live(80)
@@ -277,6 +313,6 @@ def test_damaged_columns_are_written_again(
 
 
 def test_only_one_process_makes_it_again_at_a_time(workspace: Workspace) -> None:
-    with scratch_catalog(workspace.opened.folder), pytest.raises(Conflict, match="rebuilds"):
+    with scratch_stores(workspace.opened.folder), pytest.raises(Conflict, match="rebuilds"):
         make_catalog_anew(workspace.opened, "ada")
     assert make_catalog_anew(workspace.opened, "ada").troubles == ()

@@ -127,23 +127,27 @@ class FileBlobs:
     def has(self, digest: str) -> bool:
         return self._place(digest).is_file()
 
+    def renew(self, digest: str) -> bool:
+        return self._touch(self._place(digest))
+
     def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
         place = self._place(digest)
         with disk.translated("deleting a blob"):
-            try:
-                if not self._removed(place, unless_put_for_s):
-                    return False
-            except FileNotFoundError:
-                return True
-            disk.sync_folder(place.parent)
-        return True
+            gone = self._unlink(place, unless_put_for_s)
+            if gone:
+                disk.sync_folder(place.parent)
+        return gone is not False
 
-    def _removed(self, place: Path, unless_put_for_s: float | None) -> bool:
+    def _unlink(self, place: Path, unless_put_for_s: float | None) -> bool | None:
+        """Remove a file; False when it is too young, None when it is not there."""
         with self._held(shared=False):
-            if _is_young(place.stat(), unless_put_for_s):
-                return False
-            place.unlink()
-            return True
+            try:
+                if _is_young(place.stat(), unless_put_for_s):
+                    return False
+                place.unlink()
+            except FileNotFoundError:
+                return None
+        return True
 
     def list(self, *, unless_put_for_s: float | None = None) -> Iterator[tuple[str, int]]:
         for place in self._files():

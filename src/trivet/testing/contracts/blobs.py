@@ -178,6 +178,14 @@ class BlobsContract:
         assert store.delete(digest, unless_put_for_s=0.01)
         assert store.delete(digest)
 
+    def test_a_blob_that_is_needed_again_counts_as_put(self, store: Blobs) -> None:
+        digest = store.put(b"tea")
+        time.sleep(1.0)
+        assert store.renew(digest)
+        assert not store.delete(digest, unless_put_for_s=0.9)
+        assert store.delete(digest)
+        assert not store.renew(digest)
+
     def test_a_stream_that_fails_leaves_nothing(self, store: Blobs, tmp_path: Path) -> None:
         with pytest.raises(ConnectionError):
             store.put(io.BufferedReader(_Broken()))

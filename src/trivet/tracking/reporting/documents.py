@@ -86,7 +86,7 @@ def changed_experiment(
 def staged_runs(runs: Iterable[str], stage: Stage) -> Iterator[Amendment]:
     """Amend the documents of the runs that are put away, or restored, with their experiment."""
     for run in runs:
-        yield Amendment(collection=RUNS, id=run, set={"stage": stage})
+        yield Amendment(collection=RUNS, id=run, set={"stage": stage}, expect="known")
 
 
 # ------------------------------------------------------------------------------ runs

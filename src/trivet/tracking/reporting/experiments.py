@@ -295,10 +295,17 @@ class Experiments:
         return _experiment(found[0]) if found else None
 
     def _move(self, known: Experiment, stage: Stage) -> None:
-        runs = tuple(staged_runs(self._runs_of(known.number), stage))
         fact = ExperimentChanged(experiment=known.id, stage=stage)
         told = self._news(MOVES[stage], known.number, known.name)
-        self._change(known, fact, more=runs, tasks=told)
+        for _ in range(_ATTEMPTS):
+            runs = tuple(staged_runs(self._runs_of(known.number), stage))
+            try:
+                return self._change(known, fact, more=runs, tasks=told)
+            except NotFound as error:
+                if error.code != "no-document":
+                    raise
+                # One of its runs was removed for good in this moment.
+        raise Conflict("runs are removed faster than they can be counted", code="busy")
 
     def _runs_of(self, number: int) -> Iterator[str]:
         wanted = Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE)

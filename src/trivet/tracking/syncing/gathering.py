@@ -11,7 +11,7 @@ from trivet.core.errors import NotFound
 from trivet.core.facts import Entry as LedgerEntry
 from trivet.core.facts import Scope, read
 from trivet.core.ports import Stores
-from trivet.core.trees import blobs_of_tree
+from trivet.core.trees import digests_below
 from trivet.tracking.artifacts import owner_of
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
 from trivet.tracking.reporting.experiments import DEFAULT, Experiments
@@ -82,7 +82,8 @@ class Gatherer:
             return (entry.digest,)
         if not isinstance(entry, RunSeen):
             return ()
-        found = [*blobs_of_tree(self._stores.blobs, entry.code.tree), entry.environment.lock]
+        tree = entry.code.tree
+        found = [*digests_below(self._stores.blobs, tree), tree, entry.environment.lock]
         if entry.code.diff is not None:
             found.append(entry.code.diff)
         return tuple(dict.fromkeys(found))

@@ -197,6 +197,7 @@ class Traces:
         traces: Sequence[str] | None = None,
         until_ms: int | None = None,
         limit: int | None = None,
+        why: str = "",
     ) -> int:
         """Delete traces of an experiment, with all that was recorded of them and their files.
 
@@ -205,6 +206,7 @@ class Traces:
             traces: Only these.
             until_ms: Only those that began at this time or before it.
             limit: So many at most, the oldest first.
+            why: The reason, for the record.
 
         Returns:
             How many there were.
@@ -228,7 +230,8 @@ class Traces:
             found = self._stores.catalog.search(wanted).documents
             if not found:
                 break
-            self._delete(home, [str(document.attributes["request_id"]) for document in found])
+            ids = [str(document.attributes["request_id"]) for document in found]
+            self._delete(home, ids, why)
             gone += len(found)
         return gone
 
@@ -372,10 +375,10 @@ class Traces:
         fact = draft(TraceLinked(trace=trace, run=run), parents=[document.notes["fact"], run])
         self._commit(f"trace {trace} of run {run}", [fact], [amendment])
 
-    def _delete(self, home: Experiment, traces: Sequence[str]) -> None:
+    def _delete(self, home: Experiment, traces: Sequence[str], why: str) -> None:
         deleted = TracesDeleted(experiment=home.id, traces=tuple(traces))
         batch = self._scope.batch(
-            f"delete traces of experiment {home.name}",
+            f"delete traces of experiment {home.name}{f': {why}' if why else ''}",
             [draft(deleted, parents=[home.id])],
             documents=gone_traces(self._scope.project, traces),
         )
