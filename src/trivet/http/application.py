@@ -139,6 +139,8 @@ class Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter_ns()
+        if scope["path"].startswith("//"):  # as of clients whose base address ends with a slash
+            scope = {**scope, "path": f"/{scope['path'].lstrip('/')}"}
         try:
             reply = await self._answer(scope, receive)
         except TrivetError as error:

@@ -62,7 +62,11 @@ def parse_source(source: str) -> Source:
         raise bad_source(source, "it is empty or too long, or has a character it may not have")
     scheme, colon, rest = source.partition(":")
     if not colon or not rest.startswith("/") or scheme.lower() == "file" or len(scheme) < 2:
-        raise bad_source(source, "it is a path, and paths of a machine mean nothing on another one")
+        raise bad_source(
+            source,
+            "To use a local path as a model version source is not possible: paths of a machine "
+            "mean nothing on another one",
+        )
     _check_path(source, rest)
     if scheme == "runs":
         found = _RUN.fullmatch(source)
@@ -72,6 +76,14 @@ def parse_source(source: str) -> Source:
     if scheme == "models":
         return _of_model(source)
     return Address(source, tuple(dict.fromkeys(_OWNER.findall(rest))))
+
+
+def is_elsewhere(source: Source, text: str) -> bool:
+    """Say whether a source may be kept by others: an address, but of no web server, or a run."""
+    if isinstance(source, OfRun):
+        return True
+    scheme = text.partition(":")[0].lower()
+    return isinstance(source, Address) and scheme not in {"http", "https"}
 
 
 def is_inside(address: str, root: str) -> bool:
@@ -107,4 +119,8 @@ def _check_path(source: str, rest: str) -> None:
     try:
         clean_path(rest.lstrip("/"), is_folder=True)
     except Invalid as error:
-        raise bad_source(source, error.message) from error
+        raise bad_source(
+            source,
+            "If supplying a source as an http, https, ftp, object store or mlflow-artifacts "
+            f"address, an absolute path must be provided without '..'. {error.message}",
+        ) from error

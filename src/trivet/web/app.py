@@ -41,6 +41,11 @@ def route_table(workspace: Workspace) -> RouteTable[Handler]:
     rooms_routes = (build(workspace) for build in (*facts.ROUTES, *rooms.ROUTES))
     # MLflow's wire is described by MLflow; the document is about what is Trivet's own.
     described: RouteTable[Handler] = RouteTable((*own, *rooms_routes))
-    networks = workspace.settings.webhooks.networks
-    wire = mlflow_routes(workspace.stores, workspace.scope, networks)
+    settings = workspace.settings
+    wire = mlflow_routes(
+        workspace.stores,
+        workspace.scope,
+        settings.webhooks.networks,
+        elsewhere=settings.registry.elsewhere,
+    )
     return RouteTable((*described.routes, *wire))

@@ -16,7 +16,12 @@ def build_tracking_app(
     workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
 ) -> Application:
     """Build the tracking server alone: MLflow's interface and liveness, and no other room."""
-    networks = workspace.settings.webhooks.networks
-    wire = mlflow_routes(workspace.stores, workspace.scope, networks)
+    settings = workspace.settings
+    wire = mlflow_routes(
+        workspace.stores,
+        workspace.scope,
+        settings.webhooks.networks,
+        elsewhere=settings.registry.elsewhere,
+    )
     table = RouteTable((LIVE, *wire))
     return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))

@@ -58,6 +58,14 @@ class WebhooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Networks besides the public internet, such as `10.1.0.0/16`; this machine: `127.0.0.0/8`."""
 
 
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[registry]`: what may be registered."""
+
+    elsewhere: bool = False
+    """Whether versions that MLflow's clients register may have files in nobody's artifacts:
+    addresses such as `s3://bucket/model`, and runs that are not known here."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `trivet.toml`."""
 
@@ -78,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     serving: ServingSettings = ServingSettings()
     triggers: TriggerSettings = TriggerSettings()
     webhooks: WebhooksSettings = WebhooksSettings()
+    registry: RegistrySettings = RegistrySettings()
 
 
 def find_project(start: Path) -> Path:
