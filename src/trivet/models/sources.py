@@ -17,6 +17,7 @@ _RUN = re.compile(r"runs:/([^/]+)/(.+)")
 _LOGGED = re.compile(r"models:/(m-[0-9a-f]{32})/?")
 _VERSION = re.compile(r"models:/([^/@]+)/([1-9][0-9]{0,9}|latest)")
 _ALIASED = re.compile(r"models:/([^/]+)@([\w\-]+)", re.ASCII)
+_CONTROL = re.compile(r"%(?:25)*(?:[01][0-9a-f]|7f)", re.IGNORECASE)
 _OWNER = re.compile(r"/(m-[0-9a-f]{32}|[0-9a-f]{32})(?=/|$)")
 
 
@@ -116,11 +117,13 @@ def _of_model(source: str) -> Source:
 
 def _check_path(source: str, rest: str) -> None:
     """Refuse what is another path than it seems, also when it was encoded again and again."""
+    must = (
+        "If supplying a source as an http, https, ftp, object store or mlflow-artifacts address, "
+        "an absolute path must be provided without '..' and control characters"
+    )
+    if _CONTROL.search(source):
+        raise bad_source(source, must)
     try:
         clean_path(rest.lstrip("/"), is_folder=True)
     except Invalid as error:
-        raise bad_source(
-            source,
-            "If supplying a source as an http, https, ftp, object store or mlflow-artifacts "
-            f"address, an absolute path must be provided without '..'. {error.message}",
-        ) from error
+        raise bad_source(source, f"{must}. {error.message}") from error
