@@ -80,6 +80,14 @@ class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How far apart the provider's clock and this machine's may be, in seconds."""
 
 
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[registry]`: what may be registered."""
+
+    elsewhere: bool = False
+    """Whether versions that MLflow's clients register may have files in nobody's artifacts:
+    addresses such as `s3://bucket/model`, and runs that are not known here."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `trivet.toml`."""
 
@@ -101,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     triggers: TriggerSettings = TriggerSettings()
     webhooks: WebhooksSettings = WebhooksSettings()
     sign_in: SignInSettings = SignInSettings()
+    registry: RegistrySettings = RegistrySettings()
 
 
 def find_project(start: Path) -> Path:

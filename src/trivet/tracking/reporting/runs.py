@@ -408,8 +408,8 @@ def _check(report: Report) -> None:
         check_key(key, "param")
         if len(value) > _MOST_TEXT:
             raise Invalid(
-                f"the value of param {key!r} has {len(value)} characters and exceeds the maximum "
-                f"length of {_MOST_TEXT}",
+                f"'value' exceeds the maximum length of {_MOST_TEXT} characters: that of the "
+                f"param {key!r} has {len(value)}",
                 code="too-long",
                 hint="Log it as an artifact.",
             )
