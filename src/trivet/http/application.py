@@ -210,6 +210,9 @@ class Application:
         check_door(visitor, self._policy, changes=changes, is_return=path in self._returns)
         match = self.table.match(method, path)
         route = match.route
+        is_own = self._policy.is_own
+        if visitor.token is None and is_own is not None and is_own(scope):
+            visitor = msgspec.structs.replace(visitor, token="", way="own")
         client: tuple[str, int] | None = scope.get("client")
         address = "" if client is None else client[0]
         principal = admit(

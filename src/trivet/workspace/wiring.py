@@ -22,7 +22,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from socket import socket
 from threading import Lock
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -39,7 +39,7 @@ from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.data.facts import Dataset
 from trivet.http.application import Application
-from trivet.http.guards import DoorPolicy, PrincipalOf
+from trivet.http.guards import DoorPolicy, PrincipalOf, is_straight
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.service import PipelinesService
@@ -609,6 +609,16 @@ def serving_app(
         policy=policy,
         principal_of=principal_of,
     ).application
+
+
+def is_own_program(scope: dict[str, Any]) -> bool:
+    """Say whether a request comes straight from a program of this process's user, on loopback."""
+    from trivet.adapters.linux.peers import is_own
+
+    client, server = scope.get("client"), scope.get("server")
+    if not client or not server or not is_straight(scope["headers"]):
+        return False
+    return is_own((client[0], client[1]), (server[0], server[1]))
 
 
 def run_server(app: Application, listener: socket) -> None:
