@@ -336,9 +336,12 @@ class _Parser:
 
     def _item(self, name: Name) -> Value:
         token = self._peek()
-        if token is not None and token.sort in {"mark", "number"}:
+        is_number = token is not None and token.sort == "number"
+        if is_number and name.kind == "either":
+            return self._value(name, "=")
+        if token is not None and (is_number or token.sort == "mark"):
             expected, got = "a non-empty list of string values", "ill-formed list"
-            if token.sort == "number":
+            if is_number:
                 expected = "string value, punctuation, or whitespace"
                 got = "different type in list"
             elif token.text == ")":

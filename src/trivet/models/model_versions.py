@@ -310,7 +310,11 @@ class ModelVersions:
         facts, now = [fact, *born_deprecated(fact.id, made.tags)], made.at_ms or 0
         project, user = self._scope.project, self._scope.actor
         document = new_version(project, fact.id, made, user=user, now_ms=now)
-        documents = [touched_name(known.id, now), document, *registered_from(made, now)]
+        documents = [
+            touched_name(known.id, now),
+            document,
+            *registered_from(made, now, self._is_known),
+        ]
         if mention and made.logged_model is not None:
             told, amendment, move = self._origins.mentioning(made, fact.id, mention)
             facts.append(told)
@@ -320,6 +324,9 @@ class ModelVersions:
         news = self._news.of_version(made)
         batch = self._scope.batch(reason, facts, heads=moves, documents=documents, tasks=news)
         self._stores.ledger.commit(batch)
+
+    def _is_known(self, collection: str, id: str) -> bool:
+        return bool(self._stores.catalog.get(collection, [id]))
 
     def _named(self, name: str, number: int) -> RegisteredName:
         """Return the name of a version; where nobody has it, it is the version that is missing."""

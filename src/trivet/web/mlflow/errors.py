@@ -22,7 +22,7 @@ from trivet.core.errors import (
 )
 from trivet.http.application import Dialect
 
-PATHS: Final = re.compile(r"/(?:(?:[^/]+/)?(?:ajax-)?api/|get-artifact|model-versions/)")
+PATHS: Final = re.compile(r"/(?:[^/]+/)?(?:(?:ajax-)?api/|get-artifact|model-versions/)")
 """Where this is spoken: at the root, or one folder below."""
 
 

@@ -97,7 +97,7 @@ def _bulk_interval(rooms: Rooms, fields: Fields) -> Message:
         )
     shown: list[PointMessage] = []
     for run in runs:
-        points = rooms.runs.metrics.sample(run, key, most, first=first, last=last)
+        points = rooms.runs.sample(run, key, most, first=first, last=last)
         shown += [point_message(point, run) for point in points]
     return {"metrics": shown}
 
