@@ -11,8 +11,8 @@ from trivet.core.errors import Invalid
 from trivet.tracking.retention.facts import Rule
 from trivet.tracking.retention.rules import check_rule
 from trivet.workspace.collecting import Collected, Collector, Plan
+from trivet.workspace.embedded import only_collector
 from trivet.workspace.retiring import Item, Retiring
-from trivet.workspace.wiring import only_collector
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 

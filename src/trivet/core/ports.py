@@ -331,12 +331,13 @@ class Blobs(Protocol):
         """
         ...
 
-    def has(self, digest: str) -> bool:
-        """Say whether the blob exists, without reading it."""
-        ...
+    def has(self, digest: str, *, renew: bool = False) -> bool:
+        """Say whether the blob exists, without reading it.
 
-    def renew(self, digest: str) -> bool:
-        """Say whether the blob exists, and if so, let it count as put now (see `delete`)."""
+        Args:
+            digest: The blob.
+            renew: Let it count as put now (see `delete`), for a fact that is about to name it.
+        """
         ...
 
     def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:

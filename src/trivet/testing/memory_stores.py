@@ -72,14 +72,11 @@ class MemoryBlobs:
             raise Corrupt(f"the bytes of blob {digest} do not match it", hint="Run `trivet fsck`.")
         return io.BytesIO(content)
 
-    def has(self, digest: str) -> bool:
-        return _check_digest(digest) in self._blobs
-
-    def renew(self, digest: str) -> bool:
-        if not self.has(digest):
-            return False
-        self._put[digest] = time.monotonic()
-        return True
+    def has(self, digest: str, *, renew: bool = False) -> bool:
+        is_here = _check_digest(digest) in self._blobs
+        if is_here and renew:
+            self._put[digest] = time.monotonic()
+        return is_here
 
     def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
         if self._is_young(_check_digest(digest), unless_put_for_s):

@@ -17,8 +17,9 @@ from trivet.core.disk import put_file, sync_file, sync_folder
 from trivet.core.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from trivet.core.ids import sha256_hex
 from trivet.core.trees import split_path
+from trivet.workspace.embedded import Opened, no_collector
 from trivet.workspace.stores import FORMAT
-from trivet.workspace.wiring import Opened, digest_file, no_collector
+from trivet.workspace.wiring import digest_file
 
 _MANIFEST = "backup.json"
 _COPIED = ("blobs", "tables", "series", "log")

@@ -33,9 +33,9 @@ from trivet.tracking.reporting.points import CURSORS, Metrics
 from trivet.tracking.traces.documents import TRACES
 from trivet.tracking.webhooks.announcing import WEBHOOKS
 from trivet.tracking.webhooks.documents import PRIVATE
+from trivet.workspace.embedded import Opened, scratch_stores
 from trivet.workspace.replaying import Key, Replay, as_amendment
 from trivet.workspace.reshelving import reshelve
-from trivet.workspace.wiring import Opened, scratch_stores
 
 PROJECTORS: Final[Projectors] = {**projecting.PROJECTORS, **amending.PROJECTORS}
 COLLECTIONS: Final = (EXPERIMENTS, RUNS, LOGGED_MODELS, REGISTERED, VERSIONS, TRACES, WEBHOOKS)

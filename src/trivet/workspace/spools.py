@@ -19,8 +19,9 @@ import msgspec
 from trivet.core import disk
 from trivet.core.errors import Unavailable
 from trivet.core.ids import new_id
-from trivet.workspace import wiring
+from trivet.workspace.embedded import Opened
 from trivet.workspace.settings import Settings
+from trivet.workspace.stores import open_stores
 
 FOLDER: Final = "TRIVET_SPOOL"
 """Where spools are, when not in the user's state folder."""
@@ -57,9 +58,9 @@ class Spool:
         self.label = label
         self._lock = lock
 
-    def open(self) -> wiring.Opened:
+    def open(self) -> Opened:
         """Open its stores; make them when there are none."""
-        return wiring.open_embedded(self.folder, Settings(project=PROJECT))
+        return open_stores(self.folder, Settings(project=PROJECT), actor=PROJECT)
 
     def remove(self) -> None:
         """Remove it with all that is in it: the server has everything."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from trivet.workspace import wiring
+from trivet.workspace.embedded import Opened, open_embedded
 from trivet.workspace.folders import claim_folder, upgrade_folder
 from trivet.workspace.settings import FOLDER, Settings
 
@@ -11,7 +11,7 @@ FORMAT: Final = 2
 """Version of the stored format. A folder of a newer one is refused, an older one upgraded."""
 
 
-def open_stores(project_folder: Path, settings: Settings, *, actor: str) -> wiring.Opened:
+def open_stores(project_folder: Path, settings: Settings, *, actor: str) -> Opened:
     """Open the stores in the project's `.trivet` folder; make them when there are none.
 
     Args:
@@ -26,7 +26,7 @@ def open_stores(project_folder: Path, settings: Settings, *, actor: str) -> wiri
     folder = project_folder / FOLDER
     if claim_folder(folder, FORMAT) < FORMAT:
         upgrade_folder(folder, FORMAT, lambda _: _upgrade(folder, settings, actor))
-    return wiring.open_embedded(folder, settings)
+    return open_embedded(folder, settings)
 
 
 def _upgrade(folder: Path, settings: Settings, actor: str) -> None:
@@ -35,7 +35,7 @@ def _upgrade(folder: Path, settings: Settings, actor: str) -> None:
     from trivet.workspace.rebuilding import make_catalog_anew
 
     upgrade_series(folder / "series")
-    opened = wiring.open_embedded(folder, settings)
+    opened = open_embedded(folder, settings)
     try:
         make_catalog_anew(opened, actor)
     finally:

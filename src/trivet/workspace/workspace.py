@@ -18,6 +18,7 @@ from trivet.tracking.service import TrackingService
 from trivet.triggers.backfills import BackfillsService
 from trivet.workspace import wiring
 from trivet.workspace.comparing import Compared, compare_runs
+from trivet.workspace.embedded import Opened
 from trivet.workspace.mattering import MetricImportance, metric_importance
 from trivet.workspace.outbox import tasks_at_end
 from trivet.workspace.settings import Settings, find_project, read_settings
@@ -65,7 +66,7 @@ class Workspace:
         *,
         actor: str | None = None,
         clock: Clock | None = None,
-        opened: wiring.Opened | None = None,
+        opened: Opened | None = None,
     ) -> None:
         self.folder = folder
         self.settings = settings

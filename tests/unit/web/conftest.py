@@ -15,9 +15,9 @@ from trivet.http.guards import loopback_policy
 from trivet.testing.memory_workers import MemoryWorkers
 from trivet.web.app import build_app
 from trivet.web.tracking_app import build_tracking_app
+from trivet.workspace.embedded import Opened
 from trivet.workspace.parts import serving_app
 from trivet.workspace.settings import Settings
-from trivet.workspace.wiring import Opened
 from trivet.workspace.workspace import Workspace
 
 PORT = 7878

@@ -35,10 +35,10 @@ from trivet.tracking.reporting.runs import Opening
 from trivet.tracking.retention.facts import Best, BlobsRemoved, Erased, Rule
 from trivet.tracking.traces.facts import TraceReport
 from trivet.workspace.backup import back_up, restore
+from trivet.workspace.embedded import no_collector, only_collector
 from trivet.workspace.fsck import check_stores
 from trivet.workspace.rebuilding import make_catalog_anew, rebuild_catalog
 from trivet.workspace.reshelving import reshelve
-from trivet.workspace.wiring import no_collector, only_collector
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 

@@ -34,6 +34,7 @@ from trivet.tracking.reporting.points import CURSORS
 from trivet.tracking.reporting.runs import Opening
 from trivet.tracking.shelves import ROWS
 from trivet.tracking.webhooks.announcing import WEBHOOKS
+from trivet.workspace.embedded import scratch_stores
 from trivet.workspace.fsck import check_stores
 from trivet.workspace.rebuilding import (
     COLLECTIONS,
@@ -43,7 +44,6 @@ from trivet.workspace.rebuilding import (
     register_names,
 )
 from trivet.workspace.reshelving import reshelve
-from trivet.workspace.wiring import scratch_stores
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 

@@ -124,11 +124,9 @@ class FileBlobs:
                 file.close()
                 raise
 
-    def has(self, digest: str) -> bool:
-        return self._place(digest).is_file()
-
-    def renew(self, digest: str) -> bool:
-        return self._touch(self._place(digest))
+    def has(self, digest: str, *, renew: bool = False) -> bool:
+        place = self._place(digest)
+        return self._touch(place) if renew else place.is_file()
 
     def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
         place = self._place(digest)

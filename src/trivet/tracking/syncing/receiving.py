@@ -229,7 +229,9 @@ class Receiver:
     def _size(self, digest: str) -> int | None:
         where = {"project": self._project, "digest": digest}
         rows = self._stores.views.find(FILES.name, where=where, limit=1)
-        return rows[0]["size_bytes"] if rows and self._stores.blobs.renew(digest) else None
+        return (
+            rows[0]["size_bytes"] if rows and self._stores.blobs.has(digest, renew=True) else None
+        )
 
     def _demand(self, digest: str) -> int:
         size = self._size(digest)
