@@ -38,6 +38,7 @@ ROOMS = {
     "data": ("trivet.cli.data", "data sets and their versions"),
     "tracking": ("trivet.cli.tracking", "runs, parameters, metrics, notes"),
     "pipelines": ("trivet.cli.pipelines", "flows and steps"),
+    "import": ("trivet.cli.importing", "runs of MLflow, TensorBoard and W&B come in"),
     "models": ("trivet.cli.models", "packages, verdicts, the registry"),
     "releases": ("trivet.cli.releases", "decisions to serve"),
     "serving": ("trivet.cli.serving", "predictions and labels"),

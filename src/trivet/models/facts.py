@@ -7,6 +7,7 @@ import msgspec
 
 from trivet.core.facts import Fact
 from trivet.core.gates import Finding
+from trivet.tracking.reporting.facts import Imported
 
 Task = Literal["binary", "multiclass", "regression"]
 InputType = Literal["number", "integer", "boolean", "category", "datetime"]
@@ -146,6 +147,7 @@ class NameRegistered(Fact, frozen=True, kw_only=True):
     name: str
     description: str | None = None
     tags: dict[str, str] = {}
+    imported: Imported | None = None
 
 
 class NameChanged(Fact, frozen=True, kw_only=True):
@@ -161,6 +163,7 @@ class NameChanged(Fact, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
     """Tags that were taken away."""
     is_deleted: bool = False
+    imported: Imported | None = None
 
 
 class LoggedVersion(Fact, frozen=True, kw_only=True):
@@ -185,6 +188,7 @@ class LoggedVersion(Fact, frozen=True, kw_only=True):
     run_link: str | None = None
     description: str | None = None
     tags: dict[str, str] = {}
+    imported: Imported | None = None
 
 
 VersionStage = Literal["None", "Staging", "Production", "Archived"]
@@ -202,6 +206,7 @@ class VersionChanged(Fact, frozen=True, kw_only=True):
     description: str | None = None
     tags: dict[str, str] = {}
     dropped: tuple[str, ...] = ()
+    imported: Imported | None = None
 
 
 class VersionsDeleted(Fact, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
+from trivet.core.moving import Holdings
 from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
 from trivet.core.training import Autologger, Meter, Reporter
@@ -262,6 +263,38 @@ def poster(networks: Sequence[str]) -> Poster:
     from trivet.adapters.webhook.posting import GuardedPoster
 
     return GuardedPoster(networks)
+
+
+def mlflow_holdings(source: str, roots: Sequence[Path]) -> Holdings:
+    """Open what MLflow keeps: in a database, a folder, or behind a server's address.
+
+    Args:
+        source: `sqlite:///path`, `postgresql://…`, `http://…`, or a folder.
+        roots: Folders below which artifacts may be read, besides those of the source.
+
+    Raises:
+        Invalid: The source is none of these.
+        NotFound: There is no such file or folder.
+        Unsupported: A library is missing, or the tables are of a version that is not known.
+        Unavailable: The database or server does not answer.
+    """
+    from trivet.adapters.mlflow.databases import PostgresTables, SqliteTables, sqlite_path
+    from trivet.adapters.mlflow.folders import FolderHoldings
+    from trivet.adapters.mlflow.tables import TableHoldings
+
+    scheme = source.partition(":")[0].partition("+")[0].lower()
+    if scheme == "sqlite":
+        path = sqlite_path(source)
+        return TableHoldings(SqliteTables(path), [path.resolve().parent, *roots])
+    if scheme in {"postgresql", "postgres"}:
+        return TableHoldings(PostgresTables(source), roots)
+    if "://" in source and scheme != "file":
+        raise Invalid(
+            f"{scheme}:// is no store of MLflow that can be imported",
+            code="bad-source",
+            hint="Pass sqlite:///FILE, postgresql://..., http://..., or the folder mlruns.",
+        )
+    return FolderHoldings(Path(source.removeprefix("file://")), roots)
 
 
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":

@@ -18,9 +18,15 @@ from trivet.core.catalog import (
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft, read
+from trivet.core.facts import Draft, Head, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ports import Stores
-from trivet.tracking.reporting.facts import Experiment, ExperimentChanged, ExperimentMade, Stage
+from trivet.tracking.reporting.facts import (
+    Experiment,
+    ExperimentChanged,
+    ExperimentMade,
+    Imported,
+    Stage,
+)
 from trivet.tracking.reporting.telling import MOVES, news_of_experiment
 
 EXPERIMENTS: Final = "experiments"
@@ -28,7 +34,8 @@ RUNS: Final = "runs"
 DEFAULT: Final = "Default"
 """The experiment with number 0, which every project has."""
 _NEWEST = "experiments/newest"
-_NAMES = "experiments/names/"
+NAMES: Final = "experiments/names/"
+"""What the heads of experiments' names begin with."""
 _MOST_NAME: Final = 500
 _MOST_KEY: Final = 250
 _MOST_VALUE: Final = 20_000
@@ -74,9 +81,7 @@ class Experiments:
             self.default()
         for _ in range(_ATTEMPTS):
             head = self._stores.ledger.head(self._scope.project, _NEWEST)
-            number = 0
-            if head is not None:
-                number = read(self._stores.ledger.get(head.target), ExperimentMade).number + 1
+            number = self._free(head)
             made = ExperimentMade(
                 name=name,
                 number=number,
@@ -86,18 +91,18 @@ class Experiments:
             fact = draft(made)
             moves = [
                 HeadMove(name=_NEWEST, to=fact.id, expect=head.target if head else None),
-                HeadMove(name=_NAMES + name, to=fact.id, expect=None),
+                HeadMove(name=NAMES + name, to=fact.id, expect=None),
             ]
             try:
                 self._commit(
                     f"experiment {name}",
                     fact,
                     moves,
-                    [self._new(fact.id, made)],
+                    [self.document(fact.id, made)],
                     self._news("created", number, name),
                 )
             except Conflict as error:
-                if self._stores.ledger.head(self._scope.project, _NAMES + name) is not None:
+                if self._stores.ledger.head(self._scope.project, NAMES + name) is not None:
                     raise _exists(name) from error
                 continue  # somebody else took the number
             return self.get(number)
@@ -132,7 +137,7 @@ class Experiments:
         """
         if name == DEFAULT:
             self.default()
-        head = self._stores.ledger.head(self._scope.project, _NAMES + name)
+        head = self._stores.ledger.head(self._scope.project, NAMES + name)
         if head is None:
             raise NotFound(
                 f"Could not find experiment with name {name!r}",
@@ -183,8 +188,8 @@ class Experiments:
             return
         fact = ExperimentChanged(experiment=known.id, name=name)
         moves = [
-            HeadMove(name=_NAMES + known.name, to=None, expect=known.id),
-            HeadMove(name=_NAMES + name, to=known.id, expect=None),
+            HeadMove(name=NAMES + known.name, to=None, expect=known.id),
+            HeadMove(name=NAMES + name, to=known.id, expect=None),
         ]
         try:
             told = self._news("updated", number, name)
@@ -255,7 +260,46 @@ class Experiments:
         """Return the group of documents in which an experiment's runs are."""
         return f"{self._scope.project}/{number}"
 
+    def document(self, fact: str, made: ExperimentMade) -> Amendment:
+        """Return the document of an experiment that begins; an imported one has its old times.
+
+        Args:
+            fact: The identifier of the `experiment` fact.
+            made: What the fact says.
+        """
+        now = self._now_ms()
+        told = made.imported
+        return Amendment(
+            collection=EXPERIMENTS,
+            id=self.group_of(made.number),
+            group=self._scope.project,
+            set={
+                "number": made.number,
+                "experiment_id": str(made.number),
+                "name": made.name,
+                "stage": "active",
+                "creation_time": told.made_ms if told else now,
+                "last_update_time": told.changed_ms if told else now,
+                **({"origin": origin_of(told)} if told else {}),
+                **{f"tags.{key}": value for key, value in made.tags.items()},
+            },
+            note={"fact": fact, "location": made.location},
+            expect="new",
+        )
+
+    def next_number(self) -> int:
+        """Return the number that the next experiment gets, if nobody is quicker."""
+        return self._free(self._stores.ledger.head(self._scope.project, _NEWEST))
+
     # ------------------------------------------------------------------- inside
+
+    def _free(self, newest: Head | None) -> int:
+        number = 0
+        if newest is not None:
+            number = read(self._stores.ledger.get(newest.target), ExperimentMade).number + 1
+        while self._find(number) is not None:  # one that was imported has it
+            number += 1
+        return number
 
     def _find(self, number: int) -> Experiment | None:
         found = self._stores.catalog.get(EXPERIMENTS, [self.group_of(number)])
@@ -279,25 +323,6 @@ class Experiments:
             if page.after is None:
                 return
             wanted = msgspec.structs.replace(wanted, after=page.after)
-
-    def _new(self, fact: str, made: ExperimentMade) -> Amendment:
-        now = self._now_ms()
-        return Amendment(
-            collection=EXPERIMENTS,
-            id=self.group_of(made.number),
-            group=self._scope.project,
-            set={
-                "number": made.number,
-                "experiment_id": str(made.number),
-                "name": made.name,
-                "stage": "active",
-                "creation_time": now,
-                "last_update_time": now,
-                **{f"tags.{key}": value for key, value in made.tags.items()},
-            },
-            note={"fact": fact, "location": made.location},
-            expect="new",
-        )
 
     def _amended(
         self, known: Experiment, *, now: dict[str, Value] | None = None, drop: tuple[str, ...] = ()
@@ -343,6 +368,14 @@ def location_of(number: int) -> str:
     It is an address of the artifact proxy, in the form that MLflow's clients know, and no place.
     """
     return f"mlflow-artifacts:/{number}"
+
+
+def origin_of(imported: Imported) -> str:
+    """Return the attribute by which an experiment is known that was imported before.
+
+    Its name and the spelling of its store may change; its number and first moment do not.
+    """
+    return f"{imported.id}@{imported.made_ms}"
 
 
 def is_in_stage(stage: Stage) -> Condition:
@@ -414,7 +447,7 @@ def _experiment(document: Document) -> Experiment:
     found = document.attributes
     return Experiment(
         id=document.notes["fact"],
-        number=int(found["number"]),
+        number=int(document.id.rpartition("/")[2]),  # as a float it would lose digits
         name=str(found["name"]),
         location=document.notes["location"],
         stage="deleted" if found["stage"] == "deleted" else "active",

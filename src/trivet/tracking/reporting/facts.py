@@ -23,6 +23,17 @@ STATUS_WORDS: Final[dict[str, ReportedStatus]] = {
 ours; in the order of MLflow's enumeration."""
 
 
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """Where something came to be before it was imported, and what was known of it there."""
+
+    source: str
+    id: str
+    """What it was called there."""
+    made_ms: int = 0
+    changed_ms: int = 0
+    user: str = ""
+
+
 class ExperimentMade(Fact, frozen=True, kw_only=True):
     """Somebody began an experiment: a place for runs that are compared with each other."""
 
@@ -35,6 +46,7 @@ class ExperimentMade(Fact, frozen=True, kw_only=True):
     location: str
     """Where clients find its artifacts, as the wire writes addresses."""
     tags: dict[str, str] = {}
+    imported: Imported | None = None
 
 
 class ExperimentChanged(Fact, frozen=True, kw_only=True):
@@ -48,6 +60,7 @@ class ExperimentChanged(Fact, frozen=True, kw_only=True):
     stage: Stage | None = None
     tags: dict[str, str] = {}
     dropped: tuple[str, ...] = ()
+    imported: Imported | None = None
 
 
 class RunOpened(Fact, frozen=True, kw_only=True):
@@ -62,6 +75,7 @@ class RunOpened(Fact, frozen=True, kw_only=True):
     began_ms: int
     location: str
     tags: dict[str, str] = {}
+    imported: Imported | None = None
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):

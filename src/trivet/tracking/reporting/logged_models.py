@@ -112,7 +112,7 @@ class LoggedModels:
             parameters=new.parameters,
             tags=new.tags,
         )
-        amendment = self._new(model, self._experiments.group_of(experiment.number), made)
+        amendment = self.document(model, self._experiments.group_of(experiment.number), made)
         item = draft(made, id=fact, parents=[experiment.id])
         self._commit(f"logged model {made.name}", item, [amendment])
         return self.get(model)
@@ -250,18 +250,10 @@ class LoggedModels:
             if new:
                 self._change(document, LoggedModelChanged(model=model, measured=tuple(new)))
 
-    # ------------------------------------------------------------------- inside
-
-    def _document(self, model: str, *, allow_deleted: bool = False) -> Document:
-        found = self._stores.catalog.get(LOGGED_MODELS, [model]) if model else ()
-        for document in found:
-            is_ours = document.group.rpartition("/")[0] == self._scope.project
-            if is_ours and (allow_deleted or document.attributes["stage"] != "deleted"):
-                return document
-        raise NotFound(f"Logged model with ID '{model}' not found", code="no-logged-model")
-
-    def _new(self, model: str, group: str, made: LoggedModelMade) -> Amendment:
+    def document(self, model: str, group: str, made: LoggedModelMade) -> Amendment:
+        """Return the document of a model that begins; an imported one has its old times."""
         now = self._now_ms()
+        told = made.imported
         attributes: dict[str, Value] = {
             "model_id": model,
             "experiment_id": group.rpartition("/")[2],
@@ -269,8 +261,8 @@ class LoggedModels:
             "status": "pending",
             "stage": "active",
             "artifact_location": made.location,
-            "creation_timestamp": now,
-            "last_updated_timestamp": now,
+            "creation_timestamp": told.made_ms if told else now,
+            "last_updated_timestamp": told.changed_ms if told else now,
             **_prefixed("params.", made.parameters),
             **_prefixed("tags.", made.tags),
         }
@@ -283,9 +275,19 @@ class LoggedModels:
             id=model,
             group=group,
             set=attributes,
-            note={"user": self._scope.actor},
+            note={"user": told.user if told else self._scope.actor},
             expect="new",
         )
+
+    # ------------------------------------------------------------------- inside
+
+    def _document(self, model: str, *, allow_deleted: bool = False) -> Document:
+        found = self._stores.catalog.get(LOGGED_MODELS, [model]) if model else ()
+        for document in found:
+            is_ours = document.group.rpartition("/")[0] == self._scope.project
+            if is_ours and (allow_deleted or document.attributes["stage"] != "deleted"):
+                return document
+        raise NotFound(f"Logged model with ID '{model}' not found", code="no-logged-model")
 
     def _change(self, document: Document, changed: LoggedModelChanged) -> None:
         item, amendment = self._changing(document, changed)

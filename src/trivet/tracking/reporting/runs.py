@@ -126,7 +126,7 @@ class ReportedRuns:
             location=opening.location.replace("{run}", run),
             tags=opening.tags | ({opening.name_tag: name} if opening.name_tag else {}),
         )
-        new = self._new(run, experiment, opened)
+        new = self.document(run, experiment, opened)
         batch = self._scope.batch(
             f"run in experiment {experiment.name}",
             [draft(opened, id=run, parents=[experiment.id])],
@@ -165,7 +165,7 @@ class ReportedRuns:
         _check(report)
         if not report:
             return
-        amendment = self._amended(document, report)
+        amendment = amended(document, report)
         fact = draft(
             RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__}),
             parents=[run],
@@ -272,6 +272,25 @@ class ReportedRuns:
         names = self._stores.catalog.names(RUNS, "datasets.")
         return max((int(name.split(".")[1]) + 1 for name in names), default=0)
 
+    def document(self, run: str, experiment: Experiment, opened: RunOpened) -> Amendment:
+        """Return the document of a run that begins."""
+        return Amendment(
+            collection=RUNS,
+            id=run,
+            group=self._experiments.group_of(experiment.number),
+            set={
+                "run_id": run,
+                "run_name": opened.name,
+                "status": "RUNNING",
+                "stage": "active",
+                "user_id": opened.user,
+                "artifact_uri": opened.location,
+                "start_time": opened.began_ms,
+                **{f"tags.{key}": value for key, value in opened.tags.items()},
+            },
+            expect="new",
+        )
+
     # ------------------------------------------------------------------- inside
 
     def _with_inputs(self, experiments: Sequence[int]) -> Iterator[Document]:
@@ -294,59 +313,6 @@ class ReportedRuns:
             raise NotFound(f"Run with id={run} not found", code="no-run")
         return found[0]
 
-    def _new(self, run: str, experiment: Experiment, opened: RunOpened) -> Amendment:
-        return Amendment(
-            collection=RUNS,
-            id=run,
-            group=self._experiments.group_of(experiment.number),
-            set={
-                "run_id": run,
-                "run_name": opened.name,
-                "status": "RUNNING",
-                "stage": "active",
-                "user_id": opened.user,
-                "artifact_uri": opened.location,
-                "start_time": opened.began_ms,
-                **{f"tags.{key}": value for key, value in opened.tags.items()},
-            },
-            expect="new",
-        )
-
-    def _amended(self, document: Document, report: Report) -> Amendment:
-        changed: dict[str, str | float] = {f"tags.{k}": v for k, v in report.tags.items()}
-        if report.name is not None:
-            changed["run_name"] = report.name
-        if report.status is not None:
-            changed["status"] = _WORDS[report.status]
-        if report.ended_ms is not None:
-            changed["end_time"] = report.ended_ms
-        notes: dict[str, object] = {}
-        known = {(item.name, item.digest) for item in _inputs(document)}
-        new = [item for item in report.inputs if (item.name, item.digest) not in known]
-        for place, item in enumerate(_distinct(new), len(known)):
-            changed |= {
-                f"datasets.{place}.name": item.name,
-                f"datasets.{place}.digest": item.digest,
-            }
-            if item.context:
-                changed[f"datasets.{place}.context"] = item.context
-        for name, links in (("models_in", report.models_in), ("models_out", report.models_out)):
-            if links:
-                before = document.notes.get(name, [])
-                notes[name] = [*before, *(msgspec.to_builtins(link) for link in links)]
-        if new:
-            before = document.notes.get("inputs", [])
-            notes["inputs"] = [*before, *map(msgspec.to_builtins, _distinct(new))]
-        return Amendment(
-            collection=RUNS,
-            id=document.id,
-            set=changed,
-            once={f"params.{key}": value for key, value in report.parameters.items()},
-            drop=tuple(f"tags.{key}" for key in report.dropped),
-            note=notes,
-            expect="known",
-        )
-
     def _move(self, run: str, stage: Stage) -> None:
         document = self._document(run)
         if document.attributes["stage"] == stage:
@@ -367,6 +333,43 @@ class ReportedRuns:
             code="other-parameter",
             hint="Open a new run, or give the parameter another name.",
         )
+
+
+def amended(document: Document, report: Report) -> Amendment:
+    """Return what a report changes in the document of a run."""
+    changed: dict[str, str | float] = {f"tags.{k}": v for k, v in report.tags.items()}
+    if report.name is not None:
+        changed["run_name"] = report.name
+    if report.status is not None:
+        changed["status"] = _WORDS[report.status]
+    if report.ended_ms is not None:
+        changed["end_time"] = report.ended_ms
+    notes: dict[str, object] = {}
+    known = {(item.name, item.digest) for item in _inputs(document)}
+    new = [item for item in report.inputs if (item.name, item.digest) not in known]
+    for place, item in enumerate(_distinct(new), len(known)):
+        changed |= {
+            f"datasets.{place}.name": item.name,
+            f"datasets.{place}.digest": item.digest,
+        }
+        if item.context:
+            changed[f"datasets.{place}.context"] = item.context
+    for name, links in (("models_in", report.models_in), ("models_out", report.models_out)):
+        if links:
+            before = document.notes.get(name, [])
+            notes[name] = [*before, *(msgspec.to_builtins(link) for link in links)]
+    if new:
+        before = document.notes.get("inputs", [])
+        notes["inputs"] = [*before, *map(msgspec.to_builtins, _distinct(new))]
+    return Amendment(
+        collection=RUNS,
+        id=document.id,
+        set=changed,
+        once={f"params.{key}": value for key, value in report.parameters.items()},
+        drop=tuple(f"tags.{key}" for key in report.dropped),
+        note=notes,
+        expect="known",
+    )
 
 
 def _check(report: Report) -> None:
