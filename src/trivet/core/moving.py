@@ -12,6 +12,8 @@ import msgspec
 from trivet.core.points import Points
 
 HeldStage = Literal["active", "deleted"]
+HeldStatus = Literal["pending", "ready", "failed"]
+"""Whether the files of a logged model are on their way, all there, or will never be."""
 
 
 class HeldExperiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +93,7 @@ class HeldModel(msgspec.Struct, frozen=True, kw_only=True):
     experiment: str
     name: str
     type: str = ""
-    status: Literal["pending", "ready", "failed"] = "ready"
+    status: HeldStatus = "ready"
     stage: HeldStage = "active"
     run: str = ""
     user: str = ""

@@ -148,15 +148,23 @@ class Bringing:
 
     def _bring_runs(self, runs: list[HeldRun], home: Experiment | None) -> None:
         batch = self._batch(runs)
+        changed = {batch.here[held.id] for held in batch.runs}
         if home is not None and not self._wishes.is_dry:
-            batch = self._land_whole(batch, runs, home)
-        for held in batch.runs:
-            if batch.here[held.id] in batch.standing:
-                self._counts.runs_changed += 1
-            else:
-                self._counts.runs_new += 1
-        self._counts.runs_same += len(runs) - len(batch.runs)
+            changed = self._land_whole(batch, runs, home)
+        new = len(changed - batch.standing.keys())
+        self._counts.runs_new += new
+        self._counts.runs_changed += len(changed) - new
+        self._counts.runs_same += len(runs) - len(changed)
         self._tell(self._counts)
+
+    def _land_whole(self, batch: Batch, runs: list[HeldRun], home: Experiment) -> set[str]:
+        """Land a batch; what others wrote in this moment is looked at again."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._land(batch, home)
+            except Conflict:
+                batch = self._batch(runs)
+        return self._land(batch, home)
 
     def _batch(self, runs: list[HeldRun]) -> Batch:
         """Return those of the runs that are not here as they are there."""
@@ -170,22 +178,13 @@ class Bringing:
         kept = [held for held in runs if self._wishes.again or not is_same(held)]
         return Batch(runs=kept, here=here, standing=standing)
 
-    def _land_whole(self, batch: Batch, runs: list[HeldRun], home: Experiment) -> Batch:
-        """Land a batch; what others wrote in this moment is looked at again."""
-        for _ in range(_ATTEMPTS):
-            try:
-                self._land(batch, home)
-                return batch
-            except Conflict:
-                batch = self._batch(runs)
-        self._land(batch, home)
-        return batch
-
-    def _land(self, batch: Batch, home: Experiment) -> None:
+    def _land(self, batch: Batch, home: Experiment) -> set[str]:
+        """Land a batch; return the runs that are new or have changed."""
         if not batch.runs:
-            return
+            return set()
         points = self._holdings.points(batch.runs)
-        self._counts.points += self._points.land(points, batch.here, batch.standing)
+        appended = self._points.land(points, batch.here, batch.standing)
+        self._counts.points += appended.total()
         if self._wishes.with_files:
             self._files.land([("run", batch.here[held.id], held.location) for held in batch.runs])
         arrivals = [self._arrival(batch, held, home) for held in batch.runs]
@@ -193,6 +192,7 @@ class Bringing:
         facts = [fact for arrival in arrivals for fact in arrival.facts]
         documents = [document for arrival in arrivals for document in arrival.documents]
         self._stores.ledger.commit(self._scope.batch(reason, facts, documents=documents))
+        return {arrival.run for arrival in arrivals if arrival.facts} | appended.keys()
 
     def _arrival(self, batch: Batch, held: HeldRun, home: Experiment) -> Arrival:
         run = batch.here[held.id]

@@ -10,6 +10,7 @@ once, under the same roof as their late imports, and the rest of the workspace b
 everywhere else.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -49,6 +50,7 @@ from trivet.workspace.notify_file import (
 from trivet.workspace.settings import FOLDER, Settings, read_settings
 
 if TYPE_CHECKING:
+    from trivet.adapters.mlflow.calling import Caller
     from trivet.data.service import DataService
     from trivet.data.targets import Target
     from trivet.models.candidate import Candidate
@@ -280,6 +282,7 @@ def mlflow_holdings(source: str, roots: Sequence[Path]) -> Holdings:
     """
     from trivet.adapters.mlflow.databases import PostgresTables, SqliteTables, sqlite_path
     from trivet.adapters.mlflow.folders import FolderHoldings
+    from trivet.adapters.mlflow.server import ServerHoldings
     from trivet.adapters.mlflow.tables import TableHoldings
 
     scheme = source.partition(":")[0].partition("+")[0].lower()
@@ -288,6 +291,8 @@ def mlflow_holdings(source: str, roots: Sequence[Path]) -> Holdings:
         return TableHoldings(SqliteTables(path), [path.resolve().parent, *roots])
     if scheme in {"postgresql", "postgres"}:
         return TableHoldings(PostgresTables(source), roots)
+    if scheme in {"http", "https"}:
+        return ServerHoldings(mlflow_caller(source), roots)
     if "://" in source and scheme != "file":
         raise Invalid(
             f"{scheme}:// is no store of MLflow that can be imported",
@@ -295,6 +300,18 @@ def mlflow_holdings(source: str, roots: Sequence[Path]) -> Holdings:
             hint="Pass sqlite:///FILE, postgresql://..., http://..., or the folder mlruns.",
         )
     return FolderHoldings(Path(source.removeprefix("file://")), roots)
+
+
+def mlflow_caller(url: str) -> "Caller":
+    """Return what calls a server of MLflow, with the credentials that its own client would send."""
+    from trivet.adapters.mlflow.calling import Caller, Credentials
+
+    credentials = Credentials(
+        token=os.environ.get("MLFLOW_TRACKING_TOKEN", ""),
+        user=os.environ.get("MLFLOW_TRACKING_USERNAME", ""),
+        password=os.environ.get("MLFLOW_TRACKING_PASSWORD", ""),
+    )
+    return Caller(url, credentials)
 
 
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":

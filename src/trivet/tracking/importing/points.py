@@ -1,6 +1,7 @@
 """Landing points: appended in large batches, and of a known run only those that are new."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -28,8 +29,8 @@ class PointLanding:
 
     def land(
         self, held: Iterable[HeldPoints], runs: Mapping[str, str], known: Mapping[str, object]
-    ) -> int:
-        """Append points durably, and return how many of them are new.
+    ) -> Counter[str]:
+        """Append points durably, and return how many of them are new, by run.
 
         Args:
             held: The points.
@@ -39,7 +40,8 @@ class PointLanding:
         names: dict[str, dict[str, str]] = {}
         standing: dict[SeriesKey, set[tuple[int, int, bytes]]] = {}
         waiting: Chunks = []
-        count = total = 0
+        count = 0
+        total: Counter[str] = Counter()
         for chunk in held:
             run = runs[chunk.run]
             points = self._points(chunk)
@@ -52,7 +54,7 @@ class PointLanding:
                 continue
             waiting.append((key, points))
             count += len(points.steps)
-            total += len(points.steps)
+            total[run] += len(points.steps)
             if count >= _AT_ONCE:
                 self._stores.series.append(waiting)
                 waiting, count = [], 0
