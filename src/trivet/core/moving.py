@@ -197,3 +197,65 @@ class Holdings(Protocol):
     def close(self) -> None:
         """Let go of the store."""
         ...
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that an earlier export sent."""
+
+    id: str
+    """What it is called there."""
+    mark: str
+    """What it was like when all of it had been sent; empty when the export did not get so far."""
+    stage: HeldStage
+
+
+class Receiver(Protocol):
+    """A store that takes what another one holds. Doing a thing again changes nothing."""
+
+    @property
+    def name(self) -> str:
+        """Which store this is, for people; without user and password."""
+        ...
+
+    def experiment(self, held: HeldExperiment) -> str:
+        """Return the experiment of this name there; it is made when there is none."""
+        ...
+
+    def sent(self, experiment: str) -> dict[str, Sent]:
+        """Return the runs that earlier exports sent into an experiment, by their names here."""
+        ...
+
+    def begin(self, experiment: str, held: HeldRun) -> str:
+        """Make a run that says where it comes from; return what it is called there."""
+        ...
+
+    def report(self, run: str, held: HeldRun, points: Iterable[HeldPoints], *, again: bool) -> int:
+        """Send all of a run but its files; return how many points were sent.
+
+        Args:
+            run: The run there.
+            held: As it is here, in the words of there: runs and models by their names there.
+            points: Its points.
+            again: Some of it may be there already.
+        """
+        ...
+
+    def put(self, owner: str, file: HeldFile) -> bool:
+        """Send a file of a run or a logged model of there; False when it is there already."""
+        ...
+
+    def finish(self, run: str, held: HeldRun, mark: str) -> None:
+        """Say that all of a run was sent, and let it stand as it stands here."""
+        ...
+
+    def model(self, experiment: str, held: HeldModel) -> str | None:
+        """Make a logged model, or find it; None where there are none."""
+        ...
+
+    def register(self, held: HeldName) -> int:
+        """Make a registered model with its versions and aliases; return how many are new."""
+        ...
+
+    def settle(self, experiment: str, held: HeldExperiment) -> None:
+        """Let an experiment stand as it stands here."""
+        ...

@@ -28,7 +28,7 @@ from trivet.access.permissions import Principal
 from trivet.core.clock import Clock
 from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
-from trivet.core.moving import Holdings
+from trivet.core.moving import Holdings, Receiver
 from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables
 from trivet.core.training import Autologger, Meter, Reporter
@@ -312,6 +312,17 @@ def mlflow_caller(url: str) -> "Caller":
         password=os.environ.get("MLFLOW_TRACKING_PASSWORD", ""),
     )
     return Caller(url, credentials)
+
+
+def mlflow_receiver(url: str) -> Receiver:
+    """Return what sends to a server of MLflow.
+
+    Raises:
+        Invalid: It is no address of http or https.
+    """
+    from trivet.adapters.mlflow.receiving import ServerReceiver
+
+    return ServerReceiver(mlflow_caller(url))
 
 
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":

@@ -16,6 +16,8 @@ import msgspec
 from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound, TrivetError, Unavailable
 
 _TIMEOUT_S: Final = 120.0
+_IDLE_S: Final = 1.0
+"""How long a connection may rest and still be used; servers close theirs after some seconds."""
 _ATTEMPTS: Final = 5
 _LATER: Final = frozenset({429, 502, 503, 504})
 _MOST_ANSWER_BYTES: Final = 512 << 20
@@ -126,6 +128,9 @@ class Caller:
         """Make a call on this thread's connection; on a new one when the kept one was closed."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         kept = getattr(self._threads, "connection", None)
+        if kept is not None and time.monotonic() - self._threads.used > _IDLE_S:
+            kept.close()  # the server may be closing it in this moment
+            kept = None
         if kept is not None:
             try:
                 return self._exchange(kept, method, path, body, headers)
@@ -154,6 +159,7 @@ class Caller:
         connection.request(method, self._root + path, body, {**self._headers, **headers})
         response = connection.getresponse()
         answer = response.read(_MOST_ANSWER_BYTES)
+        self._threads.used = time.monotonic()
         if response.will_close or len(answer) == _MOST_ANSWER_BYTES:
             connection.close()
             self._threads.connection = None
