@@ -3,7 +3,7 @@
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trivet.cli.command import Answer, Argument, Command, Group
@@ -20,12 +20,21 @@ _SHOWN = 10
 
 def _mlflow(options: Namespace) -> Answer:
     roots = [Path(folder) for folder in options.artifacts]
-    return _bring(options, lambda: wiring.mlflow_holdings(options.source, roots))
+    return _bring(
+        options, lambda: wiring.mlflow_holdings(options.source, roots), options.experiment
+    )
 
 
-def _bring(options: Namespace, open_holdings: Callable[[], Holdings]) -> Answer:
+def _tensorboard(options: Namespace) -> Answer:
+    folder = Path(options.logdir)
+    return _bring(options, lambda: wiring.tensorboard_holdings(folder, options.experiment))
+
+
+def _bring(
+    options: Namespace, open_holdings: Callable[[], Holdings], experiments: Sequence[str] = ()
+) -> Answer:
     wishes = Wishes(
-        experiments=tuple(dict.fromkeys(options.experiment)),
+        experiments=tuple(dict.fromkeys(experiments)),
         is_dry=options.dry_run,
         with_files=not options.no_artifacts,
         again=options.again,
@@ -94,12 +103,12 @@ def _runs(counts: Counts, what: str) -> str:
     )
 
 
+_INTO = Argument(
+    "--experiment",
+    "the experiment to import into (default: the name of the folder or project)",
+    {"default": "", "metavar": "NAME"},
+)
 _COMMON = (
-    Argument(
-        "--experiment",
-        "only the experiment of this name; may be repeated",
-        {"action": "append", "default": [], "metavar": "NAME"},
-    ),
     Argument("--dry-run", "only say what there is to import", {"action": "store_true"}),
     Argument("--again", "look again at runs that did not change, too", {"action": "store_true"}),
     Argument("--no-artifacts", "leave files where they are", {"action": "store_true"}),
@@ -115,12 +124,27 @@ VERBS: Group = {
                 "source",
                 "sqlite:///FILE, postgresql://..., a folder mlruns, or http://SERVER",
             ),
+            Argument(
+                "--experiment",
+                "only the experiment of this name; may be repeated",
+                {"action": "append", "default": [], "metavar": "NAME"},
+            ),
             *_COMMON,
             Argument(
                 "--artifacts",
                 "a folder below which files may be read, besides those of SOURCE; may be repeated",
                 {"action": "append", "default": [], "metavar": "FOLDER"},
             ),
+        ),
+    ),
+    "tensorboard": Command(
+        "Import the runs of TensorBoard's event files: numbers, pictures, sounds, texts, hparams.",
+        "trivet import tensorboard runs --experiment digits",
+        _tensorboard,
+        (
+            Argument("logdir", "the folder that TensorBoard is given as --logdir"),
+            _INTO,
+            *_COMMON,
         ),
     ),
 }

@@ -288,7 +288,9 @@ def mlflow_holdings(source: str, roots: Sequence[Path]) -> Holdings:
     scheme = source.partition(":")[0].partition("+")[0].lower()
     if scheme == "sqlite":
         path = sqlite_path(source)
-        return TableHoldings(SqliteTables(path), [path.resolve().parent, *roots])
+        # What MLflow makes beside its database, and not all that lies there.
+        beside = [path.resolve().parent / name for name in ("mlruns", "mlartifacts", "artifacts")]
+        return TableHoldings(SqliteTables(path), [*beside, *roots])
     if scheme in {"postgresql", "postgres"}:
         return TableHoldings(PostgresTables(source), roots)
     if scheme in {"http", "https"}:
@@ -300,6 +302,18 @@ def mlflow_holdings(source: str, roots: Sequence[Path]) -> Holdings:
             hint="Pass sqlite:///FILE, postgresql://..., http://..., or the folder mlruns.",
         )
     return FolderHoldings(Path(source.removeprefix("file://")), roots)
+
+
+def tensorboard_holdings(folder: Path, experiment: str) -> Holdings:
+    """Open a folder of TensorBoard's event files.
+
+    Raises:
+        NotFound: There is no such folder.
+        Invalid: There is no event file in it.
+    """
+    from trivet.adapters.tensorboard.holdings import EventHoldings
+
+    return EventHoldings(folder, experiment)
 
 
 def mlflow_caller(url: str) -> "Caller":
