@@ -30,6 +30,11 @@ def _tensorboard(options: Namespace) -> Answer:
     return _bring(options, lambda: wiring.tensorboard_holdings(folder, options.experiment))
 
 
+def _wandb(options: Namespace) -> Answer:
+    path = Path(options.path)
+    return _bring(options, lambda: wiring.wandb_holdings(path, options.experiment))
+
+
 def _bring(
     options: Namespace, open_holdings: Callable[[], Holdings], experiments: Sequence[str] = ()
 ) -> Answer:
@@ -143,6 +148,16 @@ VERBS: Group = {
         _tensorboard,
         (
             Argument("logdir", "the folder that TensorBoard is given as --logdir"),
+            _INTO,
+            *_COMMON,
+        ),
+    ),
+    "wandb": Command(
+        "Import runs that W&B's client kept in folders, or a table of runs or steps it exported.",
+        "trivet import wandb project.csv --experiment churn",
+        _wandb,
+        (
+            Argument("path", "the folder wandb, or a file .csv, .json, .jsonl or .parquet"),
             _INTO,
             *_COMMON,
         ),

@@ -316,6 +316,20 @@ def tensorboard_holdings(folder: Path, experiment: str) -> Holdings:
     return EventHoldings(folder, experiment)
 
 
+def wandb_holdings(path: Path, experiment: str) -> Holdings:
+    """Open a folder of W&B's client, or a table that W&B exported.
+
+    Raises:
+        NotFound: There is no such file or folder.
+        Invalid: It is neither.
+        Unsupported: A library is missing that reads it.
+    """
+    from trivet.adapters.wandb.folders import LogHoldings
+    from trivet.adapters.wandb.tables import ExportHoldings
+
+    return LogHoldings(path, experiment) if path.is_dir() else ExportHoldings(path, experiment)
+
+
 def mlflow_caller(url: str) -> "Caller":
     """Return what calls a server of MLflow, with the credentials that its own client would send."""
     from trivet.adapters.mlflow.calling import Caller, Credentials

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from trivet.adapters.tensorboard.messages import (
-    Malformed,
     Value,
     read_event,
     read_hparams,
@@ -28,6 +27,7 @@ from trivet.core.moving import (
     HeldRun,
 )
 from trivet.core.points import Points
+from trivet.core.protobuf import Malformed
 
 _FILES: Final = "tfevents"
 _SCHEME: Final = "tensorboard:"

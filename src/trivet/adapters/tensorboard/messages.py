@@ -1,4 +1,4 @@
-"""Messages in event files: as much of protobuf's wire format as they need."""
+"""Messages in event files."""
 
 import struct
 from array import array
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+
+from trivet.core.protobuf import Malformed, bytes_of, fields_of, varint
 
 _DOUBLE: Final = struct.Struct("<d")
 _FLOAT: Final = struct.Struct("<f")
@@ -15,10 +17,6 @@ _FLOATS: Final = {1: (5, "f"), 2: (6, "d"), 3: (7, "i"), 9: (10, "q"), 10: (11, 
 _HALF: Final = 19
 _STRING: Final = 7
 _STRINGS: Final = 8
-
-
-class Malformed(ValueError):
-    """Bytes are no message."""
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,34 +30,6 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[bytes, ...] = ()
     image: bytes = b""
     audio: bytes = b""
-
-
-def fields_of(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield the fields of a message: numbers of varints, bytes of all else.
-
-    Raises:
-        Malformed: The bytes are no message.
-    """
-    place, end = 0, len(data)
-    while place < end:
-        key, place = _varint(data, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _varint(data, place)
-            yield key >> 3, value
-            continue
-        if kind == 1:
-            length = 8
-        elif kind == 5:
-            length = 4
-        elif kind == 2:
-            length, place = _varint(data, place)
-        else:
-            raise Malformed(f"a field of the kind {kind}")
-        if place + length > end:
-            raise Malformed("a field that is longer than its message")
-        yield key >> 3, data[place : place + length]
-        place += length
 
 
 def read_event(data: bytes) -> tuple[float, int, bytes]:
@@ -93,9 +63,9 @@ def _value(data: bytes) -> Value:
         elif field == 2 and len(value) == _FLOAT.size:
             found["number"] = _FLOAT.unpack(value)[0]
         elif field == 4:
-            found["image"] = _bytes(value, 4)
+            found["image"] = bytes_of(value, 4)
         elif field == 6:
-            found["audio"] = _bytes(value, 4)
+            found["audio"] = bytes_of(value, 4)
         elif field == 8:
             found |= _tensor(value)
         elif field == 9:
@@ -104,8 +74,8 @@ def _value(data: bytes) -> Value:
 
 
 def _plugin(data: bytes) -> tuple[str, bytes]:
-    inner = _bytes(data, 1)
-    return _bytes(inner, 1).decode("utf-8", "replace"), _bytes(inner, 2)
+    inner = bytes_of(data, 1)
+    return bytes_of(inner, 1).decode("utf-8", "replace"), bytes_of(inner, 2)
 
 
 def _tensor(data: bytes) -> dict[str, Any]:
@@ -120,7 +90,7 @@ def _tensor(data: bytes) -> dict[str, Any]:
         else:
             parts.setdefault(field, []).append(value)
     if kind == _STRING:
-        return {"texts": tuple(part for part in parts.get(_STRINGS, ()) if _is_bytes(part))}
+        return {"texts": tuple(part for part in parts.get(_STRINGS, ()) if _isbytes_of(part))}
     number = _number(kind, content, parts)
     return {} if number is None else {"number": number}
 
@@ -145,7 +115,7 @@ def _lone(values: list[Any], code: str, size: int) -> float | None:
         return float(values[0] - (values[0] >= _SIGN) * 2 * _SIGN)
     if code in "fd":
         return float(struct.unpack(f"<{code}", values[0])[0]) if len(values[0]) == size else None
-    number, end = _varint(values[0], 0)
+    number, end = varint(values[0], 0)
     return float(number - (number >= _SIGN) * 2 * _SIGN) if end == len(values[0]) else None
 
 
@@ -156,10 +126,10 @@ def read_hparams(content: bytes) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     try:
-        for field, value in fields_of(_bytes(content, 3)):
+        for field, value in fields_of(bytes_of(content, 3)):
             if field == 1 and isinstance(value, bytes):
-                key = _bytes(value, 1).decode("utf-8", "replace")
-                found[key] = _text(_bytes(value, 2))
+                key = bytes_of(value, 1).decode("utf-8", "replace")
+                found[key] = _text(bytes_of(value, 2))
     except Malformed:
         pass
     return found
@@ -178,27 +148,5 @@ def _text(data: bytes) -> str:
     return ""
 
 
-def _bytes(data: bytes, wanted: int) -> bytes:
-    """Return the last field of this number that is bytes; empty when there is none."""
-    found = b""
-    for field, value in fields_of(data):
-        if field == wanted and isinstance(value, bytes):
-            found = value
-    return found
-
-
-def _is_bytes(value: object) -> bool:
+def _isbytes_of(value: object) -> bool:
     return isinstance(value, bytes)
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if place >= len(data) or shift > 63:
-            raise Malformed("a number without an end")
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-        shift += 7

@@ -157,12 +157,13 @@ class ExperimentLanding:
 
     def _number(self, held: HeldExperiment) -> int:
         """Return the number it has there when that is free here, or else the next free one."""
-        if held.id.isascii() and held.id.isdigit() and len(held.id) <= _MOST_DIGITS:
-            number = int(held.id)
-            if not self._is_taken(number):
-                return number
+        is_number = held.id.isascii() and held.id.isdigit() and len(held.id) <= _MOST_DIGITS
+        if is_number and not self._is_taken(int(held.id)):
+            return int(held.id)
         free = self._experiments.next_number()
-        self._remarks.note(f"the experiment {self._name(held)!r} has the number {free} here")
+        if is_number:
+            name = self._name(held)
+            self._remarks.note(f"the experiment {name!r} is {free} here: {held.id} is taken")
         return free
 
     def _is_taken(self, number: int) -> bool:
