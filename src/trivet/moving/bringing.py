@@ -108,7 +108,9 @@ class Bringing:
             NotFound: There is no experiment of a name that was asked for.
             Unavailable: The store does not answer.
         """
-        for held in self._wanted():
+        wanted = list(self._wanted())
+        self._landing.reserved = {int(held.id) for held in wanted if held.id.isdecimal()}
+        for held in wanted:
             home = self._landing.find(held) if self._wishes.is_dry else self._landing.land(held)
             self._counts.experiments += 1
             for runs in _batches(self._holdings.runs(held.id), _AT_ONCE):

@@ -90,21 +90,23 @@ class EventHoldings:
         files = _event_files(place)
         path = place.relative_to(self._folder).as_posix()
         parameters: dict[str, str] = {}
-        first, last = 0.0, 0.0
+        first = last = made = 0.0
         for seconds, _, summary in self._events(files):
             if _HPARAMS in summary:
                 parameters |= self._parameters(summary)
-            if seconds > 0:
+            if not summary:
+                made = made or seconds  # a file begins with an event about itself
+            elif seconds > 0:
                 first, last = min(first or seconds, seconds), max(last, seconds)
-        if not first:
+        if not (first or made):
             return None  # nothing was written yet
         return HeldRun(
             # Where the folder lies, and how it is called, may change.
             id=sha256(f"tensorboard\n{path}\n{files[0].name}".encode()).hexdigest()[:32],
             experiment=self._experiment,
             name=self._folder.name if path == "." else path,
-            began_ms=int(first * 1000),
-            ended_ms=int(last * 1000),
+            began_ms=int((first or made) * 1000),
+            ended_ms=int((last or made) * 1000),
             location=_SCHEME + path,
             parameters=parameters,
             mark=";".join(f"{file.name}/{file.stat().st_size}" for file in files),

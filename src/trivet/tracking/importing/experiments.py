@@ -59,6 +59,8 @@ class ExperimentLanding:
         self._experiments = experiments
         self._source = source
         self._remarks = remarks
+        self.reserved: set[int] = set()
+        """Numbers of experiments of the other store, which are not given to others of it."""
 
     def find(self, held: HeldExperiment) -> Experiment | None:
         """Return the experiment that this is here: imported before, or of the same name."""
@@ -161,6 +163,8 @@ class ExperimentLanding:
         if is_number and not self._is_taken(int(held.id)):
             return int(held.id)
         free = self._experiments.next_number()
+        while free in self.reserved or self._is_taken(free):
+            free += 1
         if is_number:
             name = self._name(held)
             self._remarks.note(f"the experiment {name!r} is {free} here: {held.id} is taken")
