@@ -170,7 +170,7 @@ def comparable(answers: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]
     for found in plain["runs"].values():
         found["experiment"] = names[found["experiment"]]
         found["tags"].pop("trivet.source", None)
-        found["tags"].pop("trivet.mark", None)
+        found["tags"].pop("trivet.imprint", None)
         found["outputs"] = sorted(each for each in found["outputs"] if each[0] in text_of(there))
     plain["experiments"] = [[row[0], row[2], row[3]] for row in plain["experiments"]]
     plain["names"] = [[row[0], row[1], row[2], row[5]] for row in plain["names"]]

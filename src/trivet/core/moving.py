@@ -62,7 +62,7 @@ class HeldRun(msgspec.Struct, frozen=True, kw_only=True):
     """Logged models that it made, each with a step."""
     keys: tuple[str, ...] = ()
     """Names of its metrics, where the store tells them with the run."""
-    mark: str = ""
+    imprint: str = ""
     """Changes whenever points or files were added, as far as the store can tell."""
 
 
@@ -204,7 +204,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     """What it is called there."""
-    mark: str
+    imprint: str
     """What it was like when all of it had been sent; empty when the export did not get so far."""
     stage: HeldStage
 
@@ -244,7 +244,7 @@ class Receiver(Protocol):
         """Send a file of a run or a logged model of there; False when it is there already."""
         ...
 
-    def finish(self, run: str, held: HeldRun, mark: str) -> None:
+    def finish(self, run: str, held: HeldRun, imprint: str) -> None:
         """Say that all of a run was sent, and let it stand as it stands here."""
         ...
 

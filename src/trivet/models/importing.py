@@ -28,7 +28,7 @@ from trivet.models.names import (
 )
 from trivet.models.reading import number_behind
 from trivet.tracking.importing.cleaning import Remarks, clean_text, clean_texts, digest_of
-from trivet.tracking.importing.experiments import MARK
+from trivet.tracking.importing.experiments import IMPRINT
 from trivet.tracking.reporting.facts import Imported
 
 _AT_ONCE: Final = 300
@@ -89,7 +89,7 @@ class NameLanding:
             part = held.versions[start : start + _AT_ONCE]
             count += self._versions(held, registered, part, numbers)
         self._aliases(held, numbers)
-        noted = {MARK: digest_of(held)}
+        noted = {IMPRINT: digest_of(held)}
         now: dict[str, Value] = {"last_updated_timestamp": held.changed_ms or held.made_ms}
         self._stores.catalog.write(
             [Amendment(collection=REGISTERED, id=registered, set=now, note=noted)]
@@ -104,7 +104,7 @@ class NameLanding:
         if registered is None:
             return self._register(held)
         document = self._stores.catalog.get(REGISTERED, [registered])[0]
-        if document.notes.get(MARK) != digest_of(held):
+        if document.notes.get(IMPRINT) != digest_of(held):
             self._change(held, registered, document)
         return registered
 
@@ -217,7 +217,7 @@ class NameLanding:
             "current_stage": stage,
             "last_updated_timestamp": version.changed_ms or version.made_ms,
         }
-        noted = {_ORIGIN: _origin(held, version), MARK: digest_of(version)}
+        noted = {_ORIGIN: _origin(held, version), IMPRINT: digest_of(version)}
         whole = msgspec.structs.replace(
             document, set={**document.set, **now}, note={**document.note, **noted}
         )
@@ -230,7 +230,7 @@ class NameLanding:
         facts: list[Draft],
         documents: list[Amendment],
     ) -> None:
-        if document.notes.get(MARK) == digest_of(version):
+        if document.notes.get(IMPRINT) == digest_of(version):
             return
         name = str(document.attributes["name"])
         tags = self._news(version.tags, document)
@@ -251,7 +251,7 @@ class NameLanding:
             "current_stage": stage,
             "last_updated_timestamp": version.changed_ms or version.made_ms,
         }
-        noted: dict[str, Any] = {MARK: digest_of(version)}
+        noted: dict[str, Any] = {IMPRINT: digest_of(version)}
         if is_described:
             noted["description"] = description
         facts.append(draft(changed, parents=[changed.model]))

@@ -1,8 +1,9 @@
 """Bringing in what another store holds, a batch of runs at a time.
 
 The order is what makes an import whole after `kill -9`: the points and files of a batch first, then
-its runs in one commit, each with a mark of what it was like there. The next import passes over runs
-with the same mark, and does the others again; points and files that are there already stay once.
+its runs in one commit, each with an imprint of what it was like there. The next import passes over
+runs with the same imprint, and does the others again; points and files that are there already stay
+once.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +19,13 @@ from trivet.core.facts import Scope, draft
 from trivet.core.moving import HeldExperiment, HeldName, HeldRun, HeldVersion, Holdings
 from trivet.core.ports import Stores
 from trivet.models.importing import NameLanding, Origin
+from trivet.models.telling import is_prompt
 from trivet.moving.facts import Counts, ImportEnded, Moved
 from trivet.moving.files import FileLanding
 from trivet.moving.origins import origin_of_version
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.importing.cleaning import Remarks, digest_of, model_id
-from trivet.tracking.importing.experiments import MARK, ExperimentLanding
+from trivet.tracking.importing.experiments import IMPRINT, ExperimentLanding
 from trivet.tracking.importing.models import ModelLanding
 from trivet.tracking.importing.points import PointLanding
 from trivet.tracking.importing.runs import Arrival, RunLanding
@@ -50,7 +52,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """Only say what there is to bring."""
     with_files: bool = True
     again: bool = False
-    """Look at runs again whose marks say that they did not change."""
+    """Look at runs again whose imprints say that they did not change."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +177,7 @@ class Bringing:
 
         def is_same(held: HeldRun) -> bool:
             document = standing.get(here[held.id])
-            return document is not None and document.notes.get(MARK) == digest_of(held)
+            return document is not None and document.notes.get(IMPRINT) == digest_of(held)
 
         kept = [held for held in runs if self._wishes.again or not is_same(held)]
         return Batch(runs=kept, here=here, standing=standing)
@@ -209,7 +211,7 @@ class Bringing:
             if self._wishes.is_dry or home is None:
                 continue
             found = self._model_landing.find(model)
-            if found is not None and found.notes.get(MARK) == digest_of(model):
+            if found is not None and found.notes.get(IMPRINT) == digest_of(model):
                 continue
             if self._wishes.with_files:
                 self._files.land([("model", model_id(model.id), model.location)])
@@ -244,8 +246,8 @@ class Bringing:
         return origin_of_version(version, self._runs, self._models)
 
     def _bring_sources(self, held: HeldName) -> None:
-        """Remark versions whose files clients will not find."""
-        for version in held.versions:
+        """Remark versions whose files clients will not find; prompts have none."""
+        for version in () if is_prompt(held.tags) else held.versions:
             if not self._origin_of(version).location and version.source:
                 self._files.leave(
                     f"{held.name}:{version.number}",

@@ -114,10 +114,10 @@ class ProjectHoldings:
             models_in=tuple(link.model for link in run.models_in),
             models_out=tuple((link.model, link.step) for link in run.models_out),
             keys=tuple(run.metrics),
-            mark=self._mark(run.id),
+            imprint=self._imprint(run.id),
         )
 
-    def _mark(self, run: str) -> str:
+    def _imprint(self, run: str) -> str:
         found = self._stores.series.summaries(run)
         points = [(key, summary.count, repr(summary.latest)) for key, summary in found.items()]
         return f"{sorted(points)!r};{self._artifacts.digest(f'run:{run}')}"

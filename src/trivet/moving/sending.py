@@ -39,7 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     held: HeldRun
     run: str
     """What it is called there."""
-    mark: str
+    imprint: str
     again: bool
     """Some of it may be there."""
 
@@ -151,15 +151,15 @@ class Sending:
             there = self._runs.get(run.id)
             if there is None:
                 continue  # begun here while the export goes on: the next one sends it
-            known, mark = sent.get(run.id), digest_of(run)
-            if known is not None and known.mark == mark and known.stage == run.stage:
+            known, imprint = sent.get(run.id), digest_of(run)
+            if known is not None and known.imprint == imprint and known.stage == run.stage:
                 self._counts.runs_same += 1
                 continue
-            if known is not None and known.mark:
+            if known is not None and known.imprint:
                 self._counts.runs_changed += 1
             else:
                 self._counts.runs_new += 1
-            yield Job(held=run, run=there, mark=mark, again=known is not None)
+            yield Job(held=run, run=there, imprint=imprint, again=known is not None)
 
     def _send(self, job: Job) -> int:
         held = self._translated(job.held)
@@ -167,7 +167,7 @@ class Sending:
             job.run, held, self._holdings.points([job.held]), again=job.again
         )
         self._send_files(job.run, job.held.location)
-        self._receiver.finish(job.run, held, job.mark)
+        self._receiver.finish(job.run, held, job.imprint)
         return points
 
     def _translated(self, held: HeldRun) -> HeldRun:

@@ -44,7 +44,7 @@ class LocalArtifacts:
     def _may_read(self, place: Path) -> bool:
         return any(place.is_relative_to(root) for root in self._roots)
 
-    def mark(self, location: str) -> str:
+    def imprint(self, location: str) -> str:
         """Return what changes when files are added; empty for an address that cannot be read."""
         try:
             folder = self._folder(location)

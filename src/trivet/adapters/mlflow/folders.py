@@ -111,12 +111,12 @@ class FolderHoldings:
             inputs=tuple(inputs),
             models_in=tuple(models_in),
             models_out=tuple(self._outputs(folder)),
-            mark=f"{folder.name};{len(metrics)}/{sizes};{self._artifacts.mark(location)}",
+            imprint=f"{folder.name};{len(metrics)}/{sizes};{self._artifacts.imprint(location)}",
         )
 
     def points(self, runs: Sequence[HeldRun]) -> Iterator[HeldPoints]:
         for held in runs:
-            metrics = self._place(held.experiment) / held.mark.partition(";")[0] / "metrics"
+            metrics = self._place(held.experiment) / held.imprint.partition(";")[0] / "metrics"
             for path in _below(metrics):
                 key = path.relative_to(metrics).as_posix()
                 for points in self._points(path):

@@ -24,7 +24,7 @@ from trivet.core.moving import (
 
 SOURCE: Final = "trivet.source"
 """The tag that names the run, model or version that was sent, as it is called here."""
-MARK: Final = "trivet.mark"
+IMPRINT: Final = "trivet.imprint"
 """The tag of a run of which everything was sent."""
 _PAGE: Final = 1000
 _MOST_POINTS: Final = 1000
@@ -96,7 +96,7 @@ class ServerReceiver:
             tags = pairs(run.data.tags)
             id = self._known(run)
             stage = "deleted" if run.info.lifecycle_stage == "deleted" else "active"
-            found[tags[SOURCE]] = Sent(id=id, mark=tags.get(MARK, ""), stage=stage)
+            found[tags[SOURCE]] = Sent(id=id, imprint=tags.get(IMPRINT, ""), stage=stage)
         return found
 
     def begin(self, experiment: str, held: HeldRun) -> str:
@@ -157,12 +157,12 @@ class ServerReceiver:
             outputs = [{"model_id": model, "step": step} for model, step in held.models_out]
             self._post("runs/outputs", {"run_id": run, "models": outputs})
 
-    def finish(self, run: str, held: HeldRun, mark: str) -> None:
+    def finish(self, run: str, held: HeldRun, imprint: str) -> None:
         update: Message = {"run_id": run, "status": held.status, "run_name": held.name}
         if held.ended_ms is not None:
             update["end_time"] = held.ended_ms
         self._post("runs/update", update)
-        self._post("runs/set-tag", {"run_id": run, "key": MARK, "value": mark})
+        self._post("runs/set-tag", {"run_id": run, "key": IMPRINT, "value": imprint})
         if held.stage == "deleted":
             self._post("runs/delete", {"run_id": run})
 
@@ -267,8 +267,8 @@ class ServerReceiver:
         return count
 
     def _versions(self, name: str) -> list[VersionItem]:
-        mark = '"' if "'" in name else "'"
-        query = {"filter": f"name={mark}{name}{mark}", "max_results": 200}
+        quote = '"' if "'" in name else "'"
+        query = {"filter": f"name={quote}{name}{quote}", "max_results": 200}
         ask = partial(self._caller.get, f"{API}/model-versions/search")
         return [
             read_as(item, VersionItem, self.name) for item in pages(ask, query, "model_versions")

@@ -164,8 +164,8 @@ class ServerHoldings:
             )
 
     def _versions(self, name: str) -> Iterator[HeldVersion]:
-        mark = '"' if "'" in name else "'"
-        query = {"filter": f"name={mark}{name}{mark}", "max_results": _PAGE}
+        quote = '"' if "'" in name else "'"
+        query = {"filter": f"name={quote}{name}{quote}", "max_results": _PAGE}
         for item in self._got("model-versions/search", query, "model_versions", VersionItem):
             made = item.creation_timestamp or 0
             yield HeldVersion(
@@ -258,7 +258,7 @@ def _run(item: RunItem, experiment: str) -> HeldRun:
     metrics = data.metrics or []
     status = info.status or "FINISHED"
     # A run under way is looked at each time: its newest points alone do not tell of all the others.
-    mark = os.urandom(8).hex() if status in _UNDER_WAY else _mark(metrics)
+    imprint = os.urandom(8).hex() if status in _UNDER_WAY else _imprint(metrics)
     return HeldRun(
         id=info.run_id or info.run_uuid,
         experiment=experiment,
@@ -277,11 +277,11 @@ def _run(item: RunItem, experiment: str) -> HeldRun:
             (each.model_id, each.step or 0) for each in item.outputs.model_outputs or ()
         ),
         keys=tuple(each.key for each in metrics),
-        mark=mark,
+        imprint=imprint,
     )
 
 
-def _mark(metrics: Iterable[PointItem]) -> str:
+def _imprint(metrics: Iterable[PointItem]) -> str:
     return repr(sorted((each.key, str(each.value), each.step, each.timestamp) for each in metrics))
 
 

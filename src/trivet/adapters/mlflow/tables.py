@@ -145,7 +145,7 @@ class TableHoldings:
                 inputs=tuple(inputs.get(run, ())),
                 models_in=tuple(models_in.get(run, ())),
                 models_out=tuple(models_out.get(run, ())),
-                mark=f"{counts.get(run, 0)};{self._artifacts.mark(location)}",
+                imprint=f"{counts.get(run, 0)};{self._artifacts.imprint(location)}",
             )
 
     def points(self, runs: Sequence[HeldRun]) -> Iterator[HeldPoints]:

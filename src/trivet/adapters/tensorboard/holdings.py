@@ -109,7 +109,7 @@ class EventHoldings:
             ended_ms=int((last or made) * 1000),
             location=_SCHEME + path,
             parameters=parameters,
-            mark=";".join(f"{file.name}/{file.stat().st_size}" for file in files),
+            imprint=";".join(f"{file.name}/{file.stat().st_size}" for file in files),
         )
 
     def points(self, runs: Sequence[HeldRun]) -> Iterator[HeldPoints]:

@@ -38,7 +38,7 @@ def masked_crc(data: bytes) -> int:
 
     Example:
         >>> hex(masked_crc(b"123456789"))  # of CRC-32C 0xe3069283
-        '0xc78ab0f5'
+        '0xc78ab0e5'
     """
     value = 0xFFFFFFFF
     for byte in data:

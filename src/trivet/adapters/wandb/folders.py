@@ -126,12 +126,12 @@ class LogHoldings:
                 key: text_of(value) for key, value in flattened(config) if not _OWN.fullmatch(key)
             },
             tags=_tags(about, id),
-            mark=f"{log.relative_to(self._folder)};{log.stat().st_size}",
+            imprint=f"{log.relative_to(self._folder)};{log.stat().st_size}",
         )
 
     def points(self, runs: Sequence[HeldRun]) -> Iterator[HeldPoints]:
         for held in runs:
-            yield from self._points(held, self._folder / held.mark.rpartition(";")[0])
+            yield from self._points(held, self._folder / held.imprint.rpartition(";")[0])
 
     def _points(self, held: HeldRun, log: Path) -> Iterator[HeldPoints]:
         columns: dict[str, tuple[array[int], array[int], array[float]]] = {}

@@ -106,7 +106,7 @@ class ExportHoldings:
                 name=name,
                 began_ms=min(times, default=0),
                 ended_ms=max(times, default=None),
-                mark=str(len(rows)),
+                imprint=str(len(rows)),
             )
         for number, row in enumerate(self._rows):
             yield self._run(experiment, number, row)
@@ -129,7 +129,7 @@ class ExportHoldings:
             parameters=parameters,
             tags=_tags(row),
             keys=tuple(metrics),
-            mark=f"{number};{sorted(metrics.items())!r}",
+            imprint=f"{number};{sorted(metrics.items())!r}",
         )
 
     def points(self, runs: Sequence[HeldRun]) -> Iterator[HeldPoints]:
@@ -137,7 +137,7 @@ class ExportHoldings:
             if held.name in self._histories and held.id == self._id(held.name):
                 yield from _points(held.id, self._histories[held.name])
                 continue
-            row = self._rows[int(held.mark.partition(";")[0])]
+            row = self._rows[int(held.imprint.partition(";")[0])]
             step = int(number_of(_dictionary(row.get("summary")).get("_step")) or 0)
             for key, value in _parted(row)[0].items():
                 columns = array("q", [step]), array("q", [held.ended_ms or held.began_ms])

@@ -143,7 +143,7 @@ def _is_key(key: str, what: str) -> bool:
 def _plain_key(key: str, taken: Collection[str]) -> str:
     parts = _ODD.sub("_", key).split("/")
     plain = "/".join(part if part not in {"", ".", ".."} else "_" for part in parts)
-    mark = sha256_hex(key.encode("utf-8", "surrogatepass"))[:8]
+    imprint = sha256_hex(key.encode("utf-8", "surrogatepass"))[:8]
     if len(plain) > _MOST_KEY or plain in taken:
-        plain = f"{plain[: _MOST_KEY - 9]}-{mark}"
+        plain = f"{plain[: _MOST_KEY - 9]}-{imprint}"
     return plain

@@ -28,7 +28,7 @@ from trivet.tracking.reporting.facts import (
     Imported,
 )
 
-MARK: Final = "imported"
+IMPRINT: Final = "imported"
 """The note of a document that says what it was imported from, as a digest."""
 _MOST_NAME: Final = 500
 _MOST_DIGITS: Final = 18
@@ -106,7 +106,7 @@ class ExperimentLanding:
             imported=self._imported(held),
         )
         fact = draft(made)
-        documents = [self._experiments.document(fact.id, made), self._marked(number, held)]
+        documents = [self._experiments.document(fact.id, made), self._imprinted(number, held)]
         facts = [fact]
         if held.stage == "deleted":
             gone = ExperimentChanged(experiment=fact.id, stage="deleted", imported=made.imported)
@@ -120,7 +120,7 @@ class ExperimentLanding:
         document = self._stores.catalog.get(
             EXPERIMENTS, [self._experiments.group_of(known.number)]
         )[0]
-        if document.notes.get(MARK) == digest_of(held):
+        if document.notes.get(IMPRINT) == digest_of(held):
             return
         tags = clean_texts(held.tags, "tag", self._remarks)
         news = {key: value for key, value in tags.items() if known.tags.get(key) != value}
@@ -144,7 +144,7 @@ class ExperimentLanding:
             experiment=known.id, name=name, stage=stage, tags=news, imported=self._imported(held)
         )
         now["origin"] = origin_of(self._imported(held))
-        documents = [self._amended(known.number, now), self._marked(known.number, held)]
+        documents = [self._amended(known.number, now), self._imprinted(known.number, held)]
         self._commit(held, [draft(fact, parents=[known.id])], documents, heads)
 
     def _rename(self, document: Document, known: Experiment, held: HeldExperiment) -> str | None:
@@ -183,9 +183,9 @@ class ExperimentLanding:
             source=self._source, id=held.id, made_ms=held.made_ms, changed_ms=held.changed_ms
         )
 
-    def _marked(self, number: int, held: HeldExperiment) -> Amendment:
+    def _imprinted(self, number: int, held: HeldExperiment) -> Amendment:
         place = self._experiments.group_of(number)
-        return Amendment(collection=EXPERIMENTS, id=place, note={MARK: digest_of(held)})
+        return Amendment(collection=EXPERIMENTS, id=place, note={IMPRINT: digest_of(held)})
 
     def _amended(self, number: int, now: dict[str, Value]) -> Amendment:
         place = self._experiments.group_of(number)
@@ -204,4 +204,4 @@ class ExperimentLanding:
 
 
 def _was_imported(document: Document) -> bool:
-    return MARK in document.notes
+    return IMPRINT in document.notes

@@ -20,7 +20,7 @@ from trivet.tracking.importing.cleaning import (
     place_for,
     run_id,
 )
-from trivet.tracking.importing.experiments import MARK
+from trivet.tracking.importing.experiments import IMPRINT
 from trivet.tracking.reporting.experiments import tagged
 from trivet.tracking.reporting.facts import Experiment, Imported
 from trivet.tracking.reporting.logged_facts import (
@@ -70,7 +70,7 @@ class ModelLanding:
     def land(self, held: HeldModel, home: Experiment) -> None:
         """Let a logged model be here as it is there, and its points."""
         standing = self.find(held)
-        if standing is not None and standing.notes.get(MARK) == digest_of(held):
+        if standing is not None and standing.notes.get(IMPRINT) == digest_of(held):
             return
         model = model_id(held.id)
         if standing is None:
@@ -79,8 +79,8 @@ class ModelLanding:
             self._go_on(held, model, standing)
         self._append(held, model)
         # Written last: a model without it is looked at again.
-        marked = Amendment(collection=LOGGED_MODELS, id=model, note={MARK: digest_of(held)})
-        self._stores.catalog.write([*model_amendments(self._stores, [model]), marked])
+        imprinted = Amendment(collection=LOGGED_MODELS, id=model, note={IMPRINT: digest_of(held)})
+        self._stores.catalog.write([*model_amendments(self._stores, [model]), imprinted])
 
     # ------------------------------------------------------------------- inside
 

@@ -18,7 +18,7 @@ from trivet.tracking.importing.cleaning import (
     place_for,
     run_id,
 )
-from trivet.tracking.importing.experiments import MARK
+from trivet.tracking.importing.experiments import IMPRINT
 from trivet.tracking.reporting.experiments import RUNS, tagged
 from trivet.tracking.reporting.facts import (
     STATUS_WORDS,
@@ -139,7 +139,7 @@ class RunLanding:
                 **values,
                 **({"stage": stage} if stage else {}),
             },
-            note={**rest.note, **notes, MARK: digest_of(held)},
+            note={**rest.note, **notes, IMPRINT: digest_of(held)},
         )
         facts = [draft(opened, id=run, parents=[home.id])]
         facts += self._reported(run, msgspec.structs.replace(report, name=None), stage)
@@ -160,7 +160,7 @@ class RunLanding:
         document = msgspec.structs.replace(
             change,
             set={**change.set, **values, **({"stage": stage} if stage else {})},
-            note={**change.note, **notes, MARK: digest_of(held)},
+            note={**change.note, **notes, IMPRINT: digest_of(held)},
         )
         facts = list(self._reported(run, news, stage)) if news or stage else []
         return Arrival(run=run, facts=facts, documents=[document])
