@@ -12,7 +12,10 @@ def _mlflow(options: Namespace) -> Answer:
     names = tuple(dict.fromkeys(options.experiment))
     with open_workspace(options.project) as ws:
         receiver = wiring.mlflow_receiver(options.server)
-        moved = ws.moving.send(receiver, names, is_dry=options.dry_run, tell=progress())
+        try:
+            moved = ws.moving.send(receiver, names, is_dry=options.dry_run, tell=progress())
+        finally:
+            receiver.close()
     return Answer(moved, describe(moved, "exported"))
 
 

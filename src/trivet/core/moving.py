@@ -259,3 +259,7 @@ class Receiver(Protocol):
     def settle(self, experiment: str, held: HeldExperiment) -> None:
         """Let an experiment stand as it stands here."""
         ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+        ...

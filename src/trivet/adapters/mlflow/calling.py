@@ -64,6 +64,8 @@ class Caller:
             )
         self._headers = _headers(credentials)
         self._threads = threading.local()
+        self._lock = threading.Lock()
+        self._kept: list[http.client.HTTPConnection] = []
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Ask for JSON; values of the query that are lists are repeated."""
@@ -100,6 +102,11 @@ class Caller:
             connection.close()
         if response.status >= http.client.BAD_REQUEST:
             raise self._refused(response.status, body)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        while self._kept:
+            self._kept.pop().close()
 
     # ------------------------------------------------------------------- inside
 
@@ -141,6 +148,8 @@ class Caller:
                     # Whether it arrived nobody knows: the next export or import finds out.
                     raise self._silent("it closed the connection") from None
         connection = self._threads.connection = self._connection()
+        with self._lock:  # those that were closed meanwhile are forgotten
+            self._kept = [*(each for each in self._kept if each.sock), connection]
         try:
             return self._exchange(connection, method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:

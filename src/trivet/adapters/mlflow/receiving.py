@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, Final
 
 from trivet.adapters.mlflow.calling import Caller, pages
-from trivet.adapters.mlflow.server import API, PROXY, ServerHoldings, proxied_path
-from trivet.adapters.mlflow.wire import RunItem, VersionItem, listed, pairs, read_as
+from trivet.adapters.mlflow.server import API, PROMPTS, PROXY, ServerHoldings, proxied_path
+from trivet.adapters.mlflow.wire import RunInfo, RunItem, VersionItem, listed, pairs, read_as
 from trivet.core.errors import Conflict, Invalid, NotFound, Unsupported
 from trivet.core.moving import (
     HeldExperiment,
@@ -32,6 +32,7 @@ _MOST_PAIRS: Final = 100
 _MOST_PARAMETER: Final = 6000
 _MOST_TAG: Final = 8000
 _MOST_GAP: Final = 100
+_VERSIONS_PAGE: Final = 200
 _MODEL_STATUSES: Final = {
     "pending": "LOGGED_MODEL_PENDING",
     "ready": "LOGGED_MODEL_READY",
@@ -58,6 +59,9 @@ class ServerReceiver:
     @property
     def name(self) -> str:
         return self._caller.name
+
+    def close(self) -> None:
+        self._caller.close()
 
     # ------------------------------------------------------------------ experiments
 
@@ -125,7 +129,7 @@ class ServerReceiver:
         for batch in _batches(self._new_points(run, points, again=again), _MOST_POINTS):
             self._post("runs/log-batch", {"run_id": run, "metrics": batch})
             count += len(batch)
-        self._link(run, held)
+        self._link(run, held, again=again)
         return count
 
     def _new_points(
@@ -148,14 +152,28 @@ class ServerReceiver:
             for step, time_ms, value in zip(*columns, strict=True):
                 yield step, time_ms, repr(value)
 
-    def _link(self, run: str, held: HeldRun) -> None:
-        models = [{"model_id": model} for model in held.models_in]
-        if held.inputs or models:
-            body: Message = {"run_id": run, "datasets": list(map(_input, held.inputs))}
+    def _link(self, run: str, held: HeldRun, *, again: bool) -> None:
+        """Tell of a run's data sets and models; a server refuses what it knows already."""
+        known = RunItem(info=RunInfo())
+        if again:
+            known = read_as(self._got_run(run), RunItem, self.name)
+        data = {
+            (each.dataset.name, each.dataset.digest) for each in known.inputs.dataset_inputs or ()
+        }
+        read = {each.model_id for each in known.inputs.model_inputs or ()}
+        made = {each.model_id for each in known.outputs.model_outputs or ()}
+        inputs = [_input(each) for each in held.inputs if (each.name, each.digest) not in data]
+        models = [{"model_id": model} for model in held.models_in if model not in read]
+        if inputs or models:
+            body: Message = {"run_id": run, "datasets": inputs}
             self._post("runs/log-inputs", {**body, **({"models": models} if models else {})})
-        if held.models_out:
-            outputs = [{"model_id": model, "step": step} for model, step in held.models_out]
+        new = ((model, step) for model, step in held.models_out if model not in made)
+        outputs = [{"model_id": model, "step": step} for model, step in new]
+        if outputs:
             self._post("runs/outputs", {"run_id": run, "models": outputs})
+
+    def _got_run(self, run: str) -> object:
+        return self._caller.get(f"{API}/runs/get", {"run_id": run}).get("run")
 
     def finish(self, run: str, held: HeldRun, imprint: str) -> None:
         update: Message = {"run_id": run, "status": held.status, "run_name": held.name}
@@ -248,7 +266,7 @@ class ServerReceiver:
             body["description"] = held.description
         with suppress(Conflict):
             self._post("registered-models/create", body)
-        known = {version.version: version for version in self._versions(held.name)}
+        known = {version.version: version for version in self._versions(held)}
         sources = {pairs(version.tags).get(SOURCE) for version in known.values()}
         numbers: dict[int, int] = {}
         count = 0
@@ -266,9 +284,12 @@ class ServerReceiver:
                 self._post("registered-models/alias", body)
         return count
 
-    def _versions(self, name: str) -> list[VersionItem]:
-        quote = '"' if "'" in name else "'"
-        query = {"filter": f"name={quote}{name}{quote}", "max_results": 200}
+    def _versions(self, held: HeldName) -> list[VersionItem]:
+        quote = '"' if "'" in held.name else "'"
+        where = f"name={quote}{held.name}{quote}"
+        if held.tags.get("mlflow.prompt.is_prompt", "").lower() == "true":
+            where += f" AND {PROMPTS}"
+        query = {"filter": where, "max_results": _VERSIONS_PAGE}
         ask = partial(self._caller.get, f"{API}/model-versions/search")
         return [
             read_as(item, VersionItem, self.name) for item in pages(ask, query, "model_versions")

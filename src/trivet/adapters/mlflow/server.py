@@ -56,6 +56,7 @@ _STATUSES: Final[Mapping[str, HeldStatus]] = {
     "LOGGED_MODEL_PENDING": "pending",
     "LOGGED_MODEL_UPLOAD_FAILED": "failed",
 }
+PROMPTS: Final = "tags.`mlflow.prompt.is_prompt` = 'true'"
 _UNDER_WAY: Final = ("RUNNING", "SCHEDULED")
 _OURS: Final = re.compile(r"https?://[^/]+(?:/.*)?/api/2\.0/mlflow-artifacts/artifacts/(.+)")
 
@@ -82,7 +83,7 @@ class ServerHoldings:
         return self._caller.name
 
     def close(self) -> None:
-        """Connections close with their threads."""
+        self._caller.close()
 
     # ------------------------------------------------------------- experiments, runs
 
@@ -149,10 +150,20 @@ class ServerHoldings:
     # --------------------------------------------------------------------- registry
 
     def names(self) -> Iterator[HeldName]:
-        query = {"max_results": _NAMES_PAGE}
+        """Yield registered models, and prompts, which servers tell of only when they are asked."""
+        met: set[str] = set()
+        for more in ("", PROMPTS):
+            query = {"max_results": _NAMES_PAGE, **({"filter": more} if more else {})}
+            for held in self._names(query, more):
+                if held.name not in met:
+                    met.add(held.name)
+                    yield held
+
+    def _names(self, query: Query, more: str) -> Iterator[HeldName]:
         for item in self._got("registered-models/search", query, "registered_models", NameItem):
             made = item.creation_timestamp or 0
-            versions = sorted(self._versions(item.name), key=lambda version: version.number)
+            found = self._versions(item.name, more)
+            versions = sorted(found, key=lambda version: version.number)
             yield HeldName(
                 name=item.name,
                 made_ms=made,
@@ -163,9 +174,10 @@ class ServerHoldings:
                 versions=tuple(versions),
             )
 
-    def _versions(self, name: str) -> Iterator[HeldVersion]:
+    def _versions(self, name: str, more: str) -> Iterator[HeldVersion]:
         quote = '"' if "'" in name else "'"
-        query = {"filter": f"name={quote}{name}{quote}", "max_results": _PAGE}
+        where = f"name={quote}{name}{quote}" + (f" AND {more}" if more else "")
+        query = {"filter": where, "max_results": _PAGE}
         for item in self._got("model-versions/search", query, "model_versions", VersionItem):
             made = item.creation_timestamp or 0
             yield HeldVersion(
