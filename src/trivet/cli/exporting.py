@@ -21,8 +21,7 @@ def _mlflow(options: Namespace) -> Answer:
 
 VERBS: Group = {
     "mlflow": Command(
-        "Send experiments, runs, points, files and models to a server of MLflow; again, what is "
-        "new.",
+        "Send experiments, runs, files and models to a server of MLflow; again, what is new.",
         "trivet export mlflow http://mlflow.example:5000 --experiment churn",
         _mlflow,
         (

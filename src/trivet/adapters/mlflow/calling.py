@@ -136,24 +136,24 @@ class Caller:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         kept = getattr(self._threads, "connection", None)
         if kept is not None and time.monotonic() - self._threads.used > _IDLE_S:
-            kept.close()  # the server may be closing it in this moment
+            self._drop(kept)  # the server may be closing it in this moment
             kept = None
         if kept is not None:
             try:
                 return self._exchange(kept, method, path, body, headers)
             except (OSError, http.client.HTTPException):
-                kept.close()
+                self._drop(kept)
                 if method != "GET":
                     self._threads.connection = None
                     # Whether it arrived nobody knows: the next export or import finds out.
                     raise self._silent("it closed the connection") from None
         connection = self._threads.connection = self._connection()
-        with self._lock:  # those that were closed meanwhile are forgotten
-            self._kept = [*(each for each in self._kept if each.sock), connection]
+        with self._lock:
+            self._kept.append(connection)
         try:
             return self._exchange(connection, method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:
-            connection.close()
+            self._drop(connection)
             self._threads.connection = None
             raise self._silent(str(error) or type(error).__name__) from error
 
@@ -170,9 +170,15 @@ class Caller:
         answer = response.read(_MOST_ANSWER_BYTES)
         self._threads.used = time.monotonic()
         if response.will_close or len(answer) == _MOST_ANSWER_BYTES:
-            connection.close()
+            self._drop(connection)
             self._threads.connection = None
         return response.status, answer
+
+    def _drop(self, connection: http.client.HTTPConnection) -> None:
+        connection.close()
+        with self._lock:
+            if connection in self._kept:
+                self._kept.remove(connection)
 
     def _tried(
         self,
