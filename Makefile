@@ -68,11 +68,12 @@ system:
 
 lock: $(VENV)/.dev
 	$(COMPILE) pyproject.toml --extra demo --group build --output-file requirements.lock
-	$(COMPILE) pyproject.toml --extra demo --extra moving --extra objects --extra search --group dev \
+	$(COMPILE) pyproject.toml --extra demo --extra moving --extra objects --extra oidc --extra search --group dev \
 		--constraint requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) pyproject.toml --extra demo --group build --group docs --constraint requirements-dev.lock \
 		--output-file requirements-docs.lock
 	$(COMPILE) --group objects --output-file requirements-objects.lock
+	$(COMPILE) --group oidc --output-file requirements-oidc.lock
 	for client in $(CLIENTS); do \
 		$(COMPILE) --group $$client --no-emit-package nvidia-nccl-cu12 \
 			--output-file requirements-$$client.lock || exit 1; done
@@ -88,6 +89,14 @@ $(VENV)-objects/.ready: requirements-objects.lock
 	@echo "Installing a server that speaks S3, as pinned in requirements-objects.lock"
 	@$(VENV)-objects/bin/python -m pip --disable-pip-version-check -qq install \
 		--require-hashes --no-deps --requirement requirements-objects.lock
+	@touch $@
+
+# A provider to sign in at, in an environment of its own, too: it is a web application.
+$(VENV)-oidc/.ready: requirements-oidc.lock
+	@tools/bootstrap.sh $(VENV)-oidc
+	@echo "Installing a provider of OpenID Connect, as pinned in requirements-oidc.lock"
+	@$(VENV)-oidc/bin/python -m pip --disable-pip-version-check -qq install \
+		--require-hashes --no-deps --requirement requirements-oidc.lock
 	@touch $@
 
 # It borrows all else from the environment of the tests.
@@ -114,7 +123,7 @@ clients: $(CLIENTS_READY)
 conformance-oracle: $(VENV)/.dev $(CLIENTS_READY)
 	TRIVET_CONFORMANCE=oracle $(BIN)/python -m pytest tests/clients $(ARGS)
 
-test: $(VENV)/.dev $(VENV)-objects/.ready $(if $(ARGS),,$(VENV)-torch/.ready $(CLIENTS_READY)) system
+test: $(VENV)/.dev $(VENV)-objects/.ready $(VENV)-oidc/.ready $(if $(ARGS),,$(VENV)-torch/.ready $(CLIENTS_READY)) system
 	TRIVET_MOTO_SERVER=$(CURDIR)/$(VENV)-objects/bin/moto_server $(BIN)/python -m pytest $(ARGS)
 	$(if $(ARGS),,$(VENV)-torch/bin/python -m pytest -q $(TORCH_TESTS))
 
@@ -139,5 +148,5 @@ ui:
 	@echo "There is no browser source yet: the web face needs no build."
 
 clean:
-	rm -rf $(VENV) $(VENV)-objects $(VENV)-torch $(CLIENTS:%=$(VENV)-%) build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-objects $(VENV)-oidc $(VENV)-torch $(CLIENTS:%=$(VENV)-%) build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,16 @@
 """The figures of tracking: the server with MLflow's unmodified clients, and Trivet's own client."""
 
 from benchmarks.parts import Part, Rows, rows_of_parts
-from benchmarks.reporting import alone, calling, curving, ingesting, killing, own, searching
+from benchmarks.reporting import (
+    alone,
+    calling,
+    curving,
+    ingesting,
+    killing,
+    own,
+    searching,
+    sending,
+)
 
 TABLE = (
     Part("4.1", "calls of one point", calling.singles),
@@ -13,6 +22,7 @@ TABLE = (
     Part("4.7", "curves", curving.rows),
     Part("4.8", "the server alone", alone.rows),
     Part("4.9", "kills", killing.rows),
+    Part("4.10", "the own client and a server", sending.rows),
 )
 
 

@@ -19,7 +19,7 @@ from trivet.core.catalog import Amendment
 from trivet.core.facts import Draft, draft
 from trivet.core.ids import new_id
 from trivet.core.ports import Points, SeriesKey
-from trivet.tracking.reporting.experiments import RUNS
+from trivet.tracking.reporting.experiments import RUNS, as_numbers
 from trivet.tracking.reporting.facts import RunOpened, RunReported
 from trivet.workspace.workspace import Workspace
 
@@ -42,7 +42,7 @@ def filled(runs: int) -> Path:
     """Return the folder of a project with so many runs; fill it when it is not there."""
     folder = OUTPUT / f"runs-{runs}"
     stamp = folder / _DONE
-    wanted = f"{runs} runs of {METRICS} metrics, form 2\n"
+    wanted = f"{runs} runs of {METRICS} metrics, form 3\n"
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -99,6 +99,7 @@ def runs_of(numbers: range, chance: random.Random, experiment: str, group: str) 
             group=group,
             set={
                 "run_id": run,
+                "experiment_id": "0",
                 "run_name": name,
                 "status": "FINISHED",
                 "stage": "active",
@@ -108,6 +109,7 @@ def runs_of(numbers: range, chance: random.Random, experiment: str, group: str) 
                 "end_time": began_ms + 500,
                 **{f"tags.{key}": value for key, value in opened.tags.items()},
                 **{f"params.{key}": value for key, value in parameters.items()},
+                **as_numbers(parameters),
                 **{f"metrics.{key}": value for key, value in metrics.items()},
             },
             note={f"latest.{key}": [0, began_ms] for key in metrics},

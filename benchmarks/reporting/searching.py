@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import trivet as tv
 from benchmarks.parts import Rows
 from benchmarks.reporting.filled import METRICS, filled
 from benchmarks.reporting.ingesting import answer_of
@@ -32,6 +33,7 @@ def rows(quick: bool) -> Rows:
     """Measure pages of 100 and of 1,000, and page 500."""
     runs, of_mlflow = (QUICK_RUNS, QUICK_OF_MLFLOW) if quick else (RUNS, OF_MLFLOW)
     times = 5 if quick else 15
+    own_ms = {size: own_page_ms(filled(runs), size, times) for size in (100, 1_000)}
     with trivet_server(filled(runs)) as ours:
         ours_ms = {size: page_ms(ours, size, times) for size in (100, 1_000)}
         late_ms, number = late_page_ms(ours)
@@ -51,12 +53,25 @@ def rows(quick: bool) -> Rows:
         ),
         row(f"page {number} of 100", runs, late_ms, None,
             f"{_SAID}; the median of the last ten pages, each by the token of the one before"),
+        *(
+            row(f"first page of {size:,}", runs, own_ms[size], None,
+                f"`ws.tracking.search`, {_SAID}; median of {times}", where="in one process")
+            for size in (100, 1_000)
+        ),
     ]  # fmt: skip
 
 
-def row(what: str, runs: int, value_ms: float, peer_ms: float | None, mode: str) -> dict[str, Any]:
+def row(
+    what: str,
+    runs: int,
+    value_ms: float,
+    peer_ms: float | None,
+    mode: str,
+    *,
+    where: str = "over HTTP",
+) -> dict[str, Any]:
     return {
-        "what": f"search over HTTP, {runs:,} runs of {METRICS} metrics: {what}",
+        "what": f"search {where}, {runs:,} runs of {METRICS} metrics: {what}",
         "value": round(value_ms, 1),
         "unit": "ms",
         "target": TARGET_MS,
@@ -67,6 +82,19 @@ def row(what: str, runs: int, value_ms: float, peer_ms: float | None, mode: str)
         "better": "low",
         "mode": mode,
     }
+
+
+def own_page_ms(folder: Path, size: int, times: int) -> float:
+    """Return the median of a first page without a server, behind one that warms."""
+    taken: list[float] = []
+    with tv.open(folder) as workspace:
+        for _ in range(times + 1):
+            start = time.perf_counter()
+            found = workspace.tracking.search(ASKED["filter"], order=ASKED["order_by"], limit=size)
+            taken.append((time.perf_counter() - start) * 1e3)
+            if len(found) < size:
+                raise RuntimeError(f"{len(found)} runs were found; expected {size}")
+    return statistics.median(taken[1:])
 
 
 def page_ms(place: Place, size: int, times: int) -> float:

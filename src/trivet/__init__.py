@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from trivet.serving.facts import Endpoint
     from trivet.tracking.facts import Run
     from trivet.triggers.facts import Trigger
-    from trivet.workspace.workspace import Workspace, open
+    from trivet.workspace.opening import open
+    from trivet.workspace.workspace import Workspace
 
 __version__ = "0.1.0"
 
@@ -32,7 +33,8 @@ __all__ = [
 ]  # fmt: skip
 
 _NAMES_OF = {
-    "workspace.workspace": "open Workspace",
+    "workspace.opening": "open",
+    "workspace.workspace": "Workspace",
     "pipelines.authoring": "step flow map effect File Data",
     "pipelines.looping.until": "until",
     "core.gates": "check Gate",

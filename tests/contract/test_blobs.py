@@ -1,6 +1,8 @@
+import multiprocessing
 import os
 import stat
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,36 @@ class TestMemoryBlobs(BlobsContract):
 
 class TestFileBlobs(BlobsContract):
     open_store = staticmethod(FileBlobs)
+
+
+CONTENTS = [b"old %d" % number * 10 for number in range(400)]
+
+
+def put_again(folder: Path, starts_at: float) -> list[str]:
+    store = FileBlobs(folder)
+    time.sleep(max(0.0, starts_at - time.time()))
+    return [store.put(content) for content in CONTENTS]
+
+
+def delete_old(folder: Path, digests: list[str], starts_at: float) -> int:
+    store = FileBlobs(folder)
+    time.sleep(max(0.0, starts_at - time.time()))
+    return sum(store.delete(digest, unless_put_for_s=3600) for digest in digests)
+
+
+def test_what_is_put_while_it_is_deleted_for_its_age_is_there(tmp_path: Path) -> None:
+    store = FileBlobs(tmp_path)
+    digests = [store.put(content) for content in CONTENTS]
+    for place in tmp_path.glob("??/*"):
+        os.utime(place, (0, 0))
+    starts_at = time.time() + 2
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        putting = pool.submit(put_again, tmp_path, starts_at)
+        deleting = pool.submit(delete_old, tmp_path, digests, starts_at)
+        assert putting.result() == digests
+        deleting.result()
+    assert all(store.has(digest) for digest in digests)
+    assert list(store.verify()) == []
 
 
 def test_files_and_folders_are_their_owner_s_alone(tmp_path: Path) -> None:

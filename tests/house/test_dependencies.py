@@ -19,7 +19,7 @@ LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")
 # Environments of others, in which nothing of Trivet is installed: their versions are their own.
 APART = tuple(
     f"requirements-{name}.lock"
-    for name in ("objects", "mlflow3", "mlflow3-skinny", "mlflow2", "mlflow2-skinny")
+    for name in ("objects", "oidc", "mlflow3", "mlflow3-skinny", "mlflow2", "mlflow2-skinny")
 )
 
 
@@ -104,7 +104,7 @@ from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace.workspace import open as open_workspace
 import uvicorn.protocols.http.httptools_impl, uvloop
 with open_workspace(sys.argv[1]) as workspace:
-    build_tracking_app(workspace, policy=loopback_policy(1), principal_of=lambda token: None)
+    build_tracking_app(workspace, policy=loopback_policy(1))
     workspace.tracking.reported.search([0])
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """

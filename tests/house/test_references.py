@@ -27,7 +27,7 @@ def is_struct(kind: object) -> bool:
 
 def shown(default: object) -> str:
     """A default as the pages write it."""
-    if default in {None, "", ()}:
+    if default in (None, "", (), {}):  # a table cannot be in a set
         return ""
     if isinstance(default, bool):
         return str(default).lower()
@@ -41,7 +41,12 @@ def defaults_of(kind: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[
         if is_struct(field.type):
             yield from defaults_of(field.type, f"{prefix}{field.name}.")
         elif field.name != "triggers":
-            yield prefix + field.name, None if field.required else field.default
+            yield prefix + field.name, None if field.required else default_of(field)
+
+
+def default_of(field: Any) -> object:
+    made = field.default_factory is not msgspec.NODEFAULT
+    return field.default_factory() if made else field.default
 
 
 def section(text: str, heading: str) -> dict[str, str]:

@@ -31,3 +31,4 @@ def test_the_snippets_of_the_page_run_one_after_another(root: Path, tmp_path: Pa
     assert lines[1] == "val/errors 7 0 table"
     assert lines[2:6] == [f"val/samples 7 {number} image" for number in range(4)]
     assert lines[6] in {"0.1", "1.0"}
+    assert lines[7:] == ["[0.01]", "()", "()", "True", "('lr',) True False"]

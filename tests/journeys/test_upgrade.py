@@ -5,6 +5,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from trivet.core.catalog import Catalog, Document, Search
 from trivet.core.ports import Link
 from trivet.serving.records import output_values
+from trivet.tracking.reporting.points import Metrics
 from trivet.workspace.fsck import check_stores
-from trivet.workspace.wiring import FORMAT
+from trivet.workspace.stores import FORMAT
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
@@ -26,8 +29,11 @@ LARGEST_BYTES = 300_000
 
 
 @pytest.fixture(params=FORMATS, ids=lambda folder: folder.name)
-def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def project(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A project as that version left it."""
+    monkeypatch.delitem(sys.modules, "pipeline", raising=False)  # each has one of this name
     folder = tmp_path / "left"
     shutil.copytree(request.param, folder)
     (folder / "stores").rename(folder / ".trivet")
@@ -90,6 +96,21 @@ def test_the_run_is_there_with_its_curve_its_steps_and_its_outputs(
     holdout = workspace.pipelines.value(run.id, "holdout")
     assert pl.DataFrame(holdout).height == 60
     assert [note.text for note in workspace.tracking.notes(run.id)] == ["the first of its kind"]
+
+
+def found_in(catalog: Catalog, collection: str) -> tuple[Document, ...]:
+    """Return all documents of the project's group."""
+    return catalog.search(Search(collection=collection, groups=("left",), limit=100)).documents
+
+
+def test_what_there_is_is_found_by_searches(workspace: Workspace, expected: dict[str, Any]) -> None:
+    catalog = workspace.stores.catalog
+    Metrics(workspace.stores).catch_up()  # as every search does first
+    (run,) = catalog.get("runs", [expected["run"]])
+    assert (run.attributes["status"], run.attributes["metrics.rows"]) == ("FINISHED", 240.0)
+    assert run.attributes["metrics.loss"] == 0.05
+    assert [one.attributes["name"] for one in found_in(catalog, "registered-models")] == ["left"]
+    assert len(found_in(catalog, "model-versions")) == 1
 
 
 def test_the_model_is_there_and_answers_its_golden_rows(

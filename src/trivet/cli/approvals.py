@@ -1,14 +1,15 @@
-"""`trivet models approve`, `protect` and `history`: aliases that move when people agreed."""
+"""`trivet models approve` and `protect`: aliases that move when people agreed."""
 
 from argparse import Namespace
-
-import msgspec
+from collections.abc import Iterator, Sequence
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import table
 from trivet.core.errors import Invalid
 from trivet.models.approvals import Approval
-from trivet.models.facts import AliasMove
+from trivet.models.contents import Contents
+from trivet.models.standing import deprecation_of
+from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -17,13 +18,29 @@ def _approve(options: Namespace) -> Answer:
         approvals = ws.models.approvals
         if not options.request:
             waiting = [each for each in approvals.requests() if each.state == "open"]
-            return Answer(waiting, _requests(waiting, "nobody waits for an approval"))
+            text = requests_table(waiting, "nobody waits for an approval")
+            warnings = [f"{each.id}: {words}" for each in waiting for words in _to_mind(ws, each)]
+            return Answer(waiting, "\n".join([text, *([""] if warnings else []), *warnings]))
         if not options.reason:
             raise Invalid("--reason is not given", code="bad-arguments", hint="Say why.")
         decide = approvals.refuse if options.refuse else approvals.approve
         found = decide(options.request, options.reason)
     where = f"{found.requested.place} to {found.requested.label}"
     return Answer(found, f"{where}: {found.state}, {len(found.given)} of {found.needed} approvals")
+
+
+def _to_mind(ws: Workspace, request: Approval) -> Iterator[str]:
+    """Yield what somebody should know before they approve."""
+    wanted = request.requested
+    if wanted.model is None or not wanted.digest:
+        return
+    if wanted.verdict is not None and not ws.models.verdict(wanted.verdict).passed:
+        yield f"the gate refused {wanted.label}: `trivet models show {wanted.label}`"
+    said = deprecation_of(ws.stores.ledger, ws.scope.project, wanted.model)
+    if said is not None:
+        yield f"{wanted.label} is {said}"
+    if wanted.verdict is None and Contents(ws.stores, ws.scope).place(wanted.model) is None:
+        yield f"the files of {wanted.label} are kept elsewhere and can change unnoticed"
 
 
 def _protect(options: Namespace) -> Answer:
@@ -36,33 +53,8 @@ def _protect(options: Namespace) -> Answer:
     return Answer(found, table(("pattern", "approvals"), rows, empty="nothing is protected"))
 
 
-class _History(msgspec.Struct, frozen=True):
-    moves: tuple[AliasMove, ...]
-    requests: tuple[Approval, ...]
-
-
-def _history(options: Namespace) -> Answer:
-    name, _, alias = options.name.rpartition("@") if "@" in options.name else (options.name, "", "")
-    with open_workspace(options.project) as ws:
-        aliases = (alias,) if alias else ws.models.alias_names(name)
-        moves = [move for each in aliases for move in ws.models.history(name, each)]
-        requests = tuple(
-            each
-            for each in ws.models.approvals.requests()
-            if each.requested.name == name and (not alias or each.requested.place == options.name)
-        )
-    moves.sort(key=lambda move: move.time, reverse=True)
-    rows = [
-        (move.time.strftime("%Y-%m-%d %H:%M"), move.alias, move.label or "-", move.by, move.reason)
-        for move in moves
-    ]
-    text = table(("time", "alias", "version", "by", "reason"), rows, empty="no alias ever moved")
-    if requests:
-        text += f"\n\n{_requests(requests, '')}"
-    return Answer(_History(tuple(moves), requests), text)
-
-
-def _requests(items: "list[Approval] | tuple[Approval, ...]", empty: str) -> str:
+def requests_table(items: Sequence[Approval], empty: str) -> str:
+    """Lay out requests to move protected aliases."""
     rows = [
         (
             each.id,
@@ -104,11 +96,5 @@ VERBS: Group = {
                 "--approvals", "how many must approve; 0 lifts it", {"type": int, "default": 1}
             ),
         ),
-    ),
-    "history": Command(
-        "Show where aliases pointed, who moved them, and what was asked for.",
-        "trivet models history churn@champion",
-        _history,
-        (Argument("name", "`name`, or `name@alias`"),),
     ),
 }

@@ -1,10 +1,13 @@
 """What a person types instead of a full name: `last`, an end of an identifier, a bare flow."""
 
 import re
+from contextlib import suppress
 
+from trivet.cli.searching import quoted
 from trivet.core.errors import Invalid, NotFound
 from trivet.data.naming import is_identifier
 from trivet.tracking.facts import Run
+from trivet.tracking.found import FoundRun
 from trivet.workspace.workspace import Workspace
 
 _LOOKED_AT = 500
@@ -69,3 +72,49 @@ def run_of(workspace: Workspace, word: str) -> Run:
             hint="`trivet runs` lists them.",
         )
     return found[0]
+
+
+def any_run_of(workspace: Workspace, word: str) -> str:
+    """Return the identifier of the run of any kind that a word means.
+
+    It means what it means to `run_of`, or the name of a run, or `experiment/name`: then the newest.
+
+    Raises:
+        NotFound: There is none.
+        Invalid: Several runs begin or end so.
+    """
+    if is_identifier(word):
+        return word
+    search = workspace.tracking.search
+    if word == "last":
+        found = search(limit=1).runs
+    elif len(word) >= _SHORTEST and _DIGITS.fullmatch(word):
+        found = search(f"id LIKE '{word}%' OR id LIKE '%{word}'", limit=_LOOKED_AT).runs
+        if len(found) > 1:
+            raise Invalid(
+                f"{len(found)} runs begin or end with {word!r}; expected one",
+                code="ambiguous",
+                hint="Type more of it: identifiers differ at their end.",
+                detail={"runs": [run.id for run in found[:10]]},
+            )
+    else:
+        found = ()
+    found = found or _named(workspace, word)
+    if not found:
+        raise NotFound(
+            f"no run is called {word!r}, and no identifier ends so",
+            code="no-run",
+            hint="`trivet runs` lists them.",
+        )
+    return found[0].id
+
+
+def _named(workspace: Workspace, word: str) -> tuple[FoundRun, ...]:
+    search = workspace.tracking.search
+    found = search(f"name = {quoted(word)}", limit=1).runs
+    experiment, slash, name = word.rpartition("/")
+    if found or not slash:
+        return found
+    with suppress(NotFound):
+        return search(f"name = {quoted(name)}", experiment=experiment, limit=1).runs
+    return ()

@@ -1,17 +1,29 @@
 """`trivet models`: packages, verdicts, the registry."""
 
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from trivet.cli import approvals
+from trivet.cli import approvals, cards, registry
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, size, table
+from trivet.cli.registry import notes_of
+from trivet.cli.searching import (
+    AFTER,
+    FILTER,
+    ORDER,
+    listed,
+    position_in,
+    token_of,
+    with_rest,
+)
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.gates import Finding
 from trivet.models.facts import GateOverride, GateVerdict, Model, Version
+from trivet.models.remarks import Deprecation
 from trivet.workspace import wiring
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
@@ -21,23 +33,75 @@ if TYPE_CHECKING:
 
 
 def _list(options: Namespace) -> Answer:
+    if options.filter or options.order or options.after:
+        return _search(options)
     with open_workspace(options.project) as ws:
         names = ws.models.names()
         models = [model for name in names for model in ws.models.versions(name)]
         logged = [version for name in names for version in ws.models.logged(name)]
-    return Answer([*models, *logged], _listing(models, logged))
+        said = notes_of(ws, [item.id for item in (*models, *logged)])
+    data = [
+        {**msgspec.to_builtins(item), "deprecation": said.get(item.id)}
+        for item in (*models, *logged)
+    ]
+    return Answer(data, _listing(models, logged, said))
+
+
+def _search(options: Namespace) -> Answer:
+    with open_workspace(options.project) as ws:
+        found = ws.models.search(
+            options.filter,
+            order=listed(options.order),
+            after=position_in(options),
+            limit=options.limit,
+        )
+    rows = [
+        (
+            one.label,
+            one.kind,
+            ", ".join(one.aliases),
+            ", ".join(f"{name} {value:.4f}" for name, value in list(one.metrics.items())[:3]),
+            one.id,
+        )
+        for one in found.versions
+    ]
+    token = token_of(found.after, options)
+    text = table(("model", "kind", "aliases", "metrics", "identifier"), rows, empty="no models")
+    return Answer({"versions": found.versions, "after": token}, with_rest(text, token))
 
 
 def _show(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        model = ws.models.get(options.model)
+        found = ws.models.finder.version(options.model)
+        said = notes_of(ws, [found.id]).get(found.id)
+        if not found.is_packaged:
+            return Answer({"version": found, "deprecation": said}, _logged(found, said))
+        model = ws.models.get(found.id)
         verdict = ws.models.verdict(model.version.verdict)
         overrides = dict(ws.models.overrides(model.version.name))
+    override = overrides.get(model.version.override or "")
+    text = "\n".join(
+        [
+            fields(_pairs(model, found, said, override)),
+            "",
+            table(("input", "type", "missing", "values"), _inputs(model)),
+            "",
+            f"gate {verdict.gate}: {'passed' if verdict.passed else 'refused'}",
+            findings(verdict.findings),
+        ]
+    )
+    data = {"model": model, "verdict": verdict, "override": override, "deprecation": said}
+    return Answer(data, text)
+
+
+def _pairs(
+    model: Model, found: Version, said: Deprecation | None, override: GateOverride | None
+) -> list[tuple[str, object]]:
     version = model.version
-    override = overrides.get(version.override or "")
     pairs: list[tuple[str, object]] = [
         ("model", model.label),
         ("identifier", model.id),
+        *_standing(found, said),
         ("package", version.package),
         ("size", size(version.size_bytes)),
         ("flavour", version.flavour),
@@ -52,27 +116,40 @@ def _show(options: Namespace) -> Answer:
         (name, f"{m.value:.4f} ({m.low:.4f} to {m.high:.4f}, {m.rows} rows)")
         for name, m in version.metrics.items()
     ]
-    inputs = [
-        (i.name, i.type, i.missing, ", ".join(i.categories[:6])) for i in version.signature.inputs
+    return pairs
+
+
+def _standing(found: Version, said: Deprecation | None) -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = []
+    if said is not None:
+        pairs.append(("DEPRECATED", str(said)))
+    if found.aliases:
+        pairs.append(("aliases", ", ".join(found.aliases)))
+    return pairs
+
+
+def _inputs(model: Model) -> list[tuple[object, ...]]:
+    return [
+        (i.name, i.type, i.missing, ", ".join(i.categories[:6]))
+        for i in model.version.signature.inputs
     ]
-    text = "\n".join(
-        [
-            fields(pairs),
-            "",
-            table(("input", "type", "missing", "values"), inputs),
-            "",
-            f"gate {verdict.gate}: {'passed' if verdict.passed else 'refused'}",
-            findings(verdict.findings),
-        ]
-    )
-    return Answer({"model": model, "verdict": verdict, "override": override}, text)
 
 
-def _alias(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
-        model = ws.models.get(options.model)
-        ws.models.set_alias(model.version.name, options.alias, model, options.reason)
-    return Answer(model, f"{model.version.name}@{options.alias} is {model.label} now")
+def _logged(found: Version, said: Deprecation | None) -> str:
+    pairs: list[tuple[str, object]] = [
+        ("model", found.label),
+        ("identifier", found.id),
+        *_standing(found, said),
+        ("kind", "logged: no package, and no gate has judged it"),
+        ("source", found.source),
+        ("run", found.run),
+        ("logged model", found.logged_model),
+        ("registered by", found.user),
+        ("stage", found.stage),
+        ("description", found.description),
+    ]
+    pairs += [(f"tag {key}", value) for key, value in sorted(found.tags.items())]
+    return fields(pairs)
 
 
 class _Judged(msgspec.Struct, frozen=True):
@@ -182,8 +259,10 @@ def findings(items: tuple[Finding, ...]) -> str:
     return table(("", "severity", "check", "finding"), rows)
 
 
-def _listing(models: list[Model], logged: list[Version]) -> str:
-    rows = [
+def _listing(
+    models: Sequence[Model], logged: Sequence[Version], said: Mapping[str, Deprecation]
+) -> str:
+    rows: list[tuple[object, ...]] = [
         (
             m.label,
             size(m.version.size_bytes),
@@ -193,29 +272,35 @@ def _listing(models: list[Model], logged: list[Version]) -> str:
         for m in models
     ]
     rows += [(v.label, "logged", "", v.id) for v in logged]
-    return table(("model", "size", "metrics", "identifier"), rows, empty="no models yet")
+    heads: tuple[str, ...] = ("model", "size", "metrics", "identifier")
+    if said:
+        heads = (*heads, "note")
+        rows = [(*row, str(said.get(str(row[3])) or "")) for row in rows]
+    return table(heads, rows, empty="no models yet")
 
 
 _MODEL = Argument("model", "`name`, `name:version` or `name@alias`")
 
 VERBS: Group = {
     **approvals.VERBS,
-    "list": Command("List model versions, packaged and logged.", "trivet models list", _list),
+    **registry.VERBS,
+    **cards.VERBS,
+    "list": Command(
+        "List model versions, packaged and logged, or search them.",
+        "trivet models list --filter \"metrics.auc > 0.9 AND alias = 'champion'\"",
+        _list,
+        (
+            FILTER,
+            ORDER,
+            Argument("--limit", "at most so many of a search", {"type": int, "default": 100}),
+            AFTER,
+        ),
+    ),
     "show": Command(
         "Show a model version: inputs, figures, verdict, origin.",
         "trivet models show churn:1",
         _show,
         (_MODEL,),
-    ),
-    "alias": Command(
-        "Point an alias at a version.",
-        'trivet models alias churn:2 champion --reason "approved by Ada"',
-        _alias,
-        (
-            _MODEL,
-            Argument("alias", "the alias"),
-            Argument("--reason", "why", {"required": True}),
-        ),
     ),
     "verdicts": Command(
         "List what was judged for a name: looks, levels, what each could have seen.",

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import fields, table
+from trivet.cli.warned import told_warnings
 from trivet.releases.facts import Overruled, Release
 from trivet.workspace.delivery import release_model, watch_note
 from trivet.workspace.workspace import Workspace
@@ -11,7 +12,7 @@ from trivet.workspace.workspace import open as open_workspace
 
 
 def _release(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with told_warnings(), open_workspace(options.project) as ws:
         release = _move(ws, options)
         note = watch_note(ws, release)
     text = describe_release(release)
@@ -20,19 +21,19 @@ def _release(options: Namespace) -> Answer:
 
 def _move(ws: Workspace, options: Namespace) -> Release:
     endpoint = options.endpoint or ws.settings.endpoint
-    why = options.why or "by hand"
+    why, force = options.why or "by hand", options.force or ""
     if options.rollback:
-        return ws.releases.rollback(endpoint, why=why)
+        return ws.releases.rollback(endpoint, why=why, force=force)
     if options.promote:
-        return ws.releases.promote(endpoint, why=why)
+        return ws.releases.promote(endpoint, why=why, force=force)
     if options.canary is not None:
         return ws.releases.canary(endpoint, options.canary, why=why)
     model = ws.models.get(options.model or ws.settings.model)
     if options.shadow:
         return ws.releases.shadow(endpoint, model, why=why)
     if endpoint == ws.settings.endpoint:
-        return release_model(ws, model, why=why)
-    return ws.releases.release(endpoint, model, why=why)
+        return release_model(ws, model, why=why, force=force)
+    return ws.releases.release(endpoint, model, why=why, force=force)
 
 
 def _list(options: Namespace) -> Answer:
@@ -101,6 +102,11 @@ release = Command(
         Argument("--promote", "make the candidate the champion", {"action": "store_true"}),
         Argument("--rollback", "go back", {"action": "store_true"}),
         Argument("--why", "the decision in words"),
+        Argument(
+            "--force",
+            "why a deprecated version becomes the protected champion",
+            {"metavar": "WHY"},
+        ),
     ),
 )
 

@@ -4,20 +4,37 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from shutil import get_terminal_size
 from typing import get_args
 
-from trivet.cli.choosing import run_of
+from trivet.cli.choosing import any_run_of, run_of
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import cut, duration, size, table, width_of
-from trivet.cli.tracking import describe_run
+from trivet.cli.searching import (
+    AFTER,
+    FILTER,
+    ORDER,
+    listed,
+    position_in,
+    quoted,
+    token_of,
+    with_rest,
+)
+from trivet.cli.tracking import describe_reported, describe_run
 from trivet.core.clock import from_micros
+from trivet.core.errors import NotFound
 from trivet.core.ids import time_of
+from trivet.drawing.words import readable
 from trivet.pipelines.facts import StepDone, StepFailed
+from trivet.tracking.artifacts import owner_of
 from trivet.tracking.facts import Run, RunStatus
+from trivet.tracking.found import FoundRun, time_of_ms
+from trivet.tracking.reporting.sampling import PREFIX as SYSTEM
+from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
+_HEADINGS = ("run", "name", "status", "started", "took", "run/remembered", "metrics")
 _END = 8
 """How many of an identifier's last digits name a run where there is no room for all."""
 _YEAR = len("2026-")
@@ -27,19 +44,74 @@ _GIVEN = 120
 
 
 def _list(options: Namespace) -> Answer:
+    asks = (options.filter, options.order, options.columns, options.experiment, options.after)
     with open_workspace(options.project) as ws:
         ws.pipelines.sweep()  # what was killed is told to be lost, not to be running
-        looked = options.limit if options.status is None else _MOST_LOOKED_AT
-        runs = ws.tracking.runs(options.flow, limit=min(looked, _MOST_LOOKED_AT))
-        wanted = [run for run in runs if options.status in {None, run.status}][: options.limit]
-        counts = [Counter(step.status for step in ws.pipelines.steps(run.id)) for run in wanted]
-    rows = [_row(run, count) for run, count in zip(wanted, counts, strict=True)]
-    data = [
-        {"run": run, "status": run.status, "steps": dict(count)}
-        for run, count in zip(wanted, counts, strict=True)
+        if any(asks) or options.out:
+            return _search(ws, options)
+        return _newest(ws, options)
+
+
+def _newest(ws: Workspace, options: Namespace) -> Answer:
+    """List the newest runs: those of flows with their steps, and those that programs report."""
+    looked = options.limit if options.status is None else _MOST_LOOKED_AT
+    flows = ws.tracking.runs(options.flow, limit=min(looked, _MOST_LOOKED_AT))
+    reported: tuple[FoundRun, ...] = ()
+    if options.flow is None:
+        reported = ws.tracking.finder.find(
+            "flow IS NULL", also=_narrowed(options), limit=options.limit
+        ).runs
+    wanted = [run for run in flows if options.status in {None, run.status}]
+    newest = sorted((*wanted, *reported), key=lambda run: run.id, reverse=True)[: options.limit]
+    steps = [
+        Counter(step.status for step in ws.pipelines.steps(run.id))
+        if isinstance(run, Run)
+        else None
+        for run in newest
     ]
-    headings = ("run", "flow", "status", "started", "took", "run/remembered", "metrics")
-    return Answer(data, _fitted(headings, rows))
+    rows = [
+        _row(run, count) if isinstance(run, Run) else _reported_row(run)
+        for run, count in zip(newest, steps, strict=True)
+    ]
+    data = [
+        {"run": run, "status": run.status, "steps": dict(count or {})}
+        for run, count in zip(newest, steps, strict=True)
+    ]
+    return Answer(data, _fitted(_HEADINGS, rows))
+
+
+def _search(ws: Workspace, options: Namespace) -> Answer:
+    columns = listed(options.columns) or None
+    given = (options.flow, options.status, options.experiment)
+    found = ws.tracking.finder.find(
+        options.filter,
+        also=_narrowed(options),
+        order=listed(options.order),
+        columns=columns,
+        experiment=options.experiment,
+        after=position_in(options, *given),
+        limit=options.limit,
+    )
+    token = token_of(found.after, options, *given)
+    if options.out:
+        place = found.write(options.out)
+        text = f"{len(found)} runs in {place}"
+        return Answer(
+            {"file": str(place), "runs": len(found), "after": token}, with_rest(text, token)
+        )
+    data = {"runs": found.rows(), "after": token}
+    if columns is None:
+        text = _fitted(_HEADINGS, [_reported_row(run) for run in found])
+    else:
+        rows = [tuple(row.values()) for row in found.rows()]
+        text = table(list(found.wanted or ()), rows, empty="no runs")
+    return Answer(data, with_rest(text, token))
+
+
+def _narrowed(options: Namespace) -> list[str]:
+    """Return the filters that options stand for."""
+    named = {"flow": options.flow, "status": options.status}
+    return [f"{name} = {quoted(value)}" for name, value in named.items() if value]
 
 
 def _fitted(headings: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
@@ -52,11 +124,11 @@ def _fitted(headings: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
     return "\n".join(cut(line, width) for line in table(headings, short).splitlines())
 
 
-def _row(run: Run, count: Counter[str]) -> tuple[object, ...]:
+def _row(run: Run, count: Counter[str] | None) -> tuple[object, ...]:
     started = from_micros(time_of(run.id) * 1000).astimezone()
     seconds = run.finished.seconds if run.finished else time.time() - started.timestamp()
     metrics = run.finished.metrics if run.finished else {}
-    first = ", ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
+    count = count or Counter()
     return (
         run.id,
         run.started.name,
@@ -64,13 +136,35 @@ def _row(run: Run, count: Counter[str]) -> tuple[object, ...]:
         f"{started:%Y-%m-%d %H:%M}",
         duration(max(0.0, seconds)),
         f"{count['run']}/{count['remembered']}",
-        first,
+        _first(metrics),
     )
+
+
+def _reported_row(run: FoundRun) -> tuple[object, ...]:
+    began = time_of_ms(run.began_ms)
+    seconds = time.time() - run.began_ms / 1000 if run.seconds is None else run.seconds
+    metrics = {name: v for name, v in run.metrics.items() if not name.startswith(SYSTEM)}
+    return (
+        run.id,
+        readable(f"{run.experiment}/{run.name}" if run.experiment else run.name),
+        run.status,
+        None if began is None else f"{began.astimezone():%Y-%m-%d %H:%M}",
+        duration(max(0.0, seconds)),
+        None,
+        _first(metrics),
+    )
+
+
+def _first(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
 
 
 def _show(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         ws.pipelines.sweep()
+        reported = _reported_of(ws, options.run)
+        if reported is not None:
+            return _show_reported(ws, reported)
         run = run_of(ws, options.run)
         steps = ws.pipelines.steps(run.id)
         failures = ws.pipelines.failures(run.id)
@@ -84,6 +178,29 @@ def _show(options: Namespace) -> Answer:
         parts += ["", f"made from  {', '.join(data_names)}"]
     answer = {"run": run, "status": run.status, "steps": steps, "failures": failures}
     return Answer(answer, "\n".join(parts))
+
+
+def _reported_of(ws: Workspace, word: str) -> str | None:
+    """Return the run that a program reported and a word means, None for the run of a flow.
+
+    `last` is the last run of a flow, when there is one.
+    """
+    if word == "last" and ws.tracking.runs(limit=1):
+        return None
+    try:
+        found = ws.tracking.finder.get([any_run_of(ws, word)])
+    except NotFound:
+        return None
+    return found[0].id if found and found[0].experiment else None
+
+
+def _show_reported(ws: Workspace, id_: str) -> Answer:
+    run = ws.tracking.reported.get(id_)
+    (found,) = ws.tracking.finder.get([id_])
+    seen = ws.tracking.reported.observed(id_)
+    files = ws.tracking.artifacts.list(owner_of("run", id_))
+    data = {"run": run, "status": run.status, "observed": seen, "files": files}
+    return Answer(data, describe_reported(found, run, seen, files))
 
 
 def _given(failure: StepFailed) -> str:
@@ -149,13 +266,24 @@ _RUN = Argument("run", "the run: its identifier, an end of it, or `last`")
 
 VERBS: Group = {
     "list": Command(
-        "List runs, newest first: status, time, steps run and remembered, first metrics.",
-        "trivet runs list --flow train --status failed",
+        "List runs, newest first, or search them: by metrics, parameters, tags, time.",
+        'trivet runs list --filter "metrics.loss < 0.2 AND params.lr >= 0.01" '
+        "--order metrics.loss --columns id,metrics.loss,params.lr",
         _list,
         (
+            FILTER,
+            ORDER,
+            Argument(
+                "--columns",
+                "show these: metrics.loss,params.lr,tags.team,status,...",
+                {"action": "append", "default": []},
+            ),
+            Argument("--experiment", "only runs of this experiment"),
             Argument("--flow", "only runs of this flow"),
             Argument("--status", "only runs that stand so", {"choices": get_args(RunStatus)}),
             Argument("--limit", "at most so many", {"type": int, "default": 20}),
+            AFTER,
+            Argument("--out", "write a file: runs.parquet or runs.csv"),
         ),
     ),
     "show": Command(

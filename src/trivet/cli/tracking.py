@@ -3,16 +3,21 @@
 import shlex
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 
 from trivet.cli.command import Answer, Argument, Command, Group
-from trivet.cli.output import fields, size, table, to_json
+from trivet.cli.output import cut, duration, fields, size, table, to_json
 from trivet.tracking.facts import Run
+from trivet.tracking.found import FoundRun
+from trivet.tracking.reporting.facts import ReportedRun, RunObserved
+from trivet.tracking.shelves import FolderItem
 from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace import wiring
-from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.ending import leave_on_sigterm
 from trivet.workspace.parts import begin_merging, begin_sending, bind, door_policy
 from trivet.workspace.workspace import open as open_workspace
+
+_WIDE = 200
 
 
 def _list(options: Namespace) -> Answer:
@@ -49,19 +54,20 @@ def _serve(options: Namespace) -> Answer:
     leave_on_sigterm()
     with open_workspace(options.project) as ws:
         listener = bind(ws.settings.up.port if options.port is None else options.port)
-        keeper = Doorkeeper(ws)
-        app = build_tracking_app(
-            ws, policy=door_policy(ws, listener), principal_of=keeper.principal_of
-        )
+        app = build_tracking_app(ws, policy=door_policy(ws, listener))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         token = ws.opened.folder / "token"
         if options.json:
             print(to_json({"url": url, "token_file": str(token)}), flush=True)
         else:
+            secret = f'"$(cat {shlex.quote(str(token))})"'
             print(
+                f"export TRIVET_URL={url}\n"
+                f"export TRIVET_TOKEN={secret}\n"
                 f"export MLFLOW_TRACKING_URI={url}\n"
-                f'export MLFLOW_TRACKING_TOKEN="$(cat {shlex.quote(str(token))})"\n\n'
-                "MLflow's clients and programs run as they are. Ctrl-C stops.",
+                f"export MLFLOW_TRACKING_TOKEN={secret}\n\n"
+                "`trivet.open()` reports here; MLflow's clients and programs run as they are. "
+                "Ctrl-C stops.",
                 flush=True,
             )
         threads = [begin(ws, _tell) for begin in (begin_sending, begin_merging)]
@@ -100,6 +106,40 @@ def describe_run(run: Run) -> str:
         ]
         if run.finished.error:
             pairs.append(("error", run.finished.error))
+    return fields(pairs)
+
+
+def describe_reported(
+    found: FoundRun, run: ReportedRun, seen: RunObserved | None, files: Sequence[FolderItem]
+) -> str:
+    """Describe a run that a program or a client reported, for people."""
+    pairs: list[tuple[str, object]] = [
+        ("run", run.id),
+        ("name", run.name),
+        ("experiment", found.experiment),
+        ("status", run.status),
+        ("user", run.user),
+        ("took", None if found.seconds is None else duration(found.seconds)),
+    ]
+    if seen is not None:
+        env = seen.environment
+        state = seen.code.commit or "not in a Git repository"
+        pairs += [
+            ("code", f"{state}{' with uncommitted changes' if seen.code.dirty else ''}"),
+            ("sources", seen.code.tree),
+            ("environment", f"Python {env.python}, {env.packages} distributions, {env.platform}"),
+        ]
+    pairs += [(f"parameter {name}", value) for name, value in sorted(run.parameters.items())]
+    pairs += [
+        (f"metric {name}", f"{item.value:.6g} at step {item.step}")
+        for name, item in sorted(run.metrics.items())
+    ]
+    pairs += [(f"tag {name}", cut(value, _WIDE)) for name, value in sorted(run.tags.items())]
+    pairs += [(f"data {item.name}", f"{item.digest} {item.context}") for item in run.inputs]
+    pairs += [
+        (f"file {item.name}", "a folder" if item.size_bytes is None else size(item.size_bytes))
+        for item in files
+    ]
     return fields(pairs)
 
 

@@ -17,7 +17,6 @@ from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import to_json
 from trivet.web.app import build_app
 from trivet.workspace import wiring
-from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.ending import end_with_parent, leave_on_sigterm
 from trivet.workspace.example import Example, example_of
 from trivet.workspace.parts import bind, door_policy, run_runner, run_serving, run_watcher
@@ -177,9 +176,7 @@ def _part(options: Namespace) -> Answer:
 def _run_api(workspace: Workspace, listener: socket.socket | None) -> None:
     own = listener or bind(workspace.settings.up.port)
     policy = door_policy(workspace, own)
-    keeper = Doorkeeper(workspace)
-    app = build_app(workspace, policy=policy, principal_of=keeper.principal_of)
-    wiring.run_server(app, own)
+    wiring.run_server(build_app(workspace, policy=policy), own)
 
 
 _PARTS = ("api", "serving", "watcher", "runner")

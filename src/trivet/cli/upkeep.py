@@ -12,6 +12,7 @@ from trivet.workspace.backup import back_up
 from trivet.workspace.backup import restore as restore_backup
 from trivet.workspace.doctor import examine
 from trivet.workspace.fsck import check_stores
+from trivet.workspace.rebuilding import make_catalog_anew
 from trivet.workspace.settings import FILE, FOLDER
 from trivet.workspace.workspace import open as open_workspace
 
@@ -32,6 +33,8 @@ def _fsck(options: Namespace) -> Answer:
         if not options.json:
             print(f"checking {part} ...", file=sys.stderr)
 
+    if options.rebuild_catalog:
+        return _rebuild(options)
     with open_workspace(options.project) as ws:
         report = check_stores(ws.stores, tell)
     lines = [
@@ -46,6 +49,23 @@ def _fsck(options: Namespace) -> Answer:
     rows = [(d.store, d.name, d.problem, d.hint) for d in report.damages]
     lines.append(table(("store", "what", "problem", "what to do"), rows))
     return Answer(report, "\n".join(lines), EXIT_CODES[Corrupt])
+
+
+def _rebuild(options: Namespace) -> Answer:
+    def tell(part: str) -> None:
+        if not options.json:
+            print(f"{part} ...", file=sys.stderr)
+
+    with open_workspace(options.project) as ws:
+        report = make_catalog_anew(ws.opened, ws.scope.actor, tell)
+    lines = [
+        f"{report.facts} facts make {report.documents} documents",
+        f"{report.added} were missing, {report.changed} said something else",
+        f"{report.removed} were too many, {report.columns} blocks of columns were damaged",
+        f"{report.files} artifacts were listed otherwise than facts say",
+        *report.troubles,
+    ]
+    return Answer(report, "\n".join(lines), EXIT_CODES[Corrupt] if report.troubles else 0)
 
 
 def _backup(options: Namespace) -> Answer:
@@ -67,7 +87,18 @@ def _restore(options: Namespace) -> Answer:
 
 
 doctor = Command("Say what is wrong here, and what to do about it.", "trivet doctor", _doctor)
-fsck = Command("Check every byte of every store, and the links between them.", "trivet fsck", _fsck)
+fsck = Command(
+    "Check every byte of every store, and the links between them.",
+    "trivet fsck",
+    _fsck,
+    (
+        Argument(
+            "--rebuild-catalog",
+            "make what searches find again from facts and points, while everything runs",
+            {"action": "store_true"},
+        ),
+    ),
+)
 backup = Command(
     "Copy the workspace into a new folder while everything runs.",
     "trivet backup /mnt/backups/churn-monday",

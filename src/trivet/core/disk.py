@@ -121,6 +121,18 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     return True
 
 
+def lock(fd: int, *, shared: bool = False) -> None:
+    """Lock an open file for as long as it stays open; wait for those who hold it.
+
+    Raises:
+        Unsupported: This system has no `flock`.
+    """
+    if not try_lock(fd, shared=shared):
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+
+
 def is_locked(fd: int) -> bool:
     """Say whether somebody else holds the lock of an open file; takes none that would stay.
 

@@ -183,6 +183,23 @@ class ViewPut(msgspec.Struct, frozen=True, kw_only=True):
 
     view: str
     row: dict[str, Any]
+    expect: dict[str, Any] = {}
+    """What the row that stands there must hold, or the batch is refused (code `row-changed`)."""
+
+
+class ViewFree(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of a declared view in which no row stands, or the batch is refused.
+
+    It is looked at before the batch's own rows are written.
+    """
+
+    view: str
+    first: tuple[Any, ...]
+    """The key with which the stretch begins."""
+    last: tuple[Any, ...]
+    """The key with which it ends; equal to `first` for a single row."""
+    column: str
+    """Rows that hold nothing in this column do not count."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +213,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[TaskNew | TaskMove | TaskOverride, ...] = ()
     inbox: tuple[Inbox, ...] = ()
     rows: tuple[ViewPut, ...] = ()
+    free: tuple[ViewFree, ...] = ()
     documents: tuple[Amendment, ...] = ()
     forget: tuple[str, ...] = ()
     """Identifiers of facts whose payloads are to be removed."""

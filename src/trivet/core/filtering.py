@@ -8,11 +8,13 @@
 
 Words of the grammar are written in any case. A key with other characters than letters, digits and
 `_ . - / :` stands in double quotes or backticks; text stands in single or double quotes. It is
-MLflow's grammar with OR and parentheses added.
+MLflow's grammar with OR, parentheses and times added.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
@@ -30,10 +32,14 @@ from trivet.core.catalog import (
 )
 from trivet.core.errors import Invalid
 
-Kind = Literal["text", "number", "either"]
+Kind = Literal["text", "number", "either", "time"]
+"""A time is a number: milliseconds since 1970 (UTC). A filter may write it as a date in quotes."""
 
 _MOST_CHARACTERS: Final = 100_000
 _MOST_DEPTH: Final = 100
+_MOST_TOLD: Final = 20
+_MOST_COMPARED: Final = 5_000
+_EXAMPLE: Final = "Write for example metrics.loss < 0.5 AND params.model = 'tree'."
 _WORDS: Final = frozenset({"and", "or", "not", "in", "is", "null", "like", "ilike"})
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -76,6 +82,8 @@ class Grammar(msgspec.Struct, frozen=True, kw_only=True):
         aliases: Other spellings of fields, lower case.
         sets: Fields that may be compared with a list; None: every text.
         refine: Given a condition on one attribute, what it means in the documents.
+        known: Given a prefix, the attributes that there are: any other is refused, unless there is
+            none at all. Without it, a name that no document has is no error, and finds nothing.
     """
 
     entities: Mapping[str, Entity]
@@ -83,6 +91,7 @@ class Grammar(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Mapping[str, str] = {}
     sets: Collection[str] | None = None
     refine: Callable[[Condition], Condition] | None = None
+    known: Callable[[str], Collection[str]] | None = None
 
 
 class Name(NamedTuple):
@@ -131,11 +140,16 @@ def parse_order(text: str, grammar: Grammar) -> Order:
     return Order(name.attribute, falls=(found[2] or "").lower() == "desc")
 
 
-def resolve(written: str, grammar: Grammar) -> Name:
+def resolve(written: str, grammar: Grammar, at: int | None = None) -> Name:
     """Find what a name stands for.
 
+    Args:
+        written: The name.
+        grammar: Which names there are.
+        at: Where in a filter it stands, counted from 0.
+
     Raises:
-        Invalid: No such entity or field exists.
+        Invalid: No such entity, field or attribute exists; the hint names what comes nearest.
     """
     entity, key = grammar.bare, written
     before, dot, after = written.partition(".")
@@ -144,21 +158,59 @@ def resolve(written: str, grammar: Grammar) -> Name:
         entity, key = grammar.entities[word], after
     elif dot and before[:1] not in {'"', "`"}:
         raise Invalid(
-            f"Invalid entity type {before!r} in filter string; expected one of "
+            f"Invalid entity type {before!r} in filter string{_place(at)}; expected one of "
             f"{sorted(grammar.entities)}",
             code="bad-filter",
-            hint="Write for example metrics.loss < 0.5 AND params.model = 'tree'.",
+            hint=_did_you_mean(word, grammar.entities) or _EXAMPLE,
         )
     key = _unquoted(key.strip())
     if entity.fields is None:
-        return Name(entity.prefix + key, entity.kind, written)
+        name = Name(entity.prefix + key, entity.kind, written)
+        _check_known(name, entity, grammar, at)
+        return name
     field = grammar.aliases.get(key.lower(), key)
     if field not in entity.fields:
-        raise Invalid(
-            f"Invalid attribute key {key!r} specified; expected one of {sorted(entity.fields)}",
-            code="bad-filter",
-        )
+        raise _unknown_field(key, entity.fields, grammar, at)
     return Name(entity.prefix + field, entity.fields[field], written)
+
+
+def _check_known(name: Name, entity: Entity, grammar: Grammar, at: int | None) -> None:
+    known = () if grammar.known is None else grammar.known(entity.prefix)
+    if not known or name.attribute in known:
+        return
+    some = sorted(known)[:_MOST_TOLD]
+    raise Invalid(
+        f"there is no {name.attribute!r}{_place(at)}; {len(known)} names begin with "
+        f"{entity.prefix!r}: {', '.join(some)}{', ...' if len(known) > len(some) else ''}",
+        code="unknown-column",
+        hint=_did_you_mean(name.attribute, known) or "Names are case-sensitive.",
+        detail={"name": name.attribute, "at": at, "known": some},
+    )
+
+
+def _unknown_field(
+    key: str, fields: Mapping[str, Kind], grammar: Grammar, at: int | None
+) -> Invalid:
+    hint = _did_you_mean(key, [*fields, *grammar.aliases])
+    if grammar.known is not None:
+        prefixes = {entity.prefix for entity in grammar.entities.values() if not entity.fields}
+        elsewhere = [p + key for p in sorted(prefixes) if p + key in grammar.known(p)]
+        hint = f"Did you mean {' or '.join(elsewhere)}?" if elsewhere else hint
+    return Invalid(
+        f"Invalid attribute key {key!r} specified{_place(at)}; expected one of {sorted(fields)}",
+        code="bad-filter",
+        hint=hint or _EXAMPLE,
+        detail={"name": key, "at": at, "known": sorted(fields)},
+    )
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known)[:_MOST_COMPARED], n=3)
+    return f"Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _place(at: int | None) -> str:
+    return "" if at is None else f" at character {at + 1}"
 
 
 class _Parser:
@@ -207,7 +259,7 @@ class _Parser:
         token = self._next("a name")
         if token.sort not in {"name", "text"} or token.text.lower() in _WORDS:
             raise self._refusal("a name", token)
-        name = resolve(token.text, self._grammar)
+        name = resolve(token.text, self._grammar, token.at)
         if self._take_word("is"):
             negated = not self._take_word("not")
             if not self._take_word("null"):
@@ -230,6 +282,8 @@ class _Parser:
 
     def _value(self, name: Name, operator: Operator) -> Value:
         token = self._next("a value")
+        if name.kind == "time":
+            return self._time(name, operator, token)
         if name.kind == "number" or (name.kind == "either" and token.sort == "number"):
             if token.sort != "number":
                 raise self._refusal(f"a number to compare {name.written} with", token)
@@ -242,9 +296,21 @@ class _Parser:
             raise self._refusal("=, !=, LIKE, ILIKE or IN for text", token)
         return _unquoted(token.text)
 
+    def _time(self, name: Name, operator: Operator, token: _Token) -> float:
+        if operator in {"like", "ilike"}:
+            raise self._refusal("a comparison of times", token)
+        if token.sort == "number":
+            return float(token.text)
+        try:
+            time = datetime.fromisoformat(_unquoted(token.text))
+        except ValueError:
+            wanted = f"a time to compare {name.written} with, such as '2026-01-31 12:00'"
+            raise self._refusal(wanted, token) from None
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000
+
     def _values(self, name: Name) -> tuple[Value, ...]:
         sets = self._grammar.sets
-        if name.kind != "text" or (sets is not None and name.attribute not in sets):
+        if name.kind not in {"text", "either"} or (sets is not None and name.attribute not in sets):
             raise Invalid(
                 f"Only {sorted(sets or ['text'])} attributes support comparison with a list of "
                 f"quoted string values; {name.written} does not",
@@ -308,7 +374,8 @@ def _broken(found: str, expected: str, at: int) -> Invalid:
         f"Invalid clause(s) in filter string: found {what} at character {at + 1}; "
         f"expected {expected}",
         code="bad-filter",
-        hint="Write for example metrics.loss < 0.5 AND params.model = 'tree'.",
+        hint=_EXAMPLE,
+        detail={"at": at, "expected": expected},
     )
 
 

@@ -5,7 +5,7 @@ four processes at once. "Durable" means: survives `kill -9` and a power cut from
 call returns.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -50,8 +50,9 @@ class Ledger(Protocol):
 
         Raises:
             Conflict: A head is not where it was expected (code `head-moved`), a task is held by
-                another epoch (`fenced`), an inbox row exists (`seen`), or a fact's identifier
-                exists with another payload (`other-fact`).
+                another epoch (`fenced`), an inbox row exists (`seen`), a fact's identifier exists
+                with another payload (`other-fact`), a row stands in a stretch that was to be
+                free (`row-exists`), or is not what it was expected to be (`row-changed`).
             NotFound: A parent, a head's target or a fact to forget does not exist.
             Unavailable: The disk is full or the store is busy beyond its patience.
         """
@@ -277,8 +278,13 @@ class Series(Protocol):
         """
         ...
 
-    def compact(self) -> None:
-        """Merge sealed segments of all processes; readers and writers go on meanwhile."""
+    def compact(self, *, without: Collection[str] = ()) -> None:
+        """Merge sealed segments of all processes; readers and writers go on meanwhile.
+
+        Args:
+            without: Owners whose series are left out for good. What another process has appended
+                and not sealed yet stays until a later call.
+        """
         ...
 
     def verify(self) -> Iterator[Damage]:
@@ -329,12 +335,29 @@ class Blobs(Protocol):
         """Say whether the blob exists, without reading it."""
         ...
 
-    def delete(self, digest: str) -> None:
-        """Remove a blob; one that does not exist is fine."""
+    def renew(self, digest: str) -> bool:
+        """Say whether the blob exists, and if so, let it count as put now (see `delete`)."""
         ...
 
-    def list(self) -> Iterator[tuple[str, int]]:
-        """Yield every blob's digest and size in bytes, in no order."""
+    def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
+        """Remove a blob, durably; one that does not exist is fine.
+
+        Args:
+            digest: The blob.
+            unless_put_for_s: It stays when anybody put it within so many seconds, even if it was
+                there already: who puts bytes has so long to commit the fact that names them.
+
+        Returns:
+            Whether it is gone.
+        """
+        ...
+
+    def list(self, *, unless_put_for_s: float | None = None) -> Iterator[tuple[str, int]]:
+        """Yield every blob's digest and size in bytes, in no order.
+
+        Args:
+            unless_put_for_s: Leave out those that anybody put within so many seconds.
+        """
         ...
 
     def verify(self) -> Iterator[Damage]:

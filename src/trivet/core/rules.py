@@ -9,8 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from trivet.core.catalog import check_amendment
-from trivet.core.errors import Invalid
-from trivet.core.facts import Batch, Draft, Forgotten, HeadMoved, TaskMove, TaskNew, TaskOverride
+from trivet.core.errors import Conflict, Invalid
+from trivet.core.facts import (
+    Batch,
+    Draft,
+    Forgotten,
+    HeadMoved,
+    TaskMove,
+    TaskNew,
+    TaskOverride,
+    ViewFree,
+    ViewPut,
+)
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import View
 
@@ -133,6 +143,42 @@ def check_after(view: View, column: str, after: tuple[Any, ...]) -> None:
     expected = len(view.key) + bool(column)
     if len(after) != expected:
         raise Invalid(f"after has {len(after)} values; expected {expected}", code="bad-after")
+
+
+def key_values(view: View, stretch: ViewFree) -> tuple[Any, ...]:
+    """Return the keys between which a stretch lies, one behind the other.
+
+    Raises:
+        Invalid: They are no keys of the view.
+    """
+    if not len(stretch.first) == len(stretch.last) == len(view.key):
+        raise Invalid(
+            f"a stretch of {view.name!r} has keys of {len(stretch.first)} and {len(stretch.last)} "
+            f"values; expected {len(view.key)}",
+            code="bad-stretch",
+        )
+    values = zip(view.key * 2, (*stretch.first, *stretch.last), strict=True)
+    return tuple(clean(view, name, value) for name, value in values)
+
+
+def row_exists(stretch: ViewFree) -> Conflict:
+    """Say that a stretch is not free."""
+    return Conflict(
+        f"the view {stretch.view!r} has a row where none was expected",
+        code="row-exists",
+        hint="Read again what is there.",
+        detail={"view": stretch.view, "first": list(stretch.first), "last": list(stretch.last)},
+    )
+
+
+def row_changed(put: ViewPut) -> Conflict:
+    """Say that a row is another one than was expected."""
+    return Conflict(
+        f"a row of the view {put.view!r} has changed meanwhile",
+        code="row-changed",
+        hint="Read it again.",
+        detail={"view": put.view},
+    )
 
 
 def clean(view: View, column: str, value: Any) -> Any:

@@ -114,6 +114,24 @@ def read_tree(blobs: ByteStore, digest: str) -> dict[str, StoredFile]:
     return files
 
 
+def digests_below(blobs: ByteStore, digest: str) -> Iterator[str]:
+    """Yield the digests of all files and folders in a tree, each as often as it is there.
+
+    Raises:
+        NotFound: No blob has this digest, or one of a folder below.
+        Corrupt: A folder's blob is no folder (code `bad-tree`), or damaged.
+    """
+    waiting = [(digest, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        if depth >= _MAX_DEPTH:
+            raise Corrupt(f"tree {digest} is deeper than {_MAX_DEPTH} folders", code="bad-tree")
+        for entry in _folder(blobs, folder):
+            yield entry.digest
+            if entry.kind == "folder":
+                waiting.append((entry.digest, depth + 1))
+
+
 def load_tree(blobs: ByteStore, digest: str) -> dict[str, bytes]:
     """Read every file of a tree into memory.
 

@@ -44,6 +44,8 @@ class DataCommit(Fact, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     synthetic: bool = False
     """Some of it was made up. Whatever is made from it says so, too."""
+    tags: dict[str, str] = {}
+    """What people want to find it by."""
 
     @property
     def named_tables(self) -> dict[str, TableVersion]:

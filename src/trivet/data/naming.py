@@ -2,13 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 from trivet.core.errors import Invalid
 from trivet.core.ids import NAME_PATTERN, check_name, sha256_hex
 
 _LONGEST = 64
+_MOST_TAG = 250
+_MOST_VALUE = 5_000
 _IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 
 
@@ -73,3 +76,29 @@ def suggest(word: str, known: Iterable[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:12])
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     return f"There are: {shown}{more}." if names else "There are none yet."
+
+
+def check_tags(tags: object) -> dict[str, str]:
+    """Return tags of a version.
+
+    Raises:
+        Invalid: They are no texts by name, or one is empty or too long.
+    """
+    if not isinstance(tags, Mapping):
+        raise Invalid(f"tags is a {type(tags).__name__}; expected texts by name", code="bad-tags")
+    checked: dict[str, str] = {}
+    for name, value in cast("Mapping[object, object]", tags).items():
+        if not isinstance(name, str) or not 0 < len(name) <= _MOST_TAG:
+            raise Invalid(
+                f"the name of a tag is a {type(name).__name__}; expected 1 to {_MOST_TAG} "
+                "characters",
+                code="bad-tags",
+            )
+        if not isinstance(value, str) or len(value) > _MOST_VALUE:
+            raise Invalid(
+                f"tag {name!r} is a {type(value).__name__}; expected at most {_MOST_VALUE} "
+                "characters",
+                code="bad-tags",
+            )
+        checked[name] = value
+    return checked

@@ -7,6 +7,7 @@ from typing import Final, TypedDict, Unpack
 
 import msgspec
 
+from trivet.core.catalog import Position
 from trivet.core.clock import Clock, SystemClock, as_utc
 from trivet.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
 from trivet.core.facts import HeadMove, Scope, draft, read
@@ -17,8 +18,11 @@ from trivet.core.trees import StoredFile, read_tree
 from trivet.data.comparison import ProfileComparison, compare_profiles
 from trivet.data.expectations import judge_tables
 from trivet.data.facts import DataCommit, Dataset
+from trivet.data.finding import FoundDatasets, find_data
+from trivet.data.inheriting import is_made_up
 from trivet.data.naming import (
     check_dataset_name,
+    check_tags,
     is_identifier,
     name_from_file,
     stored_name,
@@ -50,6 +54,8 @@ class PublishOptions(TypedDict, total=False):
     """The tables are rows to put below those of the latest version; what is not named stays."""
     synthetic: bool
     """The data is made up. Also true when a parent is, or what is appended to."""
+    tags: Mapping[str, str]
+    """What people want to find it by."""
 
 
 class _Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +69,7 @@ class _Wish(msgspec.Struct, frozen=True, kw_only=True):
     parents: tuple[str, ...] = ()
     append: bool = False
     synthetic: bool = False
+    tags: dict[str, str] = {}
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +180,33 @@ class DataService:
         )
 
     # ------------------------------------------------------------ reading
+
+    def search(
+        self,
+        filter: str = "",  # noqa: A002  # what everybody calls it
+        *,
+        every_version: bool = False,
+        order: str | Sequence[str] = (),
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> FoundDatasets:
+        """Find data sets by their newest versions, or with `every_version` all versions.
+
+        `columns.age IS NOT NULL AND rows > 1000` is a filter; see `finding.find_data`.
+
+        Raises:
+            Invalid: The filter or an order does not follow the grammar, or names what no version
+                has (code `unknown-column`).
+        """
+        return find_data(
+            self._stores.ledger,
+            self._scope.project,
+            filter,
+            every_version=every_version,
+            order=[order] if isinstance(order, str) else order,
+            after=after,
+            limit=limit,
+        )
 
     def latest(self, name: str) -> Dataset:
         """Return a data set's latest version.
@@ -375,7 +409,8 @@ class DataService:
             findings=findings,
             synthetic=wish.synthetic
             or (base is not None and base.commit.synthetic)
-            or self._has_made_up_parent(wish.parents),
+            or is_made_up(self._stores.ledger, wish.parents),
+            tags=wish.tags,
         )
 
     def _write(self, dataset: str, part: _Part) -> TableVersion:
@@ -391,24 +426,6 @@ class DataService:
             if written.version == part.old.version + 1 and written.rows == part.whole.height:
                 return written
         return store.write(name, part.whole)
-
-    def _has_made_up_parent(self, parents: Iterable[str]) -> bool:
-        """Walk from the parents to the nearest data commits, and see whether one was made up."""
-        waiting = list(parents)
-        seen: set[str] = set()
-        while waiting:
-            identifier = waiting.pop()
-            if identifier in seen:
-                continue
-            seen.add(identifier)
-            entry = self._stores.ledger.get(identifier)
-            if entry is None:
-                continue  # the commit will say that it does not exist
-            if entry.kind != DataCommit.KIND:
-                waiting.extend(entry.parents)
-            elif entry.payload is not None and read(entry, DataCommit).synthetic:
-                return True
-        return False
 
     def _resolve(self, reference: Dataset | str) -> Dataset:
         if isinstance(reference, Dataset):
@@ -467,6 +484,7 @@ def _wish_of(
         parents=tuple(options.get("parents", ())),
         append=options.get("append", False),
         synthetic=options.get("synthetic", False),
+        tags=check_tags(options.get("tags", {})),
     )
 
 
@@ -474,6 +492,6 @@ def _is_same_content(first: DataCommit, second: DataCommit) -> bool:
     def content(commit: DataCommit) -> tuple[object, ...]:
         tables = {name: version.digest for name, version in commit.named_tables.items()}
         trees = {tree.name: tree.digest for tree in commit.trees}
-        return tables, trees, commit.until, commit.synthetic
+        return tables, trees, commit.until, commit.synthetic, commit.tags
 
     return content(first) == content(second)

@@ -21,6 +21,7 @@ _TOP: Final = 14.0
 _PLOT: Final = 230.0
 _FOOT: Final = 44.0
 _COLOURS: Final = 6
+_TINY, _HUGE = 1e-4, 1e7
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def curve_chart(
         "svg",
         element("title", title, id=f"{name}-title"),
         element("desc", description, id=f"{name}-desc"),
-        *_levels(upward),
+        *levels(upward),
         element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=bottom, y2=bottom, class_="axis"),
         *lower,
         element("text", axis, x=middle, y=bottom + 37, class_="tick middle"),
@@ -166,7 +167,8 @@ def curve_key(position: int) -> Markup:
     )
 
 
-def _levels(upward: Scale) -> list[Markup]:
+def levels(upward: Scale) -> list[Markup]:
+    """Draw the levels of an upward scale: a line and a number each."""
     values = ticks(upward.low, upward.high)
     digits = max((len(f"{value:g}".partition(".")[2]) for value in values), default=2)
     drawn: list[Markup] = []
@@ -174,9 +176,21 @@ def _levels(upward: Scale) -> list[Markup]:
         y = upward.place(value)
         drawn += [
             element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="grid"),
-            element("text", number(value, digits), x=_LEFT - 10, y=y + 4, class_="tick end"),
+            element("text", tick_text(value, digits), x=_LEFT - 10, y=y + 4, class_="tick end"),
         ]
     return drawn
+
+
+def tick_text(value: float, digits: int) -> str:
+    """Write what stands at a tick: very large and very small numbers with an exponent.
+
+    Example:
+        >>> tick_text(1500, 0), tick_text(2e9, 0), tick_text(-2e-7, 0)
+        ('1,500', '2e+09', '−2e-07')
+    """
+    if value and not _TINY <= abs(value) < _HUGE:
+        return f"{value:.3g}".replace("-", "\u2212", 1) if value < 0 else f"{value:.3g}"
+    return number(value, digits)
 
 
 def _curve(position: int, curve: Curve, across: Scale, upward: Scale, count: int) -> Markup:

@@ -19,7 +19,15 @@ from trivet.access.permissions import Principal
 from trivet.core.errors import Invalid, TrivetError
 from trivet.http.bodies import BodyStream, Receive, read_body, unpack
 from trivet.http.errors import error_body, error_headers, status_of
-from trivet.http.guards import DoorPolicy, admit, check_body, check_door, read_visitor
+from trivet.http.guards import (
+    ANONYMOUS,
+    DoorPolicy,
+    PrincipalOf,
+    admit,
+    check_body,
+    check_door,
+    read_visitor,
+)
 from trivet.http.routes import RouteTable
 from trivet.http.sending import Parts, Send, close_parts, send_parts
 
@@ -45,6 +53,9 @@ class Request(msgspec.Struct, frozen=True):
     path: str = "/"
     stream: BodyStream | None = None
     """The body piece by piece, on a route that says so."""
+    scheme: str = "http"
+    address: str = ""
+    """Where the connection comes from."""
 
     def query(self) -> dict[str, str]:
         """Return the query's parameters.
@@ -102,7 +113,7 @@ class Application:
     Args:
         table: The routes; each declares its permission.
         policy: What the guards go by.
-        principal_of: Who holds a token.
+        principal_of: Who holds a token. Paths may name a project: their parameter `{project}`.
         observer: Told of every request.
         dialects: Who is told of errors in another form than the house's; the first that fits.
         startup: Awaited before the first request.
@@ -114,7 +125,7 @@ class Application:
         table: RouteTable[Handler],
         *,
         policy: DoorPolicy,
-        principal_of: Callable[[str], Principal],
+        principal_of: PrincipalOf,
         observer: Observer | None = None,
         dialects: Sequence[Dialect] = (),
         startup: Callable[[], Awaitable[None]] | None = None,
@@ -123,6 +134,7 @@ class Application:
         self.table = table
         self._policy = policy
         self._principal_of = principal_of
+        self._returns = frozenset(route.path for route in table.routes if route.is_return)
         self._observer = observer or Observer()
         self._dialects = tuple(dialects)
         self._startup = startup
@@ -187,10 +199,23 @@ class Application:
         path: str = scope["path"]
         visitor = read_visitor(scope["headers"])
         changes = method not in _BODILESS
-        check_door(visitor, self._policy, changes=changes)
+        check_door(visitor, self._policy, changes=changes, is_return=path in self._returns)
         match = self.table.match(method, path)
         route = match.route
-        principal = admit(visitor, route.permission, self._principal_of)
+        client: tuple[str, int] | None = scope.get("client")
+        address = "" if client is None else client[0]
+        principal = admit(
+            visitor,
+            route.permission,
+            self._principal_of,
+            project=match.parameters.get("project"),
+            address=address,
+            changes=changes,
+        )
+        if not isinstance(principal, Principal):
+            principal = await principal
+        if principal is not ANONYMOUS:
+            principal.demand(route.permission)
         limit_bytes = route.max_body_bytes or self._policy.max_body_bytes
         length = visitor.length
         if visitor.encoding is not None or (length is not None and length > limit_bytes):
@@ -214,6 +239,8 @@ class Application:
                 method,
                 path,
                 stream,
+                scope.get("scheme", "http"),
+                address,
             )
         )
 

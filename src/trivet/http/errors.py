@@ -27,6 +27,7 @@ STATUS: dict[type[TrivetError], int] = {
 _BY_CODE = {
     "bad-token": 401,
     "no-token": 401,
+    "too-many-guesses": 429,
     "too-large": 413,
     "too-slow": 408,
     "bad-range": 416,
@@ -54,6 +55,8 @@ def error_body(error: TrivetError) -> dict[str, Any]:
 
 def error_headers(error: TrivetError) -> list[tuple[bytes, bytes]]:
     """Return the headers that go with an error."""
+    if error.code == "too-many-guesses":
+        return [(b"retry-after", b"%d" % error.detail["retry_after_s"])]
     if isinstance(error, Unavailable):
         return [(b"retry-after", b"1")]
     if error.code == "bad-range":

@@ -5,9 +5,11 @@ inferred from the network: Host and Origin must be on an exact list (which defea
 cross-site fetches are turned away whatever they carry, and a token is always needed.
 """
 
+import hmac
 from base64 import b64decode
-from collections.abc import Callable, Collection, Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from hashlib import sha256
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,6 +19,8 @@ from trivet.core.errors import Forbidden, Invalid
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 COOKIE: Final = b"trivet_session"
+CSRF: Final = b"x-trivet-csrf"
+"""The header that a page sends with whatever changes something, beside its cookie."""
 ANONYMOUS: Final = Principal(name="anonymous", role="application")
 _SAME: Final = frozenset({b"same-origin", b"none"})
 
@@ -45,6 +49,9 @@ def loopback_policy(port: int, *, max_body_bytes: int = 16 << 20) -> DoorPolicy:
     )
 
 
+Way = Literal["none", "bearer", "basic", "cookie"]
+
+
 class Visitor(msgspec.Struct, frozen=True):
     """What the guards read from a request's headers."""
 
@@ -52,10 +59,36 @@ class Visitor(msgspec.Struct, frozen=True):
     origin: bytes | None
     fetch_site: bytes | None
     token: str | None
-    by_cookie: bool
+    way: Way
+    """How the token was sent. What a basic one sent may be a password."""
+    user: str
+    """The name beside it; empty unless it is a basic one."""
+    csrf: bytes | None
     length: int | None
     encoding: bytes | None
     """How the body is packed; None when it is as it is."""
+
+    @property
+    def by_cookie(self) -> bool:
+        """Whether the browser sent the token by itself."""
+        return self.way == "cookie"
+
+
+class Knock(msgspec.Struct, frozen=True):
+    """Somebody at the door: what they show, and where they want to go."""
+
+    secret: str
+    way: Way = "bearer"
+    user: str = ""
+    project: str | None = None
+    """The project that the path names; None: the server's own."""
+    address: str = ""
+    """Where the connection comes from."""
+
+
+PrincipalOf = Callable[[Knock], Principal | Awaitable[Principal]]
+"""Says who knocks, at once or, where that takes long, later. Raises Forbidden for nobody (codes
+`bad-token`, `too-many-guesses`), and NotFound for a project that is not there, or not for them."""
 
 
 def read_visitor(headers: RawHeaders) -> Visitor:
@@ -72,17 +105,18 @@ def read_visitor(headers: RawHeaders) -> Visitor:
                     f"header {name.decode()} is given twice; expected once", code="bad-header"
                 )
             found[name] = value
-    token = _secret(found.get(b"authorization"))
-    by_cookie = False
+    way, user, token = _credentials(found.get(b"authorization"))
     if token is None and b"cookie" in found:
         token = _cookie_token(found[b"cookie"])
-        by_cookie = token is not None
+        way = "none" if token is None else "cookie"
     return Visitor(
         found.get(b"host"),
         found.get(b"origin"),
         found.get(b"sec-fetch-site"),
         token,
-        by_cookie,
+        way,
+        user,
+        found.get(CSRF),
         _length(found.get(b"content-length")),
         _encoding(found[b"content-encoding"]) if b"content-encoding" in found else None,
     )
@@ -97,17 +131,21 @@ _GUARDED = frozenset(
         b"cookie",
         b"content-length",
         b"content-encoding",
+        CSRF,
     }
 )
 
 
-def check_door(visitor: Visitor, policy: DoorPolicy, *, changes: bool) -> None:
+def check_door(
+    visitor: Visitor, policy: DoorPolicy, *, changes: bool, is_return: bool = False
+) -> None:
     """Turn away requests that come from where nobody should be calling from.
 
     Args:
         visitor: The request's guarded headers.
         policy: What this server accepts.
         changes: Whether the request changes anything. A cookie alone never suffices for that.
+        is_return: Whether a browser comes to this path from another site, as from its provider.
 
     Raises:
         Forbidden: Host or Origin is not on the list, or the fetch is cross-site.
@@ -120,7 +158,7 @@ def check_door(visitor: Visitor, policy: DoorPolicy, *, changes: bool) -> None:
         )
     if visitor.origin is not None and visitor.origin.lower() not in policy.origins:
         raise Forbidden("the Origin is not allowed here", code="bad-origin")
-    if visitor.fetch_site is not None and visitor.fetch_site not in _SAME:
+    if not is_return and visitor.fetch_site is not None and visitor.fetch_site not in _SAME:
         raise Forbidden("cross-site requests are not allowed here", code="cross-site")
     if changes and visitor.by_cookie and visitor.origin is None:
         raise Forbidden(
@@ -161,14 +199,37 @@ def too_large(limit_bytes: int) -> Invalid:
     )
 
 
+def csrf_of(secret: str) -> str:
+    """Return what a page sends in the header `X-Trivet-CSRF` beside the cookie of a session.
+
+    Only pages of this server can read it, and it says nothing about the session's secret.
+    """
+    return sha256(b"csrf:" + secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def admit(
-    visitor: Visitor, permission: Permission, principal_of: Callable[[str], Principal]
-) -> Principal:
-    """Return who is asking, when they may.
+    visitor: Visitor,
+    permission: Permission,
+    principal_of: PrincipalOf,
+    *,
+    project: str | None = None,
+    address: str = "",
+    changes: bool = False,
+) -> Principal | Awaitable[Principal]:
+    """Return who is asking. Whether they may is the next question: `Principal.demand`.
+
+    Args:
+        visitor: The request's guarded headers.
+        permission: What its route needs.
+        principal_of: Knows who holds what.
+        project: The project that its path names.
+        address: Where it comes from.
+        changes: Whether it changes anything.
 
     Raises:
-        Forbidden: There is no token (`no-token`), it is not valid (`bad-token`), or its role lacks
-            the permission (`no-permission`).
+        Forbidden: There is no token (`no-token`), it is not valid (`bad-token`), or it is a
+            session's and its other half is missing (`no-csrf`).
+        NotFound: There is no such project, as far as this caller may know.
     """
     if permission is Permission.PUBLIC:
         return ANONYMOUS
@@ -178,32 +239,49 @@ def admit(
             code="no-token",
             hint="Send `Authorization: Bearer <token>`; `trivet up` prints the token.",
         )
-    principal = principal_of(visitor.token)
-    principal.demand(permission)
-    return principal
+    if changes and visitor.by_cookie:
+        expected = csrf_of(visitor.token).encode()
+        if not hmac.compare_digest(visitor.csrf or b"", expected):
+            raise Forbidden(
+                "a request that changes something needs the session's X-Trivet-CSRF header",
+                code="no-csrf",
+                hint="Send what GET /session answers as csrf.",
+            )
+    return principal_of(Knock(visitor.token, visitor.way, visitor.user, project, address))
 
 
-def _secret(value: bytes | None) -> str | None:
-    """Return the token of an Authorization header: a bearer's, or the password of a basic one."""
+def _credentials(value: bytes | None) -> tuple[Way, str, str | None]:
+    """Return what an Authorization header holds: the way, a user's name, and the secret."""
     if value is None:
-        return None
+        return "none", "", None
     scheme, _, secret = value.partition(b" ")
-    scheme = scheme.lower()
-    if scheme != b"bearer":
-        secret = _password(secret.strip()) if scheme == b"basic" else b""
+    user = b""
+    way: Way = "bearer"
+    if scheme.lower() == b"basic":
+        way = "basic"
+        user, _, secret = _decoded(secret.strip()).partition(b":")
+    elif scheme.lower() != b"bearer":
+        secret = b""
+    secret = secret if way == "basic" else secret.strip()
     if not secret:
         raise Invalid(
             "header authorization is of an unknown form; expected `Bearer <token>`, or `Basic` "
-            "with the token as the password",
+            "with a user's name and password, or with a token as the password",
             code="bad-header",
         )
-    return secret.strip().decode("latin-1")
+    return way, _text(user), _text(secret)
 
 
-def _password(credentials: bytes) -> bytes:
-    # Who it is follows from the token alone: the user name is whatever the client has.
+def _text(value: bytes) -> str:
     try:
-        return b64decode(credentials, validate=True).partition(b":")[2]
+        return value.decode()  # what clients of today send (RFC 7617, section 2.1)
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _decoded(credentials: bytes) -> bytes:
+    try:
+        return b64decode(credentials, validate=True)
     except ValueError:
         return b""
 

@@ -46,6 +46,8 @@ class Route(msgspec.Struct, Generic[H], frozen=True, kw_only=True):
     """The most bytes of a body; None: what the server takes."""
     encodings: frozenset[bytes] = frozenset()
     """How the body may be packed, of `bodies.ENCODINGS`; it is unpacked before it is handed on."""
+    is_return: bool = False
+    """A browser comes here from another site, as from where people sign in."""
 
 
 def under(prefix: str, routes: Iterable[Route[H]]) -> tuple[Route[H], ...]:

@@ -1,39 +1,31 @@
 """Approvals: protected aliases and stages move when enough people agreed to this very content."""
 
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from trivet.access.standing import same_person, was_handed_out_by, was_revoked
 from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound
 from trivet.core.facts import Draft, Entry, Fact, HeadMove, Scope, draft, read
 from trivet.core.ids import check_id
-from trivet.core.ports import Ledger
+from trivet.core.ports import Stores
 from trivet.core.search import find_all
+from trivet.models.contents import Content, Contents, Described
 from trivet.models.facts import (
-    AliasProtected,
     ApprovalGiven,
     ApprovalRefused,
     ApprovalRequested,
     ApprovalUsed,
-    VersionStage,
 )
+from trivet.models.freezing import Freezing
+from trivet.models.names import head_of
+from trivet.models.protections import Protections
+from trivet.models.remarks import AliasForced
+from trivet.models.standing import deprecation_of
 
 State = Literal["open", "approved", "refused", "used"]
-
-_PROTECTION: Final = "protection/"
-_MOST: Final = 10
-_MOST_PATTERN: Final = 500
-
-
-class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What an alias shall point at: a version with the digest of its content and its verdict."""
-
-    model: str | None
-    label: str
-    digest: str = ""
-    verdict: str | None = None
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +37,9 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     needed: int
     given: tuple[str, ...]
-    """Who approved it."""
+    """Who approved it, and is still believed."""
+    void: tuple[str, ...] = ()
+    """Whose approval does not count any more: the token behind it was revoked."""
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,22 +47,30 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 
     facts: tuple[Draft, ...] = ()
     moves: tuple[HeadMove, ...] = ()
+    expect: str | UnsetType | None = UNSET
+    """Where the alias must stand in that moment; anywhere when nothing is protected."""
 
 
 class Approvals:
     """The protections and approvals of one project.
 
     Args:
-        ledger: Where they are recorded.
+        stores: Where they are recorded.
         scope: Project and actor.
+        contents: Tells what versions are made of.
     """
 
-    def __init__(self, ledger: Ledger, scope: Scope) -> None:
-        self._ledger = ledger
+    def __init__(self, stores: Stores, scope: Scope, contents: Described | None = None) -> None:
+        self._ledger = stores.ledger
         self._scope = scope
+        self._contents = contents or Contents(stores, scope)
+        self._protections = Protections(stores.ledger, scope)
+        self._freezing = Freezing(stores, scope, self._contents, self._protections)
 
     def protect(self, pattern: str, approvals: int) -> None:
         """Demand approvals for aliases, or with 0 no longer.
+
+        The files of versions at which a protected alias points are frozen.
 
         Args:
             pattern: `champion`, `prod*`, `churn@champion`, `stage/Production`; `*` and `?` stand
@@ -78,59 +80,52 @@ class Approvals:
         Raises:
             Invalid: The pattern is empty, or the number out of range.
         """
-        if not 0 < len(pattern) <= _MOST_PATTERN or not pattern.isprintable():
-            raise Invalid(
-                "the pattern is empty, too long or not printable",
-                code="bad-pattern",
-                hint="Write for example champion, churn@champion or stage/Production.",
-            )
-        if not 0 <= approvals <= _MOST:
-            raise Invalid(f"approvals is {approvals}; expected 0 to {_MOST}", code="bad-approvals")
-        fact = draft(AliasProtected(pattern=pattern, approvals=approvals))
-        head = HeadMove(name=_PROTECTION + pattern, to=fact.id)
+        fact, head = self._protections.protecting(pattern, approvals)
         self._commit(f"protect {pattern} by {approvals} approvals", [fact], [head])
+        facts, moves = self._freezing.freeze_protected()
+        moves += self._freezing.thawed()
+        if moves:
+            self._commit(f"freeze what {pattern} protects", facts, moves)
 
     def protections(self) -> dict[str, int]:
         """Return how many approvals each pattern demands."""
-        heads = self._ledger.heads(self._scope.project, _PROTECTION)
-        facts = (read(self._ledger.get(head.target), AliasProtected) for head in heads)
-        return {fact.pattern: fact.approvals for fact in facts if fact.approvals}
+        return self._protections.all()
 
     def needed(self, place: str) -> int:
         """Return how many approvals a place demands, `name@alias` or `name@stage/Production`."""
-        alias = place.rpartition("@")[2]
-        demands = (
-            approvals
-            for pattern, approvals in self.protections().items()
-            if fnmatchcase(place if "@" in pattern else alias, pattern)
-        )
-        return max(demands, default=0)
+        return self._protections.needed(place)
 
-    def demand(self, name: str, alias: str, content: Callable[[], Content]) -> Passage:
+    def demand(
+        self, name: str, alias: str, content: Callable[[], Content], *, force: str = ""
+    ) -> Passage:
         """Return what a move must write beside it; refuse it, and ask for approval, without one.
 
         Args:
             name: The registered name.
             alias: The alias, or `stage/` and a stage.
             content: Tells what it shall point at; asked only where something is protected.
+            force: Why it shall point at a version that is deprecated, all the same.
 
         Raises:
-            Forbidden: It is protected, and not approved (code `approval-needed`). A request is
-                open then, and the message names it.
+            Forbidden: It is protected, and the version is deprecated (code `deprecated`), or the
+                move is not approved (`approval-needed`). A request is open then, and the message
+                names it.
         """
         place = f"{name}@{alias}"
         needed = self.needed(place)
         if not needed:
             return Passage()
-        wanted = content()
-        alike = [each for each in self.requests(place) if _is_about(each.requested, wanted)]
+        wanted, before = content(), self._before(name, alias)
+        forced = self._forced(place, wanted, force)
+        alike = [each for each in self.requests(place) if _is_about(each, wanted, before)]
         for approval in alike:
             if approval.state == "approved":
                 used = draft(ApprovalUsed(request=approval.id), parents=[approval.id])
-                move = HeadMove(name=_used_head(approval.id), to=used.id, expect=None)
-                return Passage(facts=(used,), moves=(move,))
+                move = HeadMove(name=_decided_head(approval.id), to=used.id, expect=None)
+                expect = UNSET if alias.startswith("stage/") else before
+                return Passage(facts=(used, *forced), moves=(move,), expect=expect)
         open_ = next((each for each in alike if each.state == "open"), None)
-        raise _not_approved(place, open_ or self._ask(place, name, wanted), needed)
+        raise _not_approved(place, open_ or self._ask(place, name, wanted, before), needed)
 
     def requests(self, place: str | None = None) -> tuple[Approval, ...]:
         """Return requests, newest first: all, or those about one place."""
@@ -150,21 +145,30 @@ class Approvals:
         Raises:
             NotFound: There is none of this identifier in this project.
         """
-        entry = self._ledger.get(check_id(request, "request"))
-        if entry is None or entry.project != self._scope.project:
-            raise NotFound(f"no request {request}", code="no-request")
-        return self._approval(entry)
+        return self._approval(self._entry(request))
 
     def approve(self, request: str, reason: str) -> Approval:
-        """Approve a request in one's own name.
+        """Approve a request in one's own name. The version's files are frozen from then on.
 
         Raises:
             NotFound: There is no such request.
             Invalid: No reason is given.
             Forbidden: It is one's own (code `own-request`).
-            Conflict: It is decided already, or one has approved it (code `decided`).
+            Conflict: It is decided already, or one has approved it (code `decided`); or what was
+                asked for has changed since (`changed`).
         """
-        return self._decide(request, ApprovalGiven(request=request, reason=_reason(reason)))
+        known = self._demand_undecided(request, ApprovalGiven(request=request, reason=reason))
+        requested = known.requested
+        frozen: tuple[list[Draft], list[HeadMove]] = ([], [])
+        if requested.model is not None and requested.digest:
+            why = f"{requested.label} was approved for {requested.place}"
+            frozen = self._freezing.freeze(requested.model, why)
+            now = self._contents.of(requested.model)
+            is_same = (now.digest, now.verdict) == (requested.digest, requested.verdict)
+            if not is_same or self._freezing.is_deleted(requested.model):
+                raise _changed(requested)
+        given = ApprovalGiven(request=request, reason=_reason(reason))
+        return self._decide(known, given, *frozen)
 
     def refuse(self, request: str, reason: str) -> Approval:
         """Refuse a request, once and for all. One may refuse what one asked for oneself.
@@ -174,11 +178,43 @@ class Approvals:
             Invalid: No reason is given.
             Conflict: It is decided already (code `decided`).
         """
-        return self._decide(request, ApprovalRefused(request=request, reason=_reason(reason)))
+        refusal = ApprovalRefused(request=request, reason=_reason(reason))
+        known = self._demand_undecided(request, refusal)
+        refused = self._decide(known, refusal, [], [])
+        if known.requested.model is not None:
+            self._let_go([known.requested.model], f"thaw what {request} had frozen")
+        return refused
+
+    def thawing(self, models: list[str]) -> list[HeadMove]:
+        """Return what lets go of the files of versions that are being deleted."""
+        return self._freezing.thawed(models, gone=True)
 
     # ------------------------------------------------------------------- inside
 
-    def _ask(self, place: str, name: str, wanted: Content) -> Approval:
+    def _let_go(self, models: list[str], reason: str) -> None:
+        moves = self._freezing.thawed(models)
+        if moves:
+            self._commit(reason, [], moves)
+
+    def _before(self, name: str, alias: str) -> str | None:
+        if alias.startswith("stage/"):
+            return None
+        head = self._ledger.head(self._scope.project, head_of(name, alias))
+        return None if head is None else head.target
+
+    def _forced(self, place: str, wanted: Content, force: str) -> tuple[Draft, ...]:
+        """Refuse a deprecated version, or return the fact that it shall be all the same."""
+        if wanted.model is None or not wanted.digest:
+            return ()
+        found = deprecation_of(self._ledger, self._scope.project, wanted.model)
+        if found is None:
+            return ()
+        if not force.strip():
+            raise _deprecated(place, wanted.label, found.why)
+        forced = AliasForced(place=place, model=wanted.model, why=found.why, reason=force.strip())
+        return (draft(forced, parents=[wanted.model, found.id]),)
+
+    def _ask(self, place: str, name: str, wanted: Content, before: str | None) -> Approval:
         requested = ApprovalRequested(
             place=place,
             name=name,
@@ -186,42 +222,69 @@ class Approvals:
             label=wanted.label,
             digest=wanted.digest,
             verdict=wanted.verdict,
+            before=before,
         )
         parents = [id_ for id_ in (wanted.model, wanted.verdict) if id_]
         fact = draft(requested, parents=parents)
         self._commit(f"ask to move {place} to {wanted.label}", [fact])
         return self.get(fact.id)
 
-    def _decide(self, request: str, decision: ApprovalGiven | ApprovalRefused) -> Approval:
-        known, me = self.get(request), self._scope.actor
-        if known.state not in {"open", "approved"} or me in known.given:
-            raise Conflict(
-                f"the request {request} is decided: {known.state}, approved by "
-                f"{', '.join(known.given) or 'nobody'}",
-                code="decided",
-                hint="Ask anew by moving the alias again.",
-            )
-        if isinstance(decision, ApprovalGiven) and me == known.by:
-            raise Forbidden(
-                f"{me} asked for this, and nobody approves what they asked for",
-                code="own-request",
-                hint="Let somebody else approve it.",
-            )
-        fact = draft(decision, parents=[request])
-        word = "approve" if isinstance(decision, ApprovalGiven) else "refuse"
-        self._commit(f"{word} {known.requested.place}: {decision.reason}", [fact])
-        return self.get(request)
+    def _demand_undecided(
+        self, request: str, decision: ApprovalGiven | ApprovalRefused
+    ) -> Approval:
+        entry = self._entry(request)
+        known, me = self._approval(entry), self._scope.actor
+        _reason(decision.reason)
+        is_mine = any(same_person(me) == same_person(each) for each in known.given)
+        if known.state not in {"open", "approved"} or is_mine:
+            raise _decided(known)
+        if isinstance(decision, ApprovalGiven):
+            project = self._scope.project
+            is_own = same_person(me) == same_person(known.by)
+            if is_own or was_handed_out_by(self._ledger, project, me, known.by, entry.time):
+                raise _own(me, known.by)
+        return known
+
+    def _decide(
+        self,
+        known: Approval,
+        decision: ApprovalGiven | ApprovalRefused,
+        facts: list[Draft],
+        moves: list[HeadMove],
+    ) -> Approval:
+        fact = draft(decision, parents=[known.id])
+        word = "approve"
+        # Whoever approves or refuses what is used or refused in this very moment comes too late.
+        decided = HeadMove(name=_decided_head(known.id), to=None, expect=None)
+        if isinstance(decision, ApprovalRefused):
+            word, decided = "refuse", HeadMove(name=decided.name, to=fact.id, expect=None)
+        reason = f"{word} {known.requested.place}: {decision.reason}"
+        try:
+            self._commit(reason, [fact, *facts], [decided, *moves])
+        except Conflict as error:
+            if error.detail.get("name") == decided.name:
+                raise _decided(self.get(known.id)) from error
+            raise
+        return self.get(known.id)
+
+    def _entry(self, request: str) -> Entry:
+        entry = self._ledger.get(check_id(request, "request"))
+        is_known = entry is not None and entry.kind == ApprovalRequested.KIND
+        if entry is None or not is_known or entry.project != self._scope.project:
+            raise NotFound(f"no request {request}", code="no-request")
+        return entry
 
     def _approval(self, entry: Entry) -> Approval:
         requested = read(entry, ApprovalRequested)
-        approvers = {each.actor for each in self._about(ApprovalGiven, entry.id)} - {entry.actor}
-        given = tuple(sorted(approvers))
+        given, void = self._approvers(entry)
         needed = max(self.needed(requested.place), 1)
         state: State = "approved" if len(given) >= needed else "open"
-        if any(self._about(ApprovalRefused, entry.id)):
+        head = self._ledger.head(self._scope.project, _decided_head(entry.id))
+        decision = None if head is None else self._ledger.get(head.target)
+        if decision is not None:
+            state = "used" if decision.kind == ApprovalUsed.KIND else "refused"
+        elif any(self._about(ApprovalRefused, entry.id)):
             state = "refused"
-        if self._ledger.head(self._scope.project, _used_head(entry.id)) is not None:
-            state = "used"
         return Approval(
             id=entry.id,
             requested=requested,
@@ -229,7 +292,23 @@ class Approvals:
             state=state,
             needed=needed,
             given=given,
+            void=void,
         )
+
+    def _approvers(self, entry: Entry) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return who approved a request, each person once; and whose word counts no more."""
+        project = self._scope.project
+        given: dict[str, str] = {}
+        void: set[str] = set()
+        for each in self._about(ApprovalGiven, entry.id):
+            person = same_person(each.actor)
+            if person == same_person(entry.actor):
+                continue
+            if was_revoked(self._ledger, project, each.actor, each.time):
+                void.add(each.actor)
+            else:
+                given.setdefault(person, each.actor)
+        return tuple(sorted(given.values())), tuple(sorted(void - set(given.values())))
 
     def _about(self, kind: type[Fact], request: str) -> Iterator[Entry]:
         return find_all(
@@ -240,20 +319,17 @@ class Approvals:
         self._ledger.commit(self._scope.batch(reason, facts, heads=moves or []))
 
 
-def stage_place(stage: VersionStage) -> str:
-    """Return what stands for a stage where an alias would."""
-    return f"stage/{stage}"
-
-
-def _used_head(request: str) -> str:
+def _decided_head(request: str) -> str:
     return f"approval/{request}"
 
 
-def _is_about(requested: ApprovalRequested, wanted: Content) -> bool:
-    return (requested.model, requested.digest, requested.verdict) == (
+def _is_about(approval: Approval, wanted: Content, before: str | None) -> bool:
+    known = approval.requested
+    return (known.model, known.digest, known.verdict, known.before) == (
         wanted.model,
         wanted.digest,
         wanted.verdict,
+        before,
     )
 
 
@@ -261,6 +337,43 @@ def _reason(reason: str) -> str:
     if not reason.strip():
         raise Invalid("the reason is empty", code="no-reason", hint="Say why.")
     return reason.strip()
+
+
+def _decided(known: Approval) -> Conflict:
+    return Conflict(
+        f"the request {known.id} is decided: {known.state}, approved by "
+        f"{', '.join(known.given) or 'nobody'}",
+        code="decided",
+        hint="Ask anew by moving the alias again.",
+    )
+
+
+def _own(me: str, by: str) -> Forbidden:
+    return Forbidden(
+        f"{me} asked for this, and nobody approves what they asked for"
+        if same_person(me) == same_person(by)
+        else f"{by} asked for this, and then issued {me}'s token: nobody approves what they asked "
+        "for",
+        code="own-request",
+        hint="Let somebody else approve it.",
+    )
+
+
+def _changed(requested: ApprovalRequested) -> Conflict:
+    return Conflict(
+        f"{requested.label} is not what was asked for any more: it was deleted, or its files or "
+        "its verdict changed",
+        code="changed",
+        hint="Let it be asked for anew: move the alias again.",
+    )
+
+
+def _deprecated(place: str, label: str, why: str) -> Forbidden:
+    return Forbidden(
+        f"{label} is deprecated ({why}), and {place} is protected",
+        code="deprecated",
+        hint="Choose another version; or `trivet models alias ... --force WHY`, which is recorded.",
+    )
 
 
 def _not_approved(place: str, approval: Approval, needed: int) -> Forbidden:

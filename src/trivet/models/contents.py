@@ -1,34 +1,55 @@
 """The content of a version: what its approval is about, and void when it changes."""
 
-from trivet.core.errors import NotFound
-from trivet.core.facts import read
+from functools import cached_property
+from typing import Protocol
+
+import msgspec
+
+from trivet.core.facts import Scope, read
 from trivet.core.ids import sha256_hex
-from trivet.core.ports import Ledger
-from trivet.models.approvals import Content
-from trivet.models.facts import LoggedVersion, ModelVersion
+from trivet.core.ports import Ledger, Stores
+from trivet.core.search import find_all
+from trivet.models.facts import GateVerdict, LoggedVersion, ModelVersion
 from trivet.models.sources import is_inside
 from trivet.tracking.artifacts import Artifacts, owner_of
-from trivet.tracking.reporting.logged_models import LoggedModels
-from trivet.tracking.reporting.runs import ReportedRuns
+from trivet.tracking.freezing import Place
+from trivet.tracking.reporting.facts import RunOpened
+from trivet.tracking.reporting.logged_facts import LoggedModelMade
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alias shall point at: a version with the digest of its content and its verdict."""
+
+    model: str | None
+    label: str
+    digest: str = ""
+    """Empty where it is not about what the version is made of: it leaves its stage."""
+    verdict: str | None = None
+
+
+class Described(Protocol):
+    """Tells what versions are made of."""
+
+    def of(self, model: str) -> Content:
+        """Return the content of a version, packaged or logged."""
+        ...
+
+    def place(self, model: str) -> Place | None:
+        """Return where a version's files are, if they are artifacts kept here."""
+        ...
 
 
 class Contents:
-    """Tells what versions are made of.
+    """Tells what the versions of one project are made of.
 
     Args:
-        ledger: Where they are recorded.
-        artifacts: The files of runs and logged models.
-        runs: The runs that report about themselves.
-        logged_models: The models that they logged.
+        stores: Where versions and their files are.
+        scope: Project and actor.
     """
 
-    def __init__(
-        self, ledger: Ledger, artifacts: Artifacts, runs: ReportedRuns, logged_models: LoggedModels
-    ) -> None:
-        self._ledger = ledger
-        self._artifacts = artifacts
-        self._runs = runs
-        self._logged_models = logged_models
+    def __init__(self, stores: Stores, scope: Scope) -> None:
+        self._stores = stores
+        self._scope = scope
 
     def of(self, model: str) -> Content:
         """Return the content of a version, packaged or logged.
@@ -38,42 +59,84 @@ class Contents:
         Raises:
             NotFound: There is no such version.
         """
-        entry = self._ledger.get(model)
+        entry = self._stores.ledger.get(model)
         if entry is None or entry.kind != LoggedVersion.KIND:
-            return packaged_content(model, read(entry, ModelVersion))
-        version = read(entry, LoggedVersion)
-        label = f"{version.name}:{version.version}"
-        digests = [version.location, *self._files(version)]
-        digest = sha256_hex(*(text.encode() for text in digests))
-        return Content(model=model, label=label, digest=digest)
+            version = read(entry, ModelVersion)
+            return packaged_content(self._stores.ledger, self._scope.project, model, version)
+        logged = read(entry, LoggedVersion)
+        place = self._place(logged)
+        digests = [logged.location]
+        if place is not None:
+            digests.append(self._artifacts.digest(place.owner, place.path))
+        return Content(
+            model=model,
+            label=f"{logged.name}:{logged.version}",
+            digest=sha256_hex(*(text.encode() for text in digests)),
+        )
 
-    def _files(self, version: LoggedVersion) -> list[str]:
-        """Return the digest of the version's files, if they are kept here."""
+    def place(self, model: str) -> Place | None:
+        """Return where a version's files are; None for packages, and for what others keep."""
+        entry = self._stores.ledger.get(model)
+        if entry is None or entry.kind != LoggedVersion.KIND:
+            return None
+        return self._place(read(entry, LoggedVersion))
+
+    @cached_property
+    def _artifacts(self) -> Artifacts:
+        return Artifacts(self._stores, self._scope)
+
+    def _place(self, version: LoggedVersion) -> Place | None:
         for owner, root in self._roots(version):
             if is_inside(version.location, root):
                 path = version.location.removeprefix(root.rstrip("/")).strip("/")
-                return [self._artifacts.digest(owner, path)]
-        return []
+                return Place(owner, path)
+        return None
 
     def _roots(self, version: LoggedVersion) -> list[tuple[str, str]]:
+        """Return owners of artifacts, and where these are, by what was recorded of them first."""
+        ledger = self._stores.ledger
         found: list[tuple[str, str]] = []
-        try:
-            if version.logged_model:
-                model = self._logged_models.get(version.logged_model, allow_deleted=True)
-                found.append((owner_of("model", model.id), model.location))
-            if version.run:
-                run = self._runs.get(version.run)
-                found.append((owner_of("run", run.id), run.location))
-        except NotFound:
-            return found
+        if version.logged_model:
+            entry = ledger.get(version.logged_model.removeprefix("m-"))
+            if entry is not None and entry.kind == LoggedModelMade.KIND:
+                root = read(entry, LoggedModelMade).location
+                found.append((owner_of("model", version.logged_model), root))
+        if version.run:
+            entry = ledger.get(version.run)
+            if entry is not None and entry.kind == RunOpened.KIND:
+                found.append((owner_of("run", version.run), read(entry, RunOpened).location))
         return found
 
 
-def packaged_content(model: str, version: ModelVersion) -> Content:
-    """Return the content of a packaged version: its package, and the verdict about it."""
+def packaged_content(ledger: Ledger, project: str, model: str, version: ModelVersion) -> Content:
+    """Return the content of a packaged version: its package, and what its gate last said of it.
+
+    A package that is judged again by the same gate has another verdict, and what was approved
+    before is void.
+    """
     return Content(
         model=model,
         label=f"{version.name}:{version.version}",
         digest=version.package,
-        verdict=version.verdict,
+        verdict=newest_verdict(ledger, project, version),
     )
+
+
+def newest_verdict(ledger: Ledger, project: str, version: ModelVersion) -> str:
+    """Return the newest verdict of a version's gate about its package."""
+    gate = ""
+    own = ledger.get(version.verdict)
+    if own is not None and own.payload is not None:
+        gate = read(own, GateVerdict).gate
+    found = find_all(
+        ledger, GateVerdict.KIND, where={"model": version.name}, project=project, newest_first=True
+    )
+    for entry in found:
+        if entry.id == version.verdict:
+            break
+        if entry.payload is None:
+            continue
+        verdict = read(entry, GateVerdict)
+        if (verdict.subject, verdict.gate) == (version.package, gate):
+            return entry.id
+    return version.verdict

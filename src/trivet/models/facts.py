@@ -124,6 +124,8 @@ class ModelVersion(Fact, frozen=True, kw_only=True):
     data: tuple[str, ...] = ()
     override: str | None = None
     """The fact by which its refusal was overruled; None when its gate passed."""
+    at_ms: int | None = None
+    """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +150,7 @@ class NameRegistered(Fact, frozen=True, kw_only=True):
     description: str | None = None
     tags: dict[str, str] = {}
     imported: Imported | None = None
+    at_ms: int | None = None
 
 
 class NameChanged(Fact, frozen=True, kw_only=True):
@@ -164,6 +167,20 @@ class NameChanged(Fact, frozen=True, kw_only=True):
     """Tags that were taken away."""
     is_deleted: bool = False
     imported: Imported | None = None
+    at_ms: int | None = None
+
+
+class AliasChanged(Fact, frozen=True, kw_only=True):
+    """An alias of a name was set or taken away; its parent is the `registered-model` fact."""
+
+    KIND = "alias.changed"
+    INDEXED = ("registered",)
+
+    registered: str
+    alias: str
+    model: str | None
+    """The version that it points at; None: it is gone."""
+    at_ms: int | None = None
 
 
 class LoggedVersion(Fact, frozen=True, kw_only=True):
@@ -189,6 +206,7 @@ class LoggedVersion(Fact, frozen=True, kw_only=True):
     description: str | None = None
     tags: dict[str, str] = {}
     imported: Imported | None = None
+    at_ms: int | None = None
 
 
 VersionStage = Literal["None", "Staging", "Production", "Archived"]
@@ -207,6 +225,7 @@ class VersionChanged(Fact, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     dropped: tuple[str, ...] = ()
     imported: Imported | None = None
+    at_ms: int | None = None
 
 
 class VersionsDeleted(Fact, frozen=True, kw_only=True):
@@ -217,6 +236,7 @@ class VersionsDeleted(Fact, frozen=True, kw_only=True):
 
     name: str
     models: tuple[str, ...]
+    at_ms: int | None = None
 
 
 class RegisteredName(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +260,8 @@ class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
     alias: str
     label: str
     """Which version it points at since then; empty: it is gone."""
+    before: str
+    """Which one it pointed at until then; empty: there was no such alias."""
     by: str
     time: datetime
     reason: str
@@ -300,8 +322,12 @@ class ApprovalRequested(Fact, frozen=True, kw_only=True):
     """The version; None: the alias shall go away."""
     label: str
     digest: str
-    """Of the version's files, or of the address under which others keep them."""
+    """Of the version's files, or of the address under which others keep them; empty where it is
+    not about files: a version leaves its stage."""
     verdict: str | None = None
+    before: str | None = None
+    """The version that the alias pointed at when this was asked for; None: there was no such
+    alias, or it is about a stage."""
 
 
 class ApprovalGiven(Fact, frozen=True, kw_only=True):

@@ -1,18 +1,35 @@
 """Landing registered models of other stores: names, versions with their numbers, aliases."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
-from trivet.core.catalog import Amendment, Document, Value
+from trivet.core.catalog import Amendment, Document
+from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, draft
 from trivet.core.moving import HeldName, HeldVersion
 from trivet.core.ports import Stores
-from trivet.models.approvals import Approvals, stage_place
-from trivet.models.documents import REGISTERED, VERSIONS, new_name, new_version, version_id
+from trivet.models.amending import (
+    changed_name,
+    changed_version,
+    registered_from,
+    touched_name,
+)
+from trivet.models.approvals import Approvals
+from trivet.models.deprecations import born_deprecated
+from trivet.models.documents import (
+    ORIGIN,
+    REGISTERED,
+    VERSIONS,
+    new_name,
+    new_version,
+    version_id,
+    version_origin,
+)
 from trivet.models.facts import (
+    AliasChanged,
     LoggedVersion,
     NameChanged,
     NameRegistered,
@@ -26,14 +43,14 @@ from trivet.models.names import (
     registered_head,
     stage_of,
 )
+from trivet.models.protections import stage_place
 from trivet.models.reading import number_behind
 from trivet.tracking.importing.cleaning import Remarks, clean_text, clean_texts, digest_of
-from trivet.tracking.importing.experiments import IMPRINT
+from trivet.tracking.reporting.documents import IMPRINT
 from trivet.tracking.reporting.facts import Imported
 
 _AT_ONCE: Final = 300
 """How many versions one commit brings."""
-_ORIGIN: Final = "origin"
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -53,20 +70,28 @@ class NameLanding:
     Args:
         stores: Where everything is kept.
         scope: Project and actor.
+        clock: Says when they came.
         source: Which store they come from.
         remarks: Told of what is otherwise here.
         origin_of: Says where a version's files are here.
     """
 
     def __init__(
-        self, stores: Stores, scope: Scope, source: str, remarks: Remarks, origin_of: OriginOf
+        self,
+        stores: Stores,
+        scope: Scope,
+        clock: Clock,
+        source: str,
+        remarks: Remarks,
+        origin_of: OriginOf,
     ) -> None:
         self._stores = stores
         self._scope = scope
+        self._clock = clock
         self._source = source
         self._remarks = remarks
         self._origin_of = origin_of
-        self._approvals = Approvals(stores.ledger, scope)
+        self._approvals = Approvals(stores, scope)
 
     def is_new(self, held: HeldName) -> bool:
         """Say whether nobody has the name here."""
@@ -82,41 +107,24 @@ class NameLanding:
         except Invalid:
             self._remarks.note(f"the registered model {held.name[:100]!r} has no name for here")
             return 0
-        registered = self._name(held)
+        registered = self._head(registered_head(held.name)) or self._register(held)
         numbers: dict[int, str] = {}
         count = 0
         for start in range(0, len(held.versions), _AT_ONCE):
             part = held.versions[start : start + _AT_ONCE]
             count += self._versions(held, registered, part, numbers)
-        self._aliases(held, numbers)
-        noted = {IMPRINT: digest_of(held)}
-        now: dict[str, Value] = {"last_updated_timestamp": held.changed_ms or held.made_ms}
-        self._stores.catalog.write(
-            [Amendment(collection=REGISTERED, id=registered, set=now, note=noted)]
-        )
+        self._aliases(held, registered, numbers)
+        self._settle(held, registered)
         return count
 
     # ------------------------------------------------------------------- the name
 
-    def _name(self, held: HeldName) -> str:
-        """Return the `registered-model` fact of a name, which is brought up to date."""
-        registered = self._head(registered_head(held.name))
-        if registered is None:
-            return self._register(held)
-        document = self._stores.catalog.get(REGISTERED, [registered])[0]
-        if document.notes.get(IMPRINT) != digest_of(held):
-            self._change(held, registered, document)
-        return registered
-
     def _register(self, held: HeldName) -> str:
-        imported = Imported(
-            source=self._source, id=held.name, made_ms=held.made_ms, changed_ms=held.changed_ms
-        )
         made = NameRegistered(
             name=held.name,
             description=self._described(held.description, held.name),
             tags=clean_texts(held.tags, "tag", self._remarks),
-            imported=imported,
+            imported=self._imported(held),
         )
         fact = draft(made)
         moves = [HeadMove(name=registered_head(held.name), to=fact.id, expect=None)]
@@ -128,21 +136,29 @@ class NameLanding:
         self._commit(held.name, [fact], [document], moves)
         return fact.id
 
-    def _change(self, held: HeldName, registered: str, document: Document) -> None:
-        tags = self._news(held.tags, document)
+    def _settle(self, held: HeldName, registered: str) -> None:
+        """Say what the name itself is like there, once its versions are here."""
+        document = self._stores.catalog.get(REGISTERED, [registered])[0]
+        if document.notes.get(IMPRINT) == digest_of(held):
+            return
         description = self._described(held.description, held.name)
         changed = NameChanged(
             registered=registered,
             description=description if description != document.notes.get("description") else None,
-            tags=tags,
-            imported=Imported(source=self._source, id=held.name, changed_ms=held.changed_ms),
+            tags=self._news(held.tags, document),
+            imported=self._imported(held, imprint=digest_of(held)),
         )
-        noted = {} if changed.description is None else {"description": changed.description}
-        if noted or tags:
-            amendment = Amendment(
-                collection=REGISTERED, id=registered, set=_prefixed(tags), note=noted
-            )
-            self._commit(held.name, [draft(changed, parents=[registered])], [amendment])
+        fact = draft(changed, parents=[registered])
+        self._commit(held.name, [fact], [changed_name(changed, held.changed_ms)])
+
+    def _imported(self, held: HeldName, imprint: str = "") -> Imported:
+        return Imported(
+            source=self._source,
+            id=held.name,
+            made_ms=held.made_ms,
+            changed_ms=held.changed_ms or held.made_ms,
+            imprint=imprint,
+        )
 
     # --------------------------------------------------------------- its versions
 
@@ -164,14 +180,12 @@ class NameLanding:
         for version in versions:
             document = standing.get(version_id(registered, version.number))
             if document is None:
-                fact, amendment = self._new(held, registered, version)
-                facts.append(fact)
-                documents.append(amendment)
-                numbers[version.number] = fact.id
+                fact = self._new(held, registered, version, facts, documents)
+                numbers[version.number] = fact
                 count += 1
                 if version.number > greatest:
-                    greatest, head = version.number, fact.id
-            elif document.notes.get(_ORIGIN) != _origin(held, version):
+                    greatest, head = version.number, fact
+            elif document.notes.get(ORIGIN) != self._origin(held, version):
                 self._remarks.note(
                     f"{held.name}:{version.number} is another version here, and is left as it is"
                 )
@@ -186,8 +200,14 @@ class NameLanding:
         return count
 
     def _new(
-        self, held: HeldName, registered: str, version: HeldVersion
-    ) -> tuple[Draft, Amendment]:
+        self,
+        held: HeldName,
+        registered: str,
+        version: HeldVersion,
+        facts: list[Draft],
+        documents: list[Amendment],
+    ) -> str:
+        """Gather what lets a version be here; return its fact."""
         origin = self._origin_of(version)
         made = LoggedVersion(
             name=held.name,
@@ -200,28 +220,42 @@ class NameLanding:
             run_link=version.run_link or None,
             description=self._described(version.description, held.name),
             tags=clean_texts(version.tags, "tag", self._remarks),
-            imported=Imported(
-                source=self._source,
-                id=str(version.number),
-                made_ms=version.made_ms,
-                changed_ms=version.changed_ms,
-                user=version.user,
-            ),
+            imported=self._version_imported(version),
+            at_ms=to_micros(self._clock.now()) // 1000,
         )
         fact = draft(made, parents=[registered])
-        document = new_version(
-            self._scope.project, fact.id, made, user=version.user, now_ms=version.made_ms
+        facts += [fact, *born_deprecated(fact.id, made.tags)]
+        documents.append(
+            new_version(
+                self._scope.project, fact.id, made, user=version.user, now_ms=version.made_ms
+            )
         )
+        documents += self._registered_from(made)
         stage = self._stage(held.name, version)
-        now: dict[str, Value] = {
-            "current_stage": stage,
-            "last_updated_timestamp": version.changed_ms or version.made_ms,
-        }
-        noted = {_ORIGIN: _origin(held, version), IMPRINT: digest_of(version)}
-        whole = msgspec.structs.replace(
-            document, set={**document.set, **now}, note={**document.note, **noted}
+        if stage != "None":
+            changed = VersionChanged(model=fact.id, stage=stage, imported=made.imported)
+            facts.append(draft(changed, parents=[fact.id]))
+            place = version_id(registered, version.number)
+            documents.append(changed_version(place, changed, version.changed_ms))
+        return fact.id
+
+    def _registered_from(self, made: LoggedVersion) -> Iterator[Amendment]:
+        for amendment in registered_from(made, made.at_ms or 0):
+            if self._stores.catalog.get(amendment.collection, [amendment.id]):
+                yield amendment
+
+    def _version_imported(self, version: HeldVersion) -> Imported:
+        return Imported(
+            source=self._source,
+            id=str(version.number),
+            made_ms=version.made_ms,
+            changed_ms=version.changed_ms or version.made_ms,
+            user=version.user,
+            imprint=digest_of(version),
         )
-        return fact, whole
+
+    def _origin(self, held: HeldName, version: HeldVersion) -> str:
+        return version_origin(held.name, self._version_imported(version))
 
     def _amend(
         self,
@@ -233,7 +267,6 @@ class NameLanding:
         if document.notes.get(IMPRINT) == digest_of(version):
             return
         name = str(document.attributes["name"])
-        tags = self._news(version.tags, document)
         stage = self._stage(name, version)
         description = self._described(version.description, name)
         is_described = description is not None and description != document.notes.get("description")
@@ -241,21 +274,11 @@ class NameLanding:
             model=document.notes["fact"],
             stage=stage if stage != document.attributes["current_stage"] else None,
             description=description if is_described else None,
-            tags=tags,
-            imported=Imported(
-                source=self._source, id=str(version.number), changed_ms=version.changed_ms
-            ),
+            tags=self._news(version.tags, document),
+            imported=self._version_imported(version),
         )
-        now: dict[str, Value] = {
-            **_prefixed(tags),
-            "current_stage": stage,
-            "last_updated_timestamp": version.changed_ms or version.made_ms,
-        }
-        noted: dict[str, Any] = {IMPRINT: digest_of(version)}
-        if is_described:
-            noted["description"] = description
         facts.append(draft(changed, parents=[changed.model]))
-        documents.append(Amendment(collection=VERSIONS, id=document.id, set=now, note=noted))
+        documents.append(changed_version(document.id, changed, version.changed_ms))
 
     def _stage(self, name: str, version: HeldVersion) -> VersionStage:
         try:
@@ -270,15 +293,19 @@ class NameLanding:
 
     # ------------------------------------------------------------------- aliases
 
-    def _aliases(self, held: HeldName, numbers: Mapping[int, str]) -> None:
+    def _aliases(self, held: HeldName, registered: str, numbers: Mapping[int, str]) -> None:
         moves: list[HeadMove] = []
+        facts: list[Draft] = []
+        at_ms = held.changed_ms or held.made_ms
         for alias, number in held.aliases.items():
             place = head_of(held.name, alias)
             model, now = numbers.get(number), self._head(place)
             if model is not None and now != model and self._may_move(held.name, alias, now):
                 moves.append(HeadMove(name=place, to=model, expect=now))
+                changed = AliasChanged(registered=registered, alias=alias, model=model, at_ms=at_ms)
+                facts.append(draft(changed, parents=[registered]))
         if moves:
-            self._commit(held.name, [], [], moves)
+            self._commit(held.name, facts, [touched_name(registered, at_ms)], moves)
 
     def _may_move(self, name: str, alias: str, now: str | None) -> bool:
         try:
@@ -324,12 +351,3 @@ class NameLanding:
         reason = f"import registered model {name}"
         batch = self._scope.batch(reason, facts, heads=moves, documents=documents)
         self._stores.ledger.commit(batch)
-
-
-def _origin(held: HeldName, version: HeldVersion) -> str:
-    """Return what a version is known by, whichever way its store was reached."""
-    return f"{held.name}/{version.number}@{version.made_ms}"
-
-
-def _prefixed(tags: Mapping[str, str]) -> dict[str, Value]:
-    return {f"tags.{key}": value for key, value in tags.items()}

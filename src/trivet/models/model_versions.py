@@ -15,17 +15,22 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
-    Value,
 )
 from trivet.core.errors import Conflict, Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
-from trivet.models.approvals import stage_place
+from trivet.models.amending import (
+    changed_version,
+    gone_versions,
+    registered_from,
+    touched_name,
+)
+from trivet.models.approvals import Passage
+from trivet.models.contents import Content
+from trivet.models.deprecations import born_deprecated
 from trivet.models.documents import (
-    REGISTERED,
     VERSIONS,
     new_version,
-    prefixed,
     to_version,
     version_id,
 )
@@ -37,10 +42,12 @@ from trivet.models.facts import (
     VersionsDeleted,
     VersionStage,
 )
-from trivet.models.names import ACTIVE_STAGES, head_of
+from trivet.models.names import ACTIVE_STAGES, head_of, stage_of
 from trivet.models.origins import Origin, Origins
+from trivet.models.protections import stage_place
 from trivet.models.reading import number_behind, walk
 from trivet.models.registered_models import RegisteredModels, no_version
+from trivet.models.tags import check_free_tag
 from trivet.models.telling import News
 from trivet.tracking.reporting.experiments import check_tags
 
@@ -110,6 +117,7 @@ class ModelVersions:
                 run_link=new.run_link,
                 description=new.description,
                 tags=new.tags,
+                at_ms=self._models.now_ms(),
             )
             fact = draft(made, parents=[known.id])
             moves = [HeadMove(name=head_of(name), to=fact.id, expect=newest)]
@@ -185,28 +193,33 @@ class ModelVersions:
     def describe(self, name: str, number: int, description: str) -> Version:
         """Give a version another description."""
         document = self._document(self._models.get(name), number)
-        self._change(document, {"description": description}, note={"description": description})
+        self._change(document, {"description": description})
         return self.get(name, number)
 
     def tag(self, name: str, number: int, key: str, value: str) -> None:
-        """Set a tag of a version."""
+        """Set a tag of a version.
+
+        Raises:
+            Invalid: It is malformed, or one that says that something is deprecated.
+        """
         check_tags({key: value}, most_value=_MOST_VALUE)
+        check_free_tag(key)
         known = self._models.get(name)
         self._change(
             self._document(known, number),
             {"tags": {key: value}},
-            attributes=prefixed({key: value}),
             news=self._news.of_tag(known, key, value, number),
         )
 
     def untag(self, name: str, number: int, key: str) -> None:
         """Take a tag of a version away; one that is not there is no error."""
         check_tags({key: ""})
+        check_free_tag(key)
         known = self._models.get(name)
         document = self._document(known, number)
         if f"tags.{key}" in document.attributes:
             news = self._news.of_tag(known, key, None, number)
-            self._change(document, {"dropped": (key,)}, drop=(f"tags.{key}",), news=news)
+            self._change(document, {"dropped": (key,)}, news=news)
 
     def move(self, name: str, number: int, stage: VersionStage, *, archive: bool) -> Version:
         """Bring a version to a stage.
@@ -219,7 +232,8 @@ class ModelVersions:
 
         Raises:
             Invalid: Others shall be archived from a stage that is not active.
-            Forbidden: The stage is protected, and this is not approved (code `approval-needed`).
+            Forbidden: That stage, or the one it leaves, is protected, and this is not approved
+                (code `approval-needed`).
         """
         if archive and stage not in ACTIVE_STAGES:
             raise Invalid(
@@ -230,6 +244,7 @@ class ModelVersions:
         known = self._models.get(name)
         document = self._document(known, number)
         passage = self._models.passage(name, stage_place(stage), document.notes["fact"])
+        leave = self._leave(known, document, stage)
         moving = [(document, stage)]
         if archive:
             moving += [
@@ -237,14 +252,15 @@ class ModelVersions:
                 for other in self._in_stage(known.id, stage)
                 if other.id != document.id
             ]
-        facts = list(passage.facts)
-        amendments = [self._touched(known)]
+        facts, now = [*passage.facts, *leave.facts], self._models.now_ms()
+        amendments = [touched_name(known.id, now)]
         for other, where in moving:
-            fact, amendment = self._changing(other, {"stage": where}, {"current_stage": where})
+            fact, amendment = self._changing(other, {"stage": where}, now)
             facts.append(fact)
             amendments.append(amendment)
         reason = f"{name}:{number} comes to stage {stage}"
-        batch = self._scope.batch(reason, facts, heads=passage.moves, documents=amendments)
+        heads = (*passage.moves, *leave.moves)
+        batch = self._scope.batch(reason, facts, heads=heads, documents=amendments)
         self._stores.ledger.commit(batch)
         return self.get(name, number)
 
@@ -264,12 +280,14 @@ class ModelVersions:
             for alias, points_at in known.aliases.items()
             if points_at == number
         ]
-        gone = Amendment(collection=VERSIONS, id=document.id, remove=True)
+        moves += self._models.approvals.thawing([model])
+        now = self._models.now_ms()
+        deleted = VersionsDeleted(name=name, models=(model,), at_ms=now)
         batch = self._scope.batch(
             f"delete the model version {name}:{number}",
-            [draft(VersionsDeleted(name=name, models=(model,)), parents=[model])],
+            [draft(deleted, parents=[model])],
             heads=moves,
-            documents=[gone, self._touched(known)],
+            documents=[*gone_versions([document.id]), touched_name(known.id, now)],
         )
         self._stores.ledger.commit(batch)
 
@@ -291,15 +309,10 @@ class ModelVersions:
         moves: list[HeadMove],
         mention: str,
     ) -> None:
-        facts = [fact]
-        document = new_version(
-            self._scope.project,
-            fact.id,
-            made,
-            user=self._scope.actor,
-            now_ms=self._models.now_ms(),
-        )
-        documents = [self._touched(known), document]
+        facts, now = [fact, *born_deprecated(fact.id, made.tags)], made.at_ms or 0
+        project, user = self._scope.project, self._scope.actor
+        document = new_version(project, fact.id, made, user=user, now_ms=now)
+        documents = [touched_name(known.id, now), document, *registered_from(made, now)]
         if mention and made.logged_model is not None:
             told, amendment, move = self._origins.mentioning(made, fact.id, mention)
             facts.append(told)
@@ -315,6 +328,15 @@ class ModelVersions:
         if not found:
             raise no_version(known.name, number)
         return found[0]
+
+    def _leave(self, known: RegisteredName, document: Document, stage: VersionStage) -> Passage:
+        """Return what leaving its stage must write beside it; refuse it without an approval."""
+        before = stage_of(str(document.attributes["current_stage"]))
+        if before in {"None", stage}:
+            return Passage()
+        number = int(document.attributes["version_number"])
+        leaving = Content(model=document.notes["fact"], label=f"{known.name}:{number} out of it")
+        return self._models.approvals.demand(known.name, stage_place(before), lambda: leaving)
 
     def _in_stage(self, registered: str, stage: VersionStage) -> Iterable[Document]:
         where = Every(
@@ -357,41 +379,21 @@ class ModelVersions:
             )
         return tuple(found)
 
-    def _touched(self, known: RegisteredName) -> Amendment:
-        now = self._models.touched({})
-        return Amendment(collection=REGISTERED, id=known.id, set=now, expect="known")
-
     def _change(
         self,
         document: Document,
         what: Mapping[str, Any],
         *,
-        attributes: Mapping[str, Value] | None = None,
-        drop: tuple[str, ...] = (),
-        note: Mapping[str, Any] | None = None,
         news: Iterable[TaskNew] = (),
     ) -> None:
-        fact, amendment = self._changing(document, what, attributes or {}, drop=drop, note=note)
+        fact, amendment = self._changing(document, what, self._models.now_ms())
         reason = f"model version {document.attributes['name']}"
         batch = self._scope.batch(reason, [fact], documents=[amendment], tasks=news)
         self._stores.ledger.commit(batch)
 
     def _changing(
-        self,
-        document: Document,
-        what: Mapping[str, Any],
-        attributes: Mapping[str, Value],
-        *,
-        drop: tuple[str, ...] = (),
-        note: Mapping[str, Any] | None = None,
+        self, document: Document, what: Mapping[str, Any], at_ms: int
     ) -> tuple[Draft, Amendment]:
         model: str = document.notes["fact"]
-        amendment = Amendment(
-            collection=VERSIONS,
-            id=document.id,
-            set=self._models.touched(attributes),
-            drop=drop,
-            note=dict(note or {}),
-            expect="known",
-        )
-        return draft(VersionChanged(model=model, **what), parents=[model]), amendment
+        changed = VersionChanged(model=model, **what, at_ms=at_ms)
+        return draft(changed, parents=[model]), changed_version(document.id, changed, at_ms)

@@ -11,31 +11,46 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
-    Value,
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Entry, Fact, HeadMove, Scope, TaskNew, draft
+from trivet.core.facts import Entry, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
-from trivet.models.approvals import Approvals, Content, Passage
+from trivet.models.amending import (
+    changed_name,
+    gone_versions,
+    renamed_versions,
+    touched_name,
+)
+from trivet.models.approvals import Approvals, Passage
+from trivet.models.contents import Content, Contents
+from trivet.models.deprecations import born_deprecated
 from trivet.models.documents import (
     REGISTERED,
     VERSIONS,
     new_name,
-    prefixed,
     to_name,
     version_id,
 )
 from trivet.models.facts import (
+    AliasChanged,
     ModelVersion,
     NameChanged,
     NameRegistered,
     RegisteredName,
     VersionsDeleted,
 )
-from trivet.models.names import check_alias, check_registered_name, head_of, registered_head
+from trivet.models.names import (
+    check_alias,
+    check_registered_name,
+    head_of,
+    registered_head,
+    stage_of,
+)
+from trivet.models.protections import stage_place
 from trivet.models.reading import deleted_models, number_of, walk
+from trivet.models.tags import check_free_tag
 from trivet.models.telling import News
 from trivet.tracking.reporting.experiments import check_tags
 
@@ -52,7 +67,6 @@ class RegisteredModels:
         scope: Project and actor.
         clock: For the times that people see.
         served_by: Given a version, the endpoint that serves it, or None.
-        content_of: Given a version, what it is made of.
     """
 
     def __init__(
@@ -62,15 +76,14 @@ class RegisteredModels:
         clock: Clock,
         *,
         served_by: ServedBy,
-        content_of: Callable[[str], Content],
     ) -> None:
         self._stores = stores
         self._scope = scope
         self._clock = clock
         self._served_by = served_by
-        self._content_of = content_of
+        self._contents = Contents(stores, scope)
         self._news = News(stores, scope)
-        self.approvals = Approvals(stores.ledger, scope)
+        self.approvals = Approvals(stores, scope, self._contents)
 
     def make(
         self, name: str, *, description: str | None = None, tags: Mapping[str, str] | None = None
@@ -83,18 +96,17 @@ class RegisteredModels:
         """
         check_registered_name(name)
         check_tags(dict(tags or {}), most_value=_MOST_VALUE)
-        made = NameRegistered(name=name, description=description, tags=dict(tags or {}))
+        now = self.now_ms()
+        made = NameRegistered(name=name, description=description, tags=dict(tags or {}), at_ms=now)
         fact = draft(made)
         moves = [HeadMove(name=registered_head(name), to=fact.id, expect=None)]
         if self._head(head_of(name)) is None:
             # Numbers of a name that had packages go on where they were: their labels are in logs.
             moves.append(HeadMove(name=head_of(name), to=fact.id, expect=None))
-        document = new_name(
-            self._scope.project, fact.id, made, user=self._scope.actor, now_ms=self.now_ms()
-        )
+        document = new_name(self._scope.project, fact.id, made, user=self._scope.actor, now_ms=now)
         batch = self._scope.batch(
             f"register the name {name}",
-            [fact],
+            [fact, *born_deprecated(fact.id, made.tags)],
             heads=moves,
             documents=[document],
             tasks=self._news.of_name(made),
@@ -169,8 +181,10 @@ class RegisteredModels:
                 code="has-packages",
                 hint="Register them under the other name by their own verdicts.",
             )
+        documents = list(self._documents(known.id))
         for each in (name, new):  # nor does an alias come to a protected place this way
             self._demand_unprotected(each, known.aliases)
+            self._demand_unstaged(each, documents)
         newest = self._head(head_of(name))
         moves = [
             HeadMove(name=registered_head(name), to=None, expect=known.id),
@@ -182,14 +196,11 @@ class RegisteredModels:
             alias = head.name.rpartition("@")[2]
             moves.append(HeadMove(name=head.name, to=None, expect=head.target))
             moves.append(HeadMove(name=head_of(new, alias), to=head.target, expect=None))
-        versions = [
-            Amendment(collection=VERSIONS, id=document.id, set=self.touched({"name": new}))
-            for document in self._documents(known.id)
-        ]
-        changed = NameChanged(registered=known.id, name=new)
+        now = self.now_ms()
+        changed = NameChanged(registered=known.id, name=new, at_ms=now)
+        renamed = tuple(renamed_versions((each.id for each in documents), new, now))
         try:
-            renamed = self._amended(known, {"name": new})
-            self._change(known, changed, [renamed, *versions], moves=moves)
+            self._change(known, changed, documents=renamed, moves=moves)
         except Conflict as error:
             raise _exists(new) from error
         return self.get(new)
@@ -197,27 +208,30 @@ class RegisteredModels:
     def describe(self, name: str, description: str) -> RegisteredName:
         """Give a name another description."""
         known = self.get(name)
-        changed = NameChanged(registered=known.id, description=description)
-        noted = self._amended(known, note={"description": description})
-        self._change(known, changed, [noted])
+        changed = NameChanged(registered=known.id, description=description, at_ms=self.now_ms())
+        self._change(known, changed)
         return self.get(name)
 
     def tag(self, name: str, key: str, value: str) -> None:
-        """Set a tag of a name."""
+        """Set a tag of a name.
+
+        Raises:
+            Invalid: It is malformed, or one that says that something is deprecated.
+        """
         check_tags({key: value}, most_value=_MOST_VALUE)
+        check_free_tag(key)
         known = self.get(name)
-        changed = NameChanged(registered=known.id, tags={key: value})
-        tagged = self._amended(known, prefixed({key: value}))
-        self._change(known, changed, [tagged], tasks=self._news.of_tag(known, key, value))
+        changed = NameChanged(registered=known.id, tags={key: value}, at_ms=self.now_ms())
+        self._change(known, changed, tasks=self._news.of_tag(known, key, value))
 
     def untag(self, name: str, key: str) -> None:
         """Take a tag of a name away; one that is not there is no error."""
         check_tags({key: ""})
+        check_free_tag(key)
         known = self.get(name)
         if key in known.tags:
-            changed = NameChanged(registered=known.id, dropped=(key,))
-            untagged = self._amended(known, drop=(f"tags.{key}",))
-            self._change(known, changed, [untagged], tasks=self._news.of_tag(known, key, None))
+            changed = NameChanged(registered=known.id, dropped=(key,), at_ms=self.now_ms())
+            self._change(known, changed, tasks=self._news.of_tag(known, key, None))
 
     def delete(self, name: str) -> None:
         """Give a name up, with its versions, tags and aliases; what was recorded stays recorded.
@@ -237,19 +251,21 @@ class RegisteredModels:
         newest = self._head(head_of(name))
         if not any(self._packages_ever(name)):
             moves.append(HeadMove(name=head_of(name), to=None, expect=newest))
-        gone = [
-            Amendment(collection=VERSIONS, id=document.id, remove=True) for document in documents
-        ]
-        facts: list[Fact] = [NameChanged(registered=known.id, is_deleted=True)]
+        now = self.now_ms()
+        deleted = NameChanged(registered=known.id, is_deleted=True, at_ms=now)
+        gone = gone_versions(document.id for document in documents)
+        facts = [draft(deleted, parents=[known.id])]
         models = tuple(document.notes["fact"] for document in documents)
         if models:
-            facts.append(VersionsDeleted(name=name, models=models))
+            away = VersionsDeleted(name=name, models=models, at_ms=now)
+            facts.append(draft(away, parents=[known.id, *models]))
+            moves += self.approvals.thawing(list(models))
         self._stores.ledger.commit(
             self._scope.batch(
                 f"delete the registered model {name}",
-                [draft(fact, parents=[known.id]) for fact in facts],
+                facts,
                 heads=moves,
-                documents=[Amendment(collection=REGISTERED, id=known.id, remove=True), *gone],
+                documents=[changed_name(deleted, now), *gone],
             )
         )
 
@@ -271,13 +287,23 @@ class RegisteredModels:
         target = self._head(head_of(name, alias))
         return None if target is None else number_of(self._stores, target)
 
-    def set_alias(self, name: str, alias: str, number: int) -> None:
+    def set_alias(
+        self, name: str, alias: str, number: int, *, reason: str = "", force: str = ""
+    ) -> None:
         """Point an alias at a version.
+
+        Args:
+            name: The name.
+            alias: The alias.
+            number: The version's number.
+            reason: Why it moves; programs do not say.
+            force: Why a protected alias shall point at a deprecated version all the same.
 
         Raises:
             NotFound: There is no such name or version.
             Invalid: The alias is malformed or reserved.
-            Forbidden: It is protected, and this is not approved (code `approval-needed`).
+            Forbidden: It is protected, and this is not approved (code `approval-needed`), or the
+                version is deprecated (`deprecated`).
         """
         check_alias(alias)
         known = self.get(name)
@@ -285,12 +311,13 @@ class RegisteredModels:
         if not found:
             raise no_version(name, number)
         model: str = found[0].notes["fact"]
-        passage = self.passage(name, alias, model)
-        move = HeadMove(name=head_of(name, alias), to=model)
+        passage = self.passage(name, alias, model, force=force)
+        move = HeadMove(name=head_of(name, alias), to=model, expect=passage.expect)
         news = self._news.of_alias(known, alias, number)
-        self._move(known, f"alias {name}@{alias} is version {number}", move, passage, news)
+        why = reason.strip() or f"alias {name}@{alias} is version {number}"
+        self._move(known, why, move, passage, news)
 
-    def drop_alias(self, name: str, alias: str) -> None:
+    def drop_alias(self, name: str, alias: str, *, reason: str = "") -> None:
         """Take an alias away; one that is not there is no error.
 
         Raises:
@@ -299,9 +326,9 @@ class RegisteredModels:
         known = self.get(name)
         if alias in known.aliases:
             passage = self.passage(name, alias, None)
-            move = HeadMove(name=head_of(name, alias), to=None)
+            move = HeadMove(name=head_of(name, alias), to=None, expect=passage.expect)
             news = self._news.of_alias(known, alias, None)
-            self._move(known, f"drop alias {name}@{alias}", move, passage, news)
+            self._move(known, reason.strip() or f"drop alias {name}@{alias}", move, passage, news)
 
     # ------------------------------------------------- for the versions of names
 
@@ -313,7 +340,7 @@ class RegisteredModels:
             if entry.payload is not None and entry.id not in gone:
                 yield entry
 
-    def passage(self, name: str, alias: str, model: str | None) -> Passage:
+    def passage(self, name: str, alias: str, model: str | None, *, force: str = "") -> Passage:
         """Return what moving an alias, or reaching a stage, must write beside it.
 
         Raises:
@@ -321,13 +348,13 @@ class RegisteredModels:
         """
 
         def content() -> Content:
-            return (
-                Content(model=None, label="nothing") if model is None else self._content_of(model)
-            )
+            if model is None:
+                return Content(model=None, label="nothing")
+            return self._contents.of(model)
 
-        return self.approvals.demand(name, alias, content)
+        return self.approvals.demand(name, alias, content, force=force)
 
-    def demand_unserved(self, known: RegisteredName, documents: Iterable[Document]) -> None:
+    def demand_unserved(self, known: RegisteredName, documents: Sequence[Document]) -> None:
         """Refuse to delete what answers requests, or what a protected alias points at.
 
         Raises:
@@ -347,6 +374,7 @@ class RegisteredModels:
             number = document.attributes["version_number"]
             pointing = {alias: at for alias, at in known.aliases.items() if at == number}
             self._demand_unprotected(name, pointing)
+        self._demand_unstaged(name, documents)
 
     def _demand_unprotected(self, name: str, aliases: Mapping[str, int]) -> None:
         for alias, number in aliases.items():
@@ -357,9 +385,16 @@ class RegisteredModels:
                     hint="Move the alias first, which others approve.",
                 )
 
-    def touched(self, attributes: Mapping[str, Value]) -> dict[str, Value]:
-        """Return attributes with the time of their change."""
-        return {**attributes, "last_updated_timestamp": self.now_ms()}
+    def _demand_unstaged(self, name: str, documents: Iterable[Document]) -> None:
+        for document in documents:
+            stage = stage_of(str(document.attributes["current_stage"]))
+            if stage != "None" and self.approvals.needed(f"{name}@{stage_place(stage)}"):
+                number = int(document.attributes["version_number"])
+                raise Invalid(
+                    f"the stage {stage} of {name} is protected, and version {number} stands there",
+                    code="protected",
+                    hint="Bring the version to another stage first, which others approve.",
+                )
 
     def now_ms(self) -> int:
         """Return the time, in milliseconds since 1970 (UTC)."""
@@ -398,44 +433,36 @@ class RegisteredModels:
         passage: Passage,
         news: Iterable[TaskNew],
     ) -> None:
+        now = self.now_ms()
+        changed = AliasChanged(
+            registered=known.id,
+            alias=move.name.rpartition("@")[2],
+            model=move.to,
+            at_ms=now,
+        )
+        moved = draft(changed, parents=[known.id])
         batch = self._scope.batch(
             reason,
-            passage.facts,
+            [*passage.facts, moved],
             heads=[move, *passage.moves],
-            documents=[self._amended(known)],
+            documents=[touched_name(known.id, now)],
             tasks=news,
         )
         self._stores.ledger.commit(batch)
-
-    def _amended(
-        self,
-        known: RegisteredName,
-        attributes: Mapping[str, Value] | None = None,
-        *,
-        drop: tuple[str, ...] = (),
-        note: Mapping[str, Any] | None = None,
-    ) -> Amendment:
-        return Amendment(
-            collection=REGISTERED,
-            id=known.id,
-            set=self.touched(attributes or {}),
-            drop=drop,
-            note=dict(note or {}),
-            expect="known",
-        )
 
     def _change(
         self,
         known: RegisteredName,
         changed: NameChanged,
-        documents: Sequence[Amendment],
         *,
+        documents: Sequence[Amendment] = (),
         moves: Sequence[HeadMove] = (),
         tasks: Iterable[TaskNew] = (),
     ) -> None:
         fact = draft(changed, parents=[known.id])
         reason = f"registered model {known.name}"
-        batch = self._scope.batch(reason, [fact], heads=moves, documents=documents, tasks=tasks)
+        every = [changed_name(changed, changed.at_ms or 0), *documents]
+        batch = self._scope.batch(reason, [fact], heads=moves, documents=every, tasks=tasks)
         self._stores.ledger.commit(batch)
 
 

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from trivet.core.catalog import Amendment, Compare, Every, Order, Search, Value
+from trivet.core.catalog import Amendment, Compare, Every, Order, Search
 from trivet.core.clock import SystemClock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
 from trivet.core.facts import Draft, Entry, HeadMove, HeadMoved, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
+from trivet.models.amending import touched_name
 from trivet.models.approvals import Approvals
+from trivet.models.comments import Comments
 from trivet.models.contents import packaged_content
-from trivet.models.documents import REGISTERED, VERSIONS, new_name, new_package, to_version
+from trivet.models.deprecations import Deprecations
+from trivet.models.documents import VERSIONS, new_name, new_package, to_version
 from trivet.models.facts import (
     AliasMove,
     GateOverride,
@@ -24,10 +27,12 @@ from trivet.models.facts import (
     NameRegistered,
     Version,
 )
+from trivet.models.moving import along_alias, warn_of_deprecation
 from trivet.models.names import CHAMPION, check_alias, head_of, name_of, registered_head
 from trivet.models.packaging import Package, open_package
 from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
 from trivet.models.reading import deleted_models, number_behind, walk
+from trivet.models.references import Finder
 from trivet.models.searching import is_no_prompt
 from trivet.models.telling import News
 from trivet.tracking.facts import Run
@@ -48,7 +53,10 @@ class Registry:
         self._stores = stores
         self._scope = scope
         self._tracking = TrackingService(stores, scope)
-        self.approvals = Approvals(stores.ledger, scope)
+        self.approvals = Approvals(stores, scope)
+        self.deprecations = Deprecations(stores, scope)
+        self.comments = Comments(stores, scope)
+        self.finder = Finder(stores, scope.project)
 
     def register(
         self,
@@ -98,6 +106,7 @@ class Registry:
                 verdict=verdict_id,
                 data=data,
                 override=override,
+                at_ms=to_micros(SystemClock().now()) // 1000,
             )
             item = draft(version, parents=dict.fromkeys(parents))
             model = Model(id=item.id, version=version)
@@ -188,12 +197,23 @@ class Registry:
             if head.target in packaged
         }
 
-    def set_alias(self, name: str, alias: str, model: Model, reason: str) -> None:
+    def set_alias(
+        self, name: str, alias: str, model: Model, reason: str, *, force: str = ""
+    ) -> None:
         """Point an alias at a version, and record who did so and why.
+
+        Args:
+            name: The registered name.
+            alias: The alias.
+            model: One of the name's versions.
+            reason: Why it moves.
+            force: Why a protected alias shall point at a deprecated version all the same.
 
         Raises:
             Invalid: The version belongs to another name, or the reason is empty.
-            Forbidden: The alias is protected, and this is not approved (code `approval-needed`).
+            NotFound: The version was deleted.
+            Forbidden: The alias is protected, and this is not approved (code `approval-needed`),
+                or the version is deprecated (`deprecated`).
         """
         check_alias(alias)
         if model.version.name != name:
@@ -204,12 +224,26 @@ class Registry:
             )
         if not reason.strip():
             raise Invalid("the reason is empty", code="no-reason", hint="Say why it moves.")
+        if model.id in deleted_models(self._stores, self._scope.project, name):
+            raise _no_model(model.label)
+        ledger, project = self._stores.ledger, self._scope.project
         passage = self.approvals.demand(
-            name, alias, lambda: packaged_content(model.id, model.version)
+            name,
+            alias,
+            lambda: packaged_content(ledger, project, model.id, model.version),
+            force=force,
         )
-        move = HeadMove(name=head_of(name, alias), to=model.id)
-        batch = self._scope.batch(reason, passage.facts, heads=[move, *passage.moves])
-        self._stores.ledger.commit(batch)
+        along = along_alias(self._stores, self._scope, model.id, model.version, alias)
+        move = HeadMove(name=head_of(name, alias), to=model.id, expect=passage.expect)
+        batch = self._scope.batch(
+            reason,
+            [*passage.facts, *along.facts],
+            heads=[move, *passage.moves],
+            tasks=along.tasks,
+            documents=along.documents,
+        )
+        ledger.commit(batch)
+        warn_of_deprecation(ledger, project, model.id, model.label)
 
     def history(self, name: str, alias: str) -> tuple[AliasMove, ...]:
         """Return where an alias pointed, the newest move first, also when it is gone."""
@@ -224,6 +258,7 @@ class Registry:
             AliasMove(
                 alias=alias,
                 label="" if moved.after is None else self._label(moved.after),
+                before="" if moved.before is None else self._label(moved.before),
                 by=entry.actor,
                 time=entry.time,
                 reason=entry.reason,
@@ -323,24 +358,22 @@ class Registry:
         name = model.version.name
         known = self._stores.ledger.head(self._scope.project, registered_head(name))
         facts, moves = [item], [HeadMove(name=head_of(name), to=item.id, expect=before)]
-        now = to_micros(SystemClock().now()) // 1000
+        now = model.version.at_ms or 0
         user, project = self._scope.actor, self._scope.project
         documents: list[Amendment] = []
         registered = known.target if known else None
         if registered is None:
-            made = NameRegistered(name=name)
+            made = NameRegistered(name=name, at_ms=now)
             fact = draft(made)
             registered = fact.id
             facts.insert(0, fact)
             moves.append(HeadMove(name=registered_head(name), to=registered, expect=None))
             documents.append(new_name(project, registered, made, user=user, now_ms=now))
         entered = new_package(project, item.id, model.version, registered, user=user, now_ms=now)
-        changed: dict[str, Value] = {"last_updated_timestamp": now}
-        documents += [
-            entered,
-            Amendment(collection=REGISTERED, id=registered, set=changed, expect="known"),
-        ]
-        todo = [*News(self._stores, self._scope).of_version(model.version)]
+        documents += [entered, touched_name(registered, now)]
+        news = News(self._stores, self._scope)
+        todo = [*(news.of_name(NameRegistered(name=name)) if known is None else ())]
+        todo += news.of_version(model.version)
         todo += tasks(model) if tasks else ()
         return self._commit(reason, facts, moves, todo, documents)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from msgspec import UNSET, UnsetType
 
+from trivet.core.catalog import Position
 from trivet.core.facts import HeadMove, Scope, draft, read
 from trivet.core.gates import Evidence, Gate, Verdict
 from trivet.core.ids import check_name
@@ -17,8 +18,10 @@ from trivet.models.contest import withheld
 from trivet.models.encoding import Frame
 from trivet.models.exam import Exam, against, prepare_exam
 from trivet.models.facts import GateVerdict, Model
+from trivet.models.finding import FoundVersions, VersionFinder
 from trivet.models.holdout import hold_out
 from trivet.models.looks import next_look, question_of
+from trivet.models.moving import warn_of_deprecation
 from trivet.models.packaging import Package, open_package
 from trivet.models.parity import TOLERANCE
 from trivet.models.questions import exam_question, labels_digest
@@ -40,6 +43,30 @@ class ModelsService(Registry):
     def __init__(self, stores: Stores, scope: Scope, flavours: Sequence[Flavour]) -> None:
         super().__init__(stores, scope)
         self._flavours = tuple(flavours)
+
+    def search(
+        self,
+        filter: str = "",  # noqa: A002  # what everybody calls it
+        *,
+        order: str | Sequence[str] = (),
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> FoundVersions:
+        """Find versions of registered models, packaged and logged.
+
+        Args:
+            filter: Such as `metrics.auc > 0.9 AND alias = 'champion'`; see `VersionFinder.find`.
+            order: Names to order by, each with ASC or DESC behind it when it matters.
+            after: The `after` of an earlier page of the same search.
+            limit: 1 to 50,000.
+
+        Raises:
+            Invalid: The filter or an order does not follow the grammar, or names what no version
+                has (code `unknown-column`).
+        """
+        finder = VersionFinder(self._stores, self._scope.project)
+        orders = [order] if isinstance(order, str) else order
+        return finder.find(filter, order=orders, after=after, limit=limit)
 
     def package(
         self,
@@ -81,7 +108,7 @@ class ModelsService(Registry):
         )
 
     def open(self, model: Model | str) -> Package:
-        """Open a package, every byte checked.
+        """Open a package, every byte checked. A version that is deprecated comes with a warning.
 
         Args:
             model: A model, its reference as for `get`, or a package's digest (`b3:...`).
@@ -93,6 +120,7 @@ class ModelsService(Registry):
         if isinstance(model, str) and model.startswith("b3:"):
             return open_package(self._stores.blobs, model)
         found = model if isinstance(model, Model) else self.get(model)
+        warn_of_deprecation(self._stores.ledger, self._scope.project, found.id, found.label)
         return open_package(self._stores.blobs, found.version.package)
 
     def examine(
@@ -214,7 +242,7 @@ class ModelsService(Registry):
         return {head: found and found.target for head, found in heads.items()}
 
     def _against(self, exam: Exam, champion: Model) -> Exam:
-        return against(exam, champion.label, self.open(champion))
+        return against(exam, champion.label, self.open(champion.version.package))
 
     def _priced(self, name: str, exam: Exam, labels: str | None) -> Exam:
         """Give an exam the level that this look at its rows is worth, champion or none."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from trivet.core.facts import Scope, TaskNew
 from trivet.core.ports import Stores
 from trivet.models.facts import LoggedVersion, ModelVersion, NameRegistered, RegisteredName
+from trivet.models.remarks import Deprecated
 from trivet.models.searching import PROMPT_TAG
 from trivet.tracking.webhooks.announcing import announce
 
@@ -75,11 +76,29 @@ class News:
         self, known: RegisteredName, alias: str, number: int | None
     ) -> tuple[TaskNew, ...]:
         """Return the tasks that tell where an alias points now, or with None that it is gone."""
-        entity = "prompt" if is_prompt(known.tags) else "model_version"
+        if not is_prompt(known.tags):
+            return self.of_model_alias(known.name, alias, number)
         detail: dict[str, Any] = {"name": known.name, "alias": alias}
         if number is None:
-            return self._tell(f"{entity}_alias.deleted", detail)
-        return self._tell(f"{entity}_alias.created", {**detail, "version": str(number)})
+            return self._tell("prompt_alias.deleted", detail)
+        return self._tell("prompt_alias.created", {**detail, "version": str(number)})
+
+    def of_model_alias(self, name: str, alias: str, number: int | None) -> tuple[TaskNew, ...]:
+        """Return the same for what is known to be no prompt."""
+        detail: dict[str, Any] = {"name": name, "alias": alias}
+        if number is None:
+            return self._tell("model_version_alias.deleted", detail)
+        return self._tell("model_version_alias.created", {**detail, "version": str(number)})
+
+    def of_deprecation(
+        self, name: str, number: int | None, said: Deprecated
+    ) -> tuple[TaskNew, ...]:
+        """Return the tasks that tell that a version, or a model, is deprecated or no longer."""
+        detail: dict[str, Any] = {"name": name, "reason": said.why, "instead": said.instead}
+        entity = "registered_model"
+        if number is not None:
+            entity, detail["version"] = "model_version", str(number)
+        return self._tell(f"{entity}.{'restored' if said.is_over else 'deprecated'}", detail)
 
     def _tell(self, event: str, detail: Mapping[str, Any]) -> tuple[TaskNew, ...]:
         return announce(self._stores, self._project, event, detail)

@@ -25,10 +25,11 @@ from trivet.moving.files import FileLanding
 from trivet.moving.origins import origin_of_version
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.importing.cleaning import Remarks, digest_of, model_id
-from trivet.tracking.importing.experiments import IMPRINT, ExperimentLanding
+from trivet.tracking.importing.experiments import ExperimentLanding
 from trivet.tracking.importing.models import ModelLanding
 from trivet.tracking.importing.points import PointLanding
 from trivet.tracking.importing.runs import Arrival, RunLanding
+from trivet.tracking.reporting.documents import IMPRINT
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.facts import Experiment
 from trivet.tracking.reporting.logged_models import LoggedModels
@@ -97,9 +98,9 @@ class Bringing:
         self._runs = ReportedRuns(stores, scope, experiments, self._metrics)
         self._models = LoggedModels(stores, scope, experiments, self._metrics, clock)
         self._landing = ExperimentLanding(stores, scope, experiments, source, remarks)
-        self._run_landing = RunLanding(stores, scope, self._runs, source, remarks)
+        self._run_landing = RunLanding(stores, scope, source, remarks)
         self._model_landing = ModelLanding(stores, scope, self._models, source, remarks)
-        self._name_landing = NameLanding(stores, scope, source, remarks, self._origin_of)
+        self._name_landing = NameLanding(stores, scope, clock, source, remarks, self._origin_of)
         self._points = PointLanding(stores, remarks)
         self._files = FileLanding(Artifacts(stores, scope), holdings, self._counts, remarks)
 
@@ -196,7 +197,7 @@ class Bringing:
         facts = [fact for arrival in arrivals for fact in arrival.facts]
         documents = [document for arrival in arrivals for document in arrival.documents]
         self._stores.ledger.commit(self._scope.batch(reason, facts, documents=documents))
-        return {arrival.run for arrival in arrivals if arrival.facts} | appended.keys()
+        return {arrival.run for arrival in arrivals if arrival.is_changed} | appended.keys()
 
     def _arrival(self, batch: Batch, held: HeldRun, home: Experiment) -> Arrival:
         run = batch.here[held.id]

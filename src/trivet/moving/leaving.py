@@ -29,7 +29,7 @@ from trivet.models.names import head_of
 from trivet.models.reading import number_of, walk
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
-from trivet.tracking.reporting.facts import STATUS_WORDS, Input, ReportedRun
+from trivet.tracking.reporting.facts import WORDS, Input, ReportedRun
 from trivet.tracking.reporting.logged_models import LoggedModels
 from trivet.tracking.reporting.model_points import LOGGED_MODELS, points_of
 from trivet.tracking.reporting.points import Metrics
@@ -39,7 +39,6 @@ from trivet.tracking.shelves import Artifact
 _PAGE: Final = 200
 _POINTS: Final = 50_000
 _ALL: Final = 1 << 62
-_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
 _OWNER: Final = re.compile(r"mlflow-artifacts:/[^/]+/(?:models/(m-[^/]+)|([^/]+))/artifacts")
 
 
@@ -103,7 +102,7 @@ class ProjectHoldings:
             experiment=str(run.experiment),
             name=run.name,
             user=run.user,
-            status=_WORDS[run.status],
+            status=WORDS[run.status],
             stage=run.stage,
             began_ms=run.began_ms,
             ended_ms=run.ended_ms,

@@ -11,6 +11,7 @@ from trivet.core.ports import Stores
 from trivet.models.approvals import Approvals, Passage
 from trivet.models.contents import packaged_content
 from trivet.models.facts import GateOverride, GateVerdict, Model, ModelVersion
+from trivet.models.moving import NOTHING, Along, along_alias, warn_of_deprecation
 from trivet.models.names import CHAMPION, head_of
 from trivet.releases.facts import (
     LogMode,
@@ -38,6 +39,8 @@ class _Next(msgspec.Struct, frozen=True):
     """That of the release before when None."""
     also: tuple[Draft, ...] = ()
     """Facts to record with it."""
+    force: str = ""
+    """Why a protected champion may be a deprecated version."""
 
 
 class ReleasesService:
@@ -48,6 +51,7 @@ class ReleasesService:
     """
 
     def __init__(self, stores: Stores, scope: Scope) -> None:
+        self._stores = stores
         self._ledger = stores.ledger
         self._scope = scope
 
@@ -98,18 +102,34 @@ class ReleasesService:
         return tuple(read(entry, RolloutDecision) for entry in page.entries)
 
     def release(
-        self, endpoint: str, model: Model, *, why: str, log_mode: LogMode | None = None
+        self,
+        endpoint: str,
+        model: Model,
+        *,
+        why: str,
+        log_mode: LogMode | None = None,
+        force: str = "",
     ) -> Release:
         """Serve a model to everybody, at once.
 
+        Args:
+            endpoint: The endpoint.
+            model: What it shall serve.
+            why: The decision in words.
+            log_mode: How predictions are kept; as before when None.
+            force: Why a deprecated version becomes a champion that is protected, all the same.
+
         Raises:
             Refused: The model's gate did not pass.
+            Forbidden: The alias `champion` is protected, and this is not approved (code
+                `approval-needed`), or the version is deprecated (`deprecated`).
             Conflict: Somebody released to this endpoint meanwhile.
         """
         self._demand_verdict(model)
         before = self.current(endpoint)
         champion = _variant("champion", model, "live", 1.0)
-        return self._move(endpoint, before, _Next("full", (champion,), why, log_mode=log_mode))
+        next_ = _Next("full", (champion,), why, log_mode=log_mode, force=force)
+        return self._move(endpoint, before, next_)
 
     def shadow(self, endpoint: str, candidate: Model, *, why: str) -> Release:
         """Let a candidate answer copies of all requests; nobody receives its answers.
@@ -149,21 +169,22 @@ class ReleasesService:
             )
         return self._canary(self._demand(endpoint, "shadow", "canary"), share, why)
 
-    def promote(self, endpoint: str, *, why: str) -> Release:
-        """Make the candidate under way the champion.
+    def promote(self, endpoint: str, *, why: str, force: str = "") -> Release:
+        """Make the candidate under way the champion; `force` as for `release`.
 
         Raises:
             Conflict: No candidate is under way.
         """
-        return self._promote(self._demand(endpoint, "shadow", "canary"), why)
+        return self._promote(self._demand(endpoint, "shadow", "canary"), why, force=force)
 
-    def rollback(self, endpoint: str, *, why: str) -> Release:
+    def rollback(self, endpoint: str, *, why: str, force: str = "") -> Release:
         """Drop the candidate under way; without one, go back to the champion before this one.
 
         Raises:
             NotFound: There is no earlier champion to go back to.
         """
-        return self._rollback(self._demand(endpoint, "full", "shadow", "canary"), why)
+        before = self._demand(endpoint, "full", "shadow", "canary")
+        return self._rollback(before, why, force=force)
 
     def apply(self, release: Release, judgement: Judgement, *, canary_share: float) -> Release:
         """Record a judgement about a rollout and do what it says, in one commit.
@@ -209,16 +230,17 @@ class ReleasesService:
         next_ = _Next("canary", variants, why, salt=before.plan.salt, also=also)
         return self._move(before.plan.endpoint, before, next_)
 
-    def _promote(self, before: Release, why: str, *also: Draft) -> Release:
+    def _promote(self, before: Release, why: str, *also: Draft, force: str = "") -> Release:
         champion = _with_share(before.plan.variants[1], "champion", "live", 1.0)
-        return self._move(before.plan.endpoint, before, _Next("full", (champion,), why, also=also))
+        next_ = _Next("full", (champion,), why, also=also, force=force)
+        return self._move(before.plan.endpoint, before, next_)
 
-    def _rollback(self, before: Release, why: str, *also: Draft) -> Release:
+    def _rollback(self, before: Release, why: str, *also: Draft, force: str = "") -> Release:
         endpoint, champion = before.plan.endpoint, before.plan.variants[0]
         if before.plan.stage == "full":
             champion = self._champion_before(endpoint)
         variants = (_with_share(champion, "champion", "live", 1.0),)
-        return self._move(endpoint, before, _Next("full", variants, why, also=also))
+        return self._move(endpoint, before, _Next("full", variants, why, also=also, force=force))
 
     def _demand(self, endpoint: str, *stages: Stage) -> Release:
         current = self.current(endpoint)
@@ -299,30 +321,51 @@ class ReleasesService:
         models = [variant.model for variant in plan.variants]
         fact = draft(plan, parents=models + ([before.id] if before else []))
         heads = [HeadMove(name=_head(endpoint), to=fact.id, expect=before.id if before else None)]
-        facts = [*next_.also, fact]
+        facts, along = [*next_.also, fact], NOTHING
         if plan.stage == "full":
             # Whoever answers everybody is what the next candidate is compared with.
-            passage = self._crown(models[0])
-            facts += passage.facts
+            passage, along = self._crown(models[0], next_.force)
+            facts += (*passage.facts, *along.facts)
             heads += passage.moves
-        self._ledger.commit(self._scope.batch(plan.why, facts, heads=heads))
+        batch = self._scope.batch(
+            plan.why, facts, heads=heads, tasks=along.tasks, documents=along.documents
+        )
+        self._ledger.commit(batch)
+        self._warn(before, plan)
         return Release(id=fact.id, plan=plan)
 
-    def _crown(self, model: str) -> Passage:
+    def _warn(self, before: Release | None, plan: ReleasePlan) -> None:
+        """Warn of what is deprecated among the models that come to be served."""
+        served = {variant.model for variant in before.plan.variants} if before else set[str]()
+        for variant in plan.variants:
+            if variant.model not in served or plan.stage == "full":
+                version = read(self._ledger.get(variant.model), ModelVersion)
+                label = f"{version.name}:{version.version}"
+                warn_of_deprecation(self._ledger, self._scope.project, variant.model, label)
+
+    def _crown(self, model: str, force: str) -> tuple[Passage, Along]:
         """Return what makes a version the champion of its name; nothing when it is that already.
 
         Raises:
-            Forbidden: The alias is protected, and this is not approved (code `approval-needed`).
+            Forbidden: The alias is protected, and this is not approved (code `approval-needed`),
+                or the version is deprecated (`deprecated`).
         """
         version = read(self._ledger.get(model), ModelVersion)
         head = head_of(version.name, CHAMPION)
         standing = self._ledger.head(self._scope.project, head)
         if standing is not None and standing.target == model:
-            return Passage()
-        approvals = Approvals(self._ledger, self._scope)
-        passage = approvals.demand(version.name, CHAMPION, lambda: packaged_content(model, version))
-        move = HeadMove(name=head, to=model)
-        return Passage(facts=passage.facts, moves=(*passage.moves, move))
+            return Passage(), NOTHING
+        approvals = Approvals(self._stores, self._scope)
+        ledger, project = self._ledger, self._scope.project
+        passage = approvals.demand(
+            version.name,
+            CHAMPION,
+            lambda: packaged_content(ledger, project, model, version),
+            force=force,
+        )
+        move = HeadMove(name=head, to=model, expect=passage.expect)
+        along = along_alias(self._stores, self._scope, model, version, CHAMPION)
+        return Passage(facts=passage.facts, moves=(*passage.moves, move)), along
 
 
 def _head(endpoint: str) -> str:

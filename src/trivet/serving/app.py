@@ -9,10 +9,10 @@ import contextlib
 import gc
 from collections.abc import Awaitable, Callable
 
-from trivet.access.permissions import Permission, Principal
+from trivet.access.permissions import Permission
 from trivet.core.errors import TrivetError, Unavailable
 from trivet.http.application import Application, Handler, Reply, Request, json_reply
-from trivet.http.guards import DoorPolicy
+from trivet.http.guards import DoorPolicy, PrincipalOf
 from trivet.http.routes import Route, RouteTable
 from trivet.serving import open_inference
 from trivet.serving.answering import Answered, Asked, answer, shadow
@@ -54,7 +54,7 @@ class ServingApp:
         accept_labels: Accept,
         *,
         policy: DoorPolicy,
-        principal_of: Callable[[str], Principal],
+        principal_of: PrincipalOf,
         refresh_s: float = 0.5,
     ) -> None:
         self._endpoints = endpoints

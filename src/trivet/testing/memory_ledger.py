@@ -32,7 +32,7 @@ from trivet.core.rules import RESERVED_KINDS, check_batch, check_search
 from trivet.testing.memory_catalog import MemoryCatalog, amend
 from trivet.testing.memory_journal import MemoryJournal, apply_task
 from trivet.testing.memory_state import MemoryState
-from trivet.testing.memory_views import MemoryViews, put_row
+from trivet.testing.memory_views import MemoryViews, check_free, check_standing, put_row
 
 
 class MemoryLedger:
@@ -163,6 +163,9 @@ class _Commit:
                     f"the event {event.key!r} of {event.source!r} has arrived before", code="seen"
                 )
             state.set(state.inbox, (event.source, event.key), value=True)
+        check_free(state, batch.free)
+        for put in batch.rows:
+            check_standing(state, put)
         for put in batch.rows:
             put_row(state, put.view, put.row)
         for amendment in batch.documents:

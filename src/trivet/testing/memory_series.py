@@ -7,7 +7,7 @@ import math
 import struct
 import threading
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal, cast
 
@@ -101,8 +101,11 @@ class MemorySeries:
         series = {key: _summary(sorted(rows, key=_place)) for key, rows in found.items()}
         return Changes(series=series, position=str(at), has_more=has_more)
 
-    def compact(self) -> None:
-        """Do nothing: memory is one segment."""
+    def compact(self, *, without: Collection[str] = ()) -> None:
+        """Leave out what is not wanted any more: memory is one segment."""
+        with self._lock:
+            for key in [key for key in self._points if key.owner in without]:
+                del self._points[key]
 
     def verify(self) -> Iterator[Damage]:
         return iter(())

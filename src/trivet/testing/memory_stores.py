@@ -5,8 +5,10 @@ with the object. Nothing here is durable.
 """
 
 import io
+import math
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Literal
 
@@ -50,10 +52,12 @@ class MemoryBlobs:
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
+        self._put: dict[str, float] = {}
 
     def put(self, data: bytes | BinaryIO) -> str:
         content = bytes(data) if isinstance(data, bytes | bytearray | memoryview) else data.read()
         digest = "b3:" + blake3.blake3(content).hexdigest()
+        self._put[digest] = time.monotonic()
         self._blobs.setdefault(digest, content)
         return digest
 
@@ -71,12 +75,26 @@ class MemoryBlobs:
     def has(self, digest: str) -> bool:
         return _check_digest(digest) in self._blobs
 
-    def delete(self, digest: str) -> None:
-        self._blobs.pop(_check_digest(digest), None)
+    def renew(self, digest: str) -> bool:
+        if not self.has(digest):
+            return False
+        self._put[digest] = time.monotonic()
+        return True
 
-    def list(self) -> Iterator[tuple[str, int]]:
+    def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
+        if self._is_young(_check_digest(digest), unless_put_for_s):
+            return False
+        self._blobs.pop(digest, None)
+        return True
+
+    def list(self, *, unless_put_for_s: float | None = None) -> Iterator[tuple[str, int]]:
         for digest, content in tuple(self._blobs.items()):
-            yield digest, len(content)
+            if not self._is_young(digest, unless_put_for_s):
+                yield digest, len(content)
+
+    def _is_young(self, digest: str, seconds: float | None) -> bool:
+        put = self._put.get(digest, -math.inf)
+        return seconds is not None and digest in self._blobs and put > time.monotonic() - seconds
 
     def verify(self) -> Iterator[Damage]:
         for digest, content in tuple(self._blobs.items()):

@@ -4,8 +4,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trivet.core.errors import NotFound
+from trivet.core.facts import ViewFree, ViewPut
 from trivet.core.ports import Row, View
-from trivet.core.rules import check_after, check_columns, check_view, clean
+from trivet.core.rules import (
+    check_after,
+    check_columns,
+    check_view,
+    clean,
+    key_values,
+    row_changed,
+    row_exists,
+)
 from trivet.testing.memory_state import MemoryState
 
 
@@ -76,6 +85,27 @@ def put_row(state: MemoryState, name: str, row: Row) -> None:
     check_columns(view, row)
     full = {column: clean(view, column, row.get(column)) for column in view.columns}
     state.set(stored, tuple(full[column] for column in view.key), full)
+
+
+def check_free(state: MemoryState, stretches: Iterable[ViewFree]) -> None:
+    """Make sure that no row stands in any of these stretches."""
+    for stretch in stretches:
+        view, stored = _declared(state, stretch.view)
+        check_columns(view, (stretch.column,))
+        values = key_values(view, stretch)
+        first, last = values[: len(view.key)], values[len(view.key) :]
+        if any(first <= k <= last and row[stretch.column] is not None for k, row in stored.items()):
+            raise row_exists(stretch)
+
+
+def check_standing(state: MemoryState, put: ViewPut) -> None:
+    """Make sure that the row in the place of another is what was expected."""
+    if put.expect:
+        view, stored = _declared(state, put.view)
+        check_columns(view, put.expect)
+        row = stored.get(tuple(clean(view, name, put.row[name]) for name in view.key))
+        if row is None or not _matches(row, _cleaned(view, put.expect)):
+            raise row_changed(put)
 
 
 def _cleaned(view: View, where: Mapping[str, Any]) -> Row:

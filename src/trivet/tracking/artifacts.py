@@ -5,26 +5,25 @@ one commit. Equal bytes are stored once, whoever they belong to.
 """
 
 import mimetypes
-import threading
-from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import BinaryIO, Final, Self
 
 import msgspec
 
-from trivet.core.errors import Invalid, NotFound
-from trivet.core.facts import Fact, Scope, ViewPut, draft
+from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound
+from trivet.core.facts import Batch, Inbox, Scope, draft
 from trivet.core.ids import new_id, sha256_hex
 from trivet.core.ports import BlobWriter, Stores
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
+from trivet.tracking.freezing import FrozenFiles, frozen_meanwhile
 from trivet.tracking.paths import clean_path, folders_of
 from trivet.tracking.sharing import SharedFiles
 from trivet.tracking.shelves import Artifact, FolderItem, Shelves
 
 _BLOCK_BYTES: Final = 1 << 20
 _LARGE_BYTES: Final = 8 << 20
+_ATTEMPTS: Final = 100
 _MAX_OWNER_CHARACTERS: Final = 300
 _UNKNOWN: Final = "application/octet-stream"
 # Made without the machine's own lists: a file has one type, wherever it is stored.
@@ -56,11 +55,12 @@ class Artifacts:
         self._scope = scope
         self._shelves = Shelves(stores.views, scope.project)
         self._shared = SharedFiles(stores.blobs.open)
-        self._coming = _Coming()
+        self._frozen = FrozenFiles(stores.ledger, scope.project)
 
-    def acting_for(self, actor: str) -> "Artifacts":
-        """Return the same in somebody else's name."""
+    def acting_for(self, actor: str, stores: Stores | None = None) -> "Artifacts":
+        """Return the same in somebody else's name, and through other doors to the same stores."""
         other = copy(self)
+        other._stores = stores or self._stores  # noqa: SLF001  # one of us
         other._scope = Scope(project=self._scope.project, actor=actor)  # noqa: SLF001  # one of us
         return other
 
@@ -78,9 +78,10 @@ class Artifacts:
         Raises:
             Invalid: The path is none (code `bad-path`), or a file would be where a folder is, or
                 a folder where a file is (`path-taken`).
+            Forbidden: What stands there is frozen (code `frozen`).
         """
         if isinstance(source, bytes):
-            plain = self._free(owner, path)
+            plain = self._changeable(owner, path)
             return self._record(
                 owner, plain, self._stores.blobs.put(source), len(source), media_type
             )
@@ -93,14 +94,36 @@ class Artifacts:
         """Begin a file whose bytes arrive piece by piece.
 
         Raises:
-            Invalid: As `put`.
+            Invalid, Forbidden: As `put`.
         """
-        plain = self._free(owner, path)
+        plain = self._changeable(owner, path)
 
         def record(digest: str, size_bytes: int) -> Artifact:
             return self._record(owner, plain, digest, size_bytes, media_type)
 
         return ArtifactWriter(self._stores.blobs.begin(), record)
+
+    def place(self, found: Artifact, *, arrival: str) -> Artifact:
+        """Let bytes that are stored already stand at a path, as they stood elsewhere.
+
+        Args:
+            found: Owner, path, digest, size and type.
+            arrival: Names it among what arrives from elsewhere: it counts once.
+
+        Raises:
+            Invalid, Forbidden: As `put`; but what stands there just so may be frozen.
+            Conflict: It has arrived before (code `seen`).
+        """
+        plain = self._free(found.owner, found.path)
+        try:
+            return self._record(
+                found.owner, plain, found.digest, found.size_bytes, found.media_type, arrival
+            )
+        except Forbidden:
+            standing = self._shelves.find(found.owner, plain)
+            if standing is None or standing.digest != found.digest:
+                raise
+            return standing
 
     def get(self, owner: str, path: str) -> Artifact:
         """Return what is known of a file.
@@ -150,41 +173,78 @@ class Artifacts:
         items = self._shelves.items(_checked(owner), clean_path(folder, is_folder=True))
         return tuple(sorted(items, key=lambda item: item.name))
 
-    def delete(self, owner: str, path: str) -> int:
+    def delete(self, owner: str, path: str, *, arrival: str = "") -> int:
         """Delete a file, or a folder with all that is in it; return how many files that were.
 
         Args:
             owner: Whose they are.
             path: A file or a folder; empty: all of them, be it none.
+            arrival: Names it among what arrives from elsewhere: it counts once.
 
         Raises:
             NotFound: Nothing stands at the path.
             Invalid: The path is none.
+            Forbidden: It is frozen, or something in it is (code `frozen`).
+            Conflict: It has arrived before (code `seen`).
         """
         plain = clean_path(path, is_folder=True)
-        file = self._shelves.find(_checked(owner), plain) if plain else None
-        files = [file] if file else list(self._shelves.below(owner, plain))
-        if not files and plain:
-            raise _no_artifact(plain)
-        if files:
-            fact = new_id()
-            deleted = ArtifactsDeleted(owner=owner, path=plain, files=len(files))
-            rows = [self._shelves.emptied(each, fact) for each in files]
-            self._commit(f"delete artifact {plain or 'all'}", fact, deleted, rows)
-            self._shelves.tidy(owner, fact)
-        return len(files)
+        self._frozen.demand_free(_checked(owner), plain)
+        for _ in range(_ATTEMPTS):
+            files = self._standing(owner, plain)
+            if not files and plain:
+                raise _no_artifact(plain)
+            if not files or self._emptied(owner, plain, files, arrival):
+                return len(files)
+        raise Conflict(
+            f"files at {plain or 'the top'!r} are replaced faster than they can be deleted",
+            code="busy",
+        )
 
     def digest(self, owner: str, folder: str = "") -> str:
         """Digest a file, or all files of a folder: their paths and their bytes."""
-        plain = clean_path(folder, is_folder=True)
-        file = self._shelves.find(_checked(owner), plain) if plain else None
-        files = [file] if file else self._shelves.below(owner, plain)
+        files = self._standing(_checked(owner), clean_path(folder, is_folder=True))
         return sha256_hex(*(f"{each.path}\n{each.digest}".encode() for each in files))
 
     def total(self, owner: str) -> Total:
         """Count what an owner has."""
         sizes = [each.size_bytes for each in self._shelves.below(_checked(owner), "")]
         return Total(len(sizes), sum(sizes))
+
+    def _changeable(self, owner: str, path: str) -> str:
+        """Return the clean path at which a file may stand, and where nothing is frozen."""
+        plain = self._free(owner, path)
+        self._frozen.demand_free(owner, plain)
+        return plain
+
+    def _standing(self, owner: str, plain: str) -> Sequence[Artifact]:
+        file = self._shelves.find(owner, plain) if plain else None
+        return (file,) if file else tuple(self._shelves.below(owner, plain))
+
+    def _emptied(
+        self, owner: str, plain: str, files: Sequence[Artifact], arrival: str = ""
+    ) -> bool:
+        """Delete files; False when one of them was replaced meanwhile."""
+        fact = new_id()
+        deleted = ArtifactsDeleted(owner=owner, path=plain, files=len(files))
+        rows = [self._shelves.emptied(each, fact) for each in files]
+        heads = self._frozen.absences(owner, (each.path for each in files))
+        reason = f"delete artifact {plain or 'all'}"
+        try:
+            self._commit(
+                self._scope.batch(
+                    reason,
+                    [draft(deleted, id=fact)],
+                    rows=rows,
+                    heads=heads,
+                    inbox=self._arrived(arrival),
+                )
+            )
+        except Conflict as error:
+            if error.code != "row-changed":
+                raise
+            return False
+        self._shelves.tidy(owner, fact)
+        return True
 
     def _free(self, owner: str, path: str) -> str:
         """Return the clean path at which a file may stand."""
@@ -197,7 +257,13 @@ class Artifacts:
         return plain
 
     def _record(
-        self, owner: str, path: str, digest: str, size_bytes: int, media_type: str | None
+        self,
+        owner: str,
+        path: str,
+        digest: str,
+        size_bytes: int,
+        media_type: str | None,
+        arrival: str = "",
     ) -> Artifact:
         """Let stored bytes stand at a clean path: the fact and its row in one commit."""
         artifact = Artifact(
@@ -215,15 +281,34 @@ class Artifacts:
             size_bytes=size_bytes,
             media_type=artifact.media_type,
         )
-        with self._coming.at(owner, path):
+        batch = self._scope.batch(
+            f"artifact {path}",
+            [draft(stored, id=artifact.fact)],
+            rows=[self._shelves.standing(artifact)],
+            heads=self._frozen.absences(owner, [path]),
+            inbox=self._arrived(arrival),
+        )
+        free = tuple(self._shelves.free(owner, path))
+        try:
+            self._commit(msgspec.structs.replace(batch, free=free))
+        except Conflict as error:
+            if error.code != "row-exists":
+                raise
             self._free(owner, path)
-            rows = [self._shelves.standing(artifact)]
-            self._commit(f"artifact {path}", artifact.fact, stored, rows)
+            raise _taken(path, path) from error  # and free again in this moment
         return artifact
 
-    def _commit(self, reason: str, identifier: str, fact: Fact, rows: Sequence[ViewPut]) -> None:
-        drafted = draft(fact, id=identifier)
-        self._stores.ledger.commit(self._scope.batch(reason, [drafted], rows=rows))
+    def _arrived(self, arrival: str) -> tuple[Inbox, ...]:
+        source = f"artifacts/{self._scope.project}"
+        return (Inbox(source=source, key=arrival),) if arrival else ()
+
+    def _commit(self, batch: Batch) -> None:
+        try:
+            self._stores.ledger.commit(batch)
+        except Conflict as error:
+            if (frozen := frozen_meanwhile(error)) is not None:
+                raise frozen from error
+            raise
 
 
 class ArtifactWriter:
@@ -261,40 +346,6 @@ class ArtifactWriter:
 
     def __exit__(self, *_: object) -> None:
         self.discard()
-
-
-class _Coming:
-    """Files whose commits are under way in this process.
-
-    Commits are made side by side, to share the disk's confirmation, and what one of them writes is
-    seen by the others only afterwards. So a file and a folder of one name could both come to be.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._files: Counter[tuple[str, str]] = Counter()
-        self._folders: Counter[tuple[str, str]] = Counter()
-
-    @contextmanager
-    def at(self, owner: str, path: str) -> Generator[None]:
-        """Hold a path while a file comes to stand there; others may hold the very same.
-
-        Raises:
-            Invalid: One that is under way needs a folder there, or is where this needs a folder.
-        """
-        folders = [(owner, folder) for folder in folders_of(path)]
-        with self._lock:
-            clash = next((key for key in folders if self._files[key]), None)
-            if clash or self._folders[owner, path]:
-                raise _taken(path, clash[1] if clash else path)
-            self._files[owner, path] += 1
-            self._folders.update(folders)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._files -= Counter([(owner, path)])
-                self._folders -= Counter(folders)
 
 
 def _checked(owner: str) -> str:

@@ -1,15 +1,18 @@
 """Runs of flows as documents, so that one search finds them beside those that report themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from trivet.core.catalog import Amendment, Value
+from trivet.core.facts import Entry, read
 from trivet.core.ids import time_of
+from trivet.core.projecting import Known, Projectors, said_ms
 from trivet.tracking.facts import RunFinished, RunStarted, RunStatus
-from trivet.tracking.reporting.experiments import RUNS
+from trivet.tracking.reporting.documents import RUNS, as_numbers
 from trivet.tracking.reporting.facts import STATUS_WORDS
+from trivet.tracking.reporting.points import FIGURES
 
 WORDS: Final[dict[RunStatus, str]] = {
     **{status: word for word, status in STATUS_WORDS.items() if status != "scheduled"},
@@ -59,7 +62,10 @@ def ended(begin: Amendment, finished: RunFinished, *, ended_ms: int) -> Amendmen
     return msgspec.structs.replace(
         begin,
         set={**begin.set, **end, **found},
-        note={f"latest.{name}": [0, ended_ms] for name in metrics},
+        note={
+            FIGURES: sorted(metrics) or None,
+            **{f"latest.{name}": [0, ended_ms] for name in metrics},
+        },
     )
 
 
@@ -70,4 +76,30 @@ def _texts(parameters: Mapping[str, Any]) -> dict[str, Value]:
         for name, value in parameters.items()
         if len(name) <= _MOST_NAME
     }
-    return {f"params.{name}": text[:_MOST_TEXT] for name, text in texts.items()}
+    written: dict[str, Value] = {
+        f"params.{name}": text[:_MOST_TEXT] for name, text in texts.items()
+    }
+    return written | as_numbers(texts)
+
+
+def _from_start(entry: Entry, known: Known) -> Iterable[Amendment]:
+    del known
+    started = read(entry, RunStarted)
+    yield begun(entry.id, started, project=entry.project, actor=entry.actor)
+
+
+def _from_end(entry: Entry, known: Known) -> Iterable[Amendment]:
+    finished = read(entry, RunFinished)
+    started = known.fact(finished.run, RunStarted)
+    document = known.document(RUNS, finished.run)
+    if started is not None and document is not None:
+        begin = begun(
+            finished.run,
+            started,
+            project=entry.project,
+            actor=str(document.attributes["user_id"]),
+        )
+        yield ended(begin, finished, ended_ms=said_ms(finished.at_ms, entry))
+
+
+PROJECTORS: Final[Projectors] = {RunStarted.KIND: _from_start, RunFinished.KIND: _from_end}

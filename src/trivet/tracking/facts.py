@@ -82,6 +82,8 @@ class RunFinished(Fact, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     outputs: tuple[Output, ...] = ()
     error: str | None = None
+    at_ms: int | None = None
+    """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
 
 class Note(Fact, frozen=True, kw_only=True):

@@ -1,84 +1,38 @@
 """Runs as one search finds them: those of flows, and those that reported themselves."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from typing import Final
 
 import msgspec
 
 from trivet.core.catalog import (
+    Compare,
     Condition,
     Document,
     Every,
+    OneOf,
     Order,
     Position,
     Search,
 )
-from trivet.core.filtering import Grammar, parse_filter, parse_order
+from trivet.core.errors import Invalid
+from trivet.core.facts import Scope
+from trivet.core.filtering import Grammar, parse_filter, parse_order, resolve
 from trivet.core.ports import Stores
-from trivet.tracking.documents import WORDS, flows_of
-from trivet.tracking.facts import RunStatus
-from trivet.tracking.reporting.experiments import RUNS, Experiments, is_in_stage, tagged
+from trivet.tracking.documents import flows_of
+from trivet.tracking.found import FoundRun, FoundRuns
+from trivet.tracking.reporting.experiments import RUNS, Experiments, is_in_stage
+from trivet.tracking.reporting.facts import LOST
+from trivet.tracking.reporting.liveness import Liveness
 from trivet.tracking.reporting.points import Metrics
-from trivet.tracking.reporting.searching import run_grammar
+from trivet.tracking.reporting.shown import parted
+from trivet.tracking.words import ATTRIBUTES, STATUSES, as_orders, finder_grammar
 
-_STATUSES: Final[dict[str, RunStatus]] = {word: status for status, word in WORDS.items()}
+MOST_RUNS: Final = 1_000_000
+_AT_ONCE: Final = 10_000
 _PAGE: Final = 1000
-
-
-class FoundRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as a search finds it."""
-
-    id: str
-    name: str
-    experiment: str
-    """The experiment's name; empty for the run of a flow."""
-    status: str
-    user: str
-    began_ms: int
-    ended_ms: int | None
-    parameters: dict[str, str]
-    metrics: dict[str, float]
-    tags: dict[str, str]
-
-
-class FoundRuns(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of runs; `after` continues the search, None when it is over."""
-
-    runs: tuple[FoundRun, ...]
-    after: Position | None
-
-    def columns(self, names: Sequence[str] | None = None) -> dict[str, list[Any]]:
-        """Return the runs as columns, for a data frame of any library.
-
-        Args:
-            names: Such as `metrics.loss`, `params.lr`, `tags.team` or `status`; None: everything
-                that one of the runs has.
-
-        Example:
-            >>> FoundRuns(runs=(), after=None).columns(["id", "metrics.loss"])
-            {'id': [], 'metrics.loss': []}
-        """
-        rows = [row_of(run) for run in self.runs]
-        wanted = (
-            list(dict.fromkeys(name for row in rows for name in row)) if names is None else names
-        )
-        return {name: [row.get(name) for row in rows] for name in wanted}
-
-
-def row_of(run: FoundRun) -> dict[str, Any]:
-    """Return what is known of a run by the names that filters use."""
-    return {
-        "id": run.id,
-        "name": run.name,
-        "experiment": run.experiment,
-        "status": run.status,
-        "user": run.user,
-        "began_ms": run.began_ms,
-        "ended_ms": run.ended_ms,
-        **{f"params.{name}": value for name, value in run.parameters.items()},
-        **{f"metrics.{name}": value for name, value in run.metrics.items()},
-        **{f"tags.{name}": value for name, value in run.tags.items()},
-    }
+_COMPUTED: Final = frozenset({"seconds"})
 
 
 class Finder:
@@ -86,105 +40,157 @@ class Finder:
 
     Args:
         stores: Where they are.
-        project: The project.
+        scope: The project, and in whose name runs are called lost.
         experiments: The project's experiments.
         metrics: The points that runs report.
     """
 
     def __init__(
-        self, stores: Stores, project: str, experiments: Experiments, metrics: Metrics
+        self, stores: Stores, scope: Scope, experiments: Experiments, metrics: Metrics
     ) -> None:
         self._catalog = stores.catalog
-        self._project = project
+        self._project = scope.project
+        self._liveness = Liveness(stores, scope)
         self._experiments = experiments
         self._metrics = metrics
 
     def find(
         self,
-        text: str,
+        text: str = "",
         *,
-        experiment: str | None = None,
-        flow: str | None = None,
+        also: Iterable[str] = (),
         order: Iterable[str] = (),
+        columns: Sequence[str] | None = None,
+        experiment: str | None = None,
         after: Position | None = None,
-        limit: int = 100,
+        limit: int = 1000,
     ) -> FoundRuns:
         """Return a page of runs, the newest first unless an order is given.
 
         Args:
             text: A filter, such as `metrics.loss < 0.2 AND params.model = 'tree'`.
-            experiment: Only runs of the experiment of this name.
-            flow: Only runs of this flow.
+            also: More filters, all of which must hold.
             order: Names to order by, each with ASC or DESC behind it when it matters.
+            columns: What a data frame of the runs shall have; None: whatever one of them has.
+            experiment: Only runs of the experiment of this name.
             after: Where an earlier page of the same search ended.
-            limit: 1 to 50,000.
+            limit: 1 to 1,000,000.
 
         Raises:
-            Invalid: The filter or an order does not follow the grammar.
+            Invalid: The filter, an order or a column does not follow the grammar, or names what no
+                run has (code `unknown-column`).
             NotFound: There is no such experiment.
         """
-        self._metrics.catch_up()
-        grammar = run_grammar(self._most_inputs)
-        names = self._names()
-        parts: list[Condition] = [is_in_stage("active"), parse_filter(text, grammar)]
-        groups = (flows_of(self._project), *names)
-        if flow is not None:
-            groups = (flows_of(self._project),)
-            parts.append(parse_filter(f"run_name = '{flow}'", grammar))
-        elif experiment is not None:
-            number = self._experiments.by_name(experiment).number
-            groups = (self._experiments.group_of(number),)
-        found = self._catalog.search(
-            Search(
-                collection=RUNS,
-                groups=groups,
-                where=Every(tuple(parts)),
-                order=_orders(order, grammar),
-                after=after,
-                limit=limit,
-            )
+        if not 1 <= limit <= MOST_RUNS:
+            raise Invalid(f"limit is {limit}; expected 1 to {MOST_RUNS}", code="bad-limit")
+        self._catch_up()
+        grammar = finder_grammar(self)
+        wanted = self._columns(columns, grammar)
+        groups = (flows_of(self._project), *self._experiments.groups())
+        if experiment is not None:
+            groups = (self._experiments.group_of(self._experiments.by_name(experiment).number),)
+        where = [parse_filter(one, grammar) for one in (text, *also)]
+        search = Search(
+            collection=RUNS,
+            groups=groups,
+            where=Every((is_in_stage("active"), *where)),
+            order=_orders(order, grammar),
+            after=after,
         )
-        runs = tuple(_found(document, names) for document in found.documents)
-        return FoundRuns(runs=runs, after=found.after)
+        documents, after = self._pages(search, limit)
+        names = self._experiments.names_of(document.group for document in documents)
+        runs = tuple(map(partial(found_run, names=names), documents))
+        return FoundRuns(runs=runs, after=after, wanted=wanted)
 
-    def _names(self) -> dict[str, str]:
-        """Return the names of the project's experiments by the group of their runs."""
-        names: dict[str, str] = {}
-        after: Position | None = None
-        while True:
-            page, after = self._experiments.search(after=after, limit=_PAGE)
-            names |= {self._experiments.group_of(each.number): each.name for each in page}
-            if after is None:
-                return names
+    def get(self, ids: Sequence[str]) -> list[FoundRun]:
+        """Return those runs of this project that have one of these identifiers, in their order."""
+        self._catch_up()
+        documents = [
+            document
+            for document in self._catalog.get(RUNS, ids)
+            if document.group.rpartition("/")[0] == self._project
+        ]
+        names = self._experiments.names_of(document.group for document in documents)
+        return [found_run(document, names) for document in documents]
 
-    def _most_inputs(self) -> int:
+    # ------------------------------------------------ what the grammar asks for
+
+    def most_inputs(self) -> int:
+        """Return how many data sets a run has at most."""
         names = self._catalog.names(RUNS, "datasets.")
         return max((int(name.split(".")[1]) + 1 for name in names), default=0)
 
+    def known(self, prefix: str) -> Collection[str]:
+        """Return the attributes of runs that begin so."""
+        return self._catalog.names(RUNS, prefix)
+
+    def numbers_of(self, condition: Compare | OneOf) -> Collection[str]:
+        """Return the numbers, as text, of the experiments whose names meet a condition.
+
+        Raises:
+            NotFound: The condition names an experiment that there is not.
+        """
+        if isinstance(condition, Compare) and condition.operator == "=":
+            return [str(self._experiments.by_name(str(condition.value)).number)]
+        where: Condition = msgspec.structs.replace(condition, name="name")
+        numbers: list[str] = []
+        after: Position | None = None
+        while True:
+            page, after = self._experiments.search(where, after=after, limit=_PAGE)
+            numbers += [str(experiment.number) for experiment in page]
+            if after is None:
+                return numbers
+
+    # ------------------------------------------------------------------ inside
+
+    def _pages(self, search: Search, limit: int) -> tuple[list[Document], Position | None]:
+        """Read pages until there are as many documents as wanted."""
+        documents: list[Document] = []
+        while True:
+            missing = min(limit - len(documents), _AT_ONCE)
+            found = self._catalog.search(msgspec.structs.replace(search, limit=missing))
+            documents += found.documents
+            if found.after is None or len(documents) >= limit:
+                return documents, found.after
+            search = msgspec.structs.replace(search, after=found.after)
+
+    def _catch_up(self) -> None:
+        """Let documents know the latest points, and which runs are lost."""
+        self._metrics.catch_up()
+        self._liveness.settle()
+
+    @staticmethod
+    def _columns(columns: Sequence[str] | None, grammar: Grammar) -> dict[str, str] | None:
+        """Return what rows call the columns that were asked for."""
+        if columns is None:
+            return None
+        return {
+            name: name if name in _COMPUTED else resolve(name, grammar).attribute
+            for name in columns
+        }
+
 
 def _orders(texts: Iterable[str], grammar: Grammar) -> tuple[Order, ...]:
-    orders = tuple(parse_order(text, grammar) for text in texts)
-    if any(order.name == "start_time" for order in orders):
+    orders = tuple(one for text in texts for one in as_orders(parse_order(text, grammar)))
+    if any(order.name == ATTRIBUTES["began"] for order in orders):
         return orders
-    return (*orders, Order("start_time", falls=True))
+    return (*orders, Order(ATTRIBUTES["began"], falls=True))
 
 
-def _found(document: Document, names: dict[str, str]) -> FoundRun:
+def found_run(document: Document, names: dict[str, str]) -> FoundRun:
+    """Read a run's document; `names` has the names of experiments by group."""
     found = document.attributes
     ended = found.get("end_time")
+    parts = parted(found)
     return FoundRun(
         id=document.id,
         name=str(found["run_name"]),
         experiment=names.get(document.group, ""),
-        status=_STATUSES.get(str(found["status"]), "scheduled"),
+        status="lost" if LOST in found else STATUSES.get(str(found["status"]), "scheduled"),
         user=str(found["user_id"]),
         began_ms=int(found["start_time"]),
         ended_ms=None if ended is None else int(ended),
-        parameters=tagged(document, "params."),
-        metrics={
-            name.removeprefix("metrics."): float(value)
-            for name, value in found.items()
-            if name.startswith("metrics.")
-        },
-        tags=tagged(document, "tags."),
+        parameters=parts["params"],
+        metrics=parts["metrics"],
+        tags=parts["tags"],
     )

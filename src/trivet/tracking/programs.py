@@ -1,12 +1,16 @@
 """Runs that programs report while they go: begun by the program, or by the library that trains."""
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import count
 from pathlib import Path
+from socket import gethostname
+from typing import Final
 
+from trivet.core.catalog import Position
 from trivet.core.clock import SystemClock, to_micros
-from trivet.core.errors import Conflict, NotFound
 from trivet.core.facts import Scope
 from trivet.core.ids import check_id
 from trivet.core.ports import Stores
@@ -17,10 +21,13 @@ from trivet.tracking.autolog.session import Autolog
 from trivet.tracking.autolog.telling import Told
 from trivet.tracking.code import record_code
 from trivet.tracking.environment import record_environment
+from trivet.tracking.finding import Finder
+from trivet.tracking.found import FoundRuns
 from trivet.tracking.notebook import FILE, executed_cells, source_of_cells
+from trivet.tracking.ranks import place_of_process, run_of_job
 from trivet.tracking.reporting.buffering import PointBuffer
 from trivet.tracking.reporting.experiments import DEFAULT, Experiments
-from trivet.tracking.reporting.facts import Experiment, Report
+from trivet.tracking.reporting.facts import Latest, Report
 from trivet.tracking.reporting.keeping import Medium, RunFiles
 from trivet.tracking.reporting.live import (
     LiveRun,
@@ -31,9 +38,13 @@ from trivet.tracking.reporting.live import (
     texts_of,
     user_of_program,
 )
+from trivet.tracking.reporting.liveness import Pulse
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import PARENT, Opening, ReportedRuns
-from trivet.tracking.reporting.sampling import Sampler, describe, seconds_of
+from trivet.tracking.reporting.sampling import PREFIX, Sampler, describe, seconds_of
+
+_ordinals: Final = count()
+"""Numbers the shared runs of this process; all ranks of a training begin them in one order."""
 
 
 class Programs:
@@ -56,9 +67,57 @@ class Programs:
         """The runs that programs report about themselves."""
 
     @cached_property
+    def _pulse(self) -> Pulse:
+        return Pulse(self.reported.liveness.beat)
+
+    @cached_property
     def artifacts(self) -> Artifacts:
         """The files of runs."""
         return Artifacts(self._stores, self._scope)
+
+    @cached_property
+    def finder(self) -> Finder:
+        """The search over all runs, those of flows as well."""
+        metrics = self.reported.metrics
+        return Finder(self._stores, self._scope, self.experiments, metrics)
+
+    def search(
+        self,
+        filter: str = "",  # noqa: A002  # what everybody calls it
+        *,
+        order: str | Sequence[str] = (),
+        columns: Sequence[str] | None = None,
+        experiment: str | None = None,
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> FoundRuns:
+        """Find runs, those of flows and those that programs reported; the newest first.
+
+        Args:
+            filter: Such as `metrics.loss < 0.2 AND params.lr >= 0.01 AND status = 'succeeded'`.
+                See `docs/how-to/tracking.md` for all that can be asked.
+            order: Names to order by, each with ASC or DESC behind it when it matters.
+            columns: What rows and data frames shall have, such as `metrics.loss`; None: all.
+            experiment: Only runs of the experiment of this name.
+            after: The `after` of an earlier page of the same search.
+            limit: 1 to 1,000,000.
+
+        Raises:
+            Invalid: The filter, an order or a column does not follow the grammar, or names what no
+                run has (code `unknown-column`).
+            NotFound: There is no such experiment.
+
+        Example:
+            >>> ws.tracking.search("metrics.auc > 0.9").to_pandas()  # doctest: +SKIP
+        """
+        return self.finder.find(
+            filter,
+            order=[order] if isinstance(order, str) else order,
+            columns=columns,
+            experiment=experiment,
+            after=after,
+            limit=limit,
+        )
 
     def begin(
         self,
@@ -88,24 +147,98 @@ class Programs:
             NotFound: There is no such parent.
         """
         every_s = seconds_of(system)
-        if parent is not None:
-            self.reported.active(parent)
-        given = texts_of(tags or {}) | ({PARENT: parent} if parent else {})
-        run = self._open(experiment, name, given)
+        opened = self._open(experiment, name, self._texts(tags, parent))
         if parameters:
-            self.reported.report(run, Report(parameters=texts_of(parameters)))
+            self.reported.report(opened, Report(parameters=texts_of(parameters)))
         observe = partial(self._observe, folder or Path.cwd())
-        return LiveRun(self.reported, run, self._around(run, observe, every_s))
+        return self._live(opened, self._around(opened, observe, every_s))
 
-    def join(self, run: str) -> LiveRun:
+    def begin_shared(
+        self,
+        experiment: str = DEFAULT,
+        *,
+        name: str = "",
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, object] | None = None,
+        parent: str | None = None,
+        folder: Path | None = None,
+        system: bool | float = True,
+    ) -> LiveRun:
+        """Begin one run of all processes of a distributed training, each of which calls this.
+
+        The processes find the run by what their launcher says of the job: torchrun, Slurm, Open
+        MPI, or the variable `TRIVET_RUN`. What rank 0 says here is recorded, and its leaving ends
+        the run; ranks that their launcher starts again go on with it. Figures of the machine stand
+        under `system/rank0/`, `system/rank1/`, … Without a launcher it is like `begin`.
+
+        Args:
+            experiment: As in `begin`; the same in all processes.
+            name: As in `begin`, and so are the others.
+            parameters: See there.
+            tags: See there.
+            parent: See there.
+            folder: See there.
+            system: See there.
+
+        Raises:
+            Invalid: As `begin`; or nothing tells this job from others (code `no-job`).
+            NotFound: There is no such parent.
+        """
+        place = place_of_process()
+        if place.size == 1:
+            return self.begin(
+                experiment,
+                name=name,
+                parameters=parameters,
+                tags=tags,
+                parent=parent,
+                folder=folder,
+                system=system,
+            )
+        every_s, label = seconds_of(system), f"rank{place.rank}"
+        texts = self._texts(tags, parent)
+        run = self._open(experiment, "", {}, run_of_job(next(_ordinals)))
+        if place.rank:
+            return self._joined(run, every_s, label)
+        report = Report(
+            name=name or None, tags=texts, parameters=texts_of(parameters or {}), status="running"
+        )
+        self.reported.report(run, report, gives_signs=True)
+        observe = partial(self._observe, folder or Path.cwd())
+        return self._live(run, self._around(run, observe, every_s, label))
+
+    def join(self, run: str, *, system: bool | float = False) -> LiveRun:
         """Report to a run that another program began, or this one before; leaving does not end it.
+
+        Args:
+            run: The run.
+            system: As in `begin`; the figures stand under `system/rank1/` for the process that
+                its launcher calls rank 1, and under machine and process where nobody says.
 
         Raises:
             NotFound: There is no such run.
             Invalid: It is deleted.
         """
-        self.reported.active(run)
-        return LiveRun(self.reported, run, self._around(run), ends=False)
+        every_s = seconds_of(system)
+        self._meet(run)
+        place = place_of_process()
+        label = f"rank{place.rank}" if place.size > 1 else f"{gethostname()}-{os.getpid()}"
+        return self._joined(run, every_s, label)
+
+    def resume(self, run: str, *, system: bool | float = True) -> LiveRun:
+        """Go on with a run that has ended, failed or was lost; leaving ends it again.
+
+        The next step is the one behind the last that was logged.
+
+        Raises:
+            NotFound: There is no such run.
+            Invalid: It is deleted.
+        """
+        every_s = seconds_of(system)
+        self._meet(run)
+        self.reported.report(run, Report(status="running"), gives_signs=True)
+        around = self._around(run, None, every_s)
+        return self._live(run, around, first_step=self._last_step(run) + 1)
 
     def autolog(
         self,
@@ -141,7 +274,7 @@ class Programs:
 
         def begin(title: str) -> LiveRun:
             run = self._open(experiment, title, {})
-            return LiveRun(self.reported, run, self._around(run, observe, every_s))
+            return self._live(run, self._around(run, observe, every_s))
 
         return only(Autolog(self._libraries.chosen(libraries), begin, self._known))
 
@@ -156,9 +289,33 @@ class Programs:
 
     # ------------------------------------------------------------------- inside
 
-    def _open(self, experiment: str, name: str, tags: dict[str, str]) -> str:
-        place = self._experiment(experiment)
+    def _texts(self, tags: Mapping[str, object] | None, parent: str | None) -> dict[str, str]:
+        if parent is not None:
+            self._meet(parent)
+        return texts_of(tags or {}) | ({PARENT: parent} if parent else {})
+
+    def _meet(self, run: str) -> None:
+        """Make sure that a run can be reported to."""
+        self.reported.active(run)
+
+    def _last_step(self, run: str) -> int:
+        """Return the last step that a run's program logged, -1 when it logged none."""
+        return last_step(self.reported.metrics.latest(run))
+
+    def _live(self, run: str, around: Surroundings, *, first_step: int = 0) -> LiveRun:
+        """Return a run that this process answers for."""
+        live = LiveRun(self.reported, run, around, first_step=first_step)
+        self._pulse.add(live)
+        return live
+
+    def _joined(self, run: str, every_s: float | None, label: str) -> LiveRun:
+        return LiveRun(self.reported, run, self._around(run, None, every_s, label), ends=False)
+
+    def _open(self, experiment: str, name: str, tags: dict[str, str], run: str = "") -> str:
+        place = self.experiments.ensure(experiment)
         opening = Opening(
+            id=run,
+            gives_signs=not run,  # of a shared one rank 0 gives them
             experiment=place.number,
             name=name,
             user=user_of_program(),
@@ -168,22 +325,17 @@ class Programs:
         )
         return self.reported.open(opening).id
 
-    def _experiment(self, name: str) -> Experiment:
-        try:
-            return self.experiments.by_name(name)
-        except NotFound:
-            try:
-                return self.experiments.make(name)
-            except Conflict:  # somebody else has made it in this moment
-                return self.experiments.by_name(name)
-
     def _around(
-        self, run: str, observe: Observe | None = None, every_s: float | None = None
+        self,
+        run: str,
+        observe: Observe | None = None,
+        every_s: float | None = None,
+        label: str = "",
     ) -> Surroundings:
         meters = self._libraries.meters
 
         def sample(points: PointBuffer) -> Sampler | None:
-            return None if every_s is None else Sampler(meters, points, every_s)
+            return None if every_s is None else Sampler(meters, points, every_s, label)
 
         return Surroundings(
             append=self._stores.series.append,
@@ -192,6 +344,7 @@ class Programs:
             callback=self._callback,
             observe=observe,
             sample=sample,
+            over=self._pulse.remove,
         )
 
     def _callback(self, library: str, run: Reporter) -> object:
@@ -209,6 +362,12 @@ class Programs:
     @cached_property
     def _machine(self) -> Machine:
         return describe(self._libraries.meters())
+
+
+def last_step(metrics: Mapping[str, Latest]) -> int:
+    """Return the greatest step of a program's own metrics, -1 when there are none."""
+    own = (latest.step for name, latest in metrics.items() if not name.startswith(PREFIX))
+    return max(own, default=-1)
 
 
 def _once(observe: Callable[[], Seen]) -> Observe:

@@ -17,12 +17,12 @@ from trivet.core.facts import Draft, Entry, HeadMove, Scope, draft, read
 from trivet.core.ids import check_id, check_name, new_id, sha256_hex
 from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.core.tasks import TaskChange
-from trivet.core.trees import read_tree
 from trivet.tracking import documents
 from trivet.tracking.autolog.libraries import Libraries
 from trivet.tracking.code import record_code
-from trivet.tracking.comparison import RunComparison, compare_runs
-from trivet.tracking.environment import read_lock, record_environment
+from trivet.tracking.comparison import RunComparison, Side, compare_sides
+from trivet.tracking.environment import record_environment
+from trivet.tracking.examining import Examiner
 from trivet.tracking.facts import (
     Note,
     Output,
@@ -34,6 +34,7 @@ from trivet.tracking.facts import (
 from trivet.tracking.programs import Programs
 
 _MAX_ERROR_CHARACTERS = 16_384
+_FEWEST, _MOST_COMPARED = 2, 50
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +177,7 @@ class TrackingService(Programs):
             metrics={name: _finite(name, value) for name, value in (metrics or {}).items()},
             outputs=tuple(outputs),
             error=error[-_MAX_ERROR_CHARACTERS:] if error else None,
+            at_ms=_now_micros() // 1000,
         )
         ending = draft(finished, id=_finish_id(run_id), parents=dict.fromkeys([run_id, *data]))
         ended = Run(id=run_id, started=run.started, finished_id=ending.id, finished=finished)
@@ -188,7 +190,7 @@ class TrackingService(Programs):
                 tasks=[*along.tasks, *more],
                 heads=along.heads,
                 document=documents.ended(
-                    self._begun(run_id, run.started), finished, ended_ms=_now_micros() // 1000
+                    self._begun(run_id, run.started), finished, ended_ms=finished.at_ms or 0
                 ),
             )
         except Conflict as error_:
@@ -257,19 +259,26 @@ class TrackingService(Programs):
         )
         return tuple(self._run(entry) for entry in page.entries if entry.payload is not None)
 
-    def compare(self, before: str, after: str) -> RunComparison:
-        """Say what differs between two runs.
+    def compare(self, *runs: str, metrics: Sequence[str] | None = None) -> RunComparison:
+        """Say what differs between runs: those of flows, and those that programs report.
+
+        Args:
+            runs: Identifiers of at least two; differences are those from the first.
+            metrics: Whose curves are compared; None: all of more than one point, but those of the
+                machine.
 
         Raises:
+            Invalid: There are less than two runs, or more than 50.
             NotFound: One of them does not exist.
         """
-        one, two = self.get(before), self.get(after)
-        return compare_runs(
-            one,
-            two,
-            files=(self._files(one), self._files(two)),
-            packages=(self._packages(one), self._packages(two)),
-        )
+        if not _FEWEST <= len(runs) <= _MOST_COMPARED:
+            raise Invalid(
+                f"there are {len(runs)} runs to compare; expected {_FEWEST} to {_MOST_COMPARED}",
+                code="how-many-runs",
+            )
+        examiner = Examiner(self._stores, self.reported)
+        sides = [self._side(examiner, run, metrics) for run in runs]
+        return compare_sides(sides, examiner.read)
 
     def note(self, subject: str, text: str) -> Note:
         """Write a note about a fact.
@@ -296,8 +305,10 @@ class TrackingService(Programs):
         return tuple(read(entry, Note) for entry in found.entries if entry.payload is not None)
 
     def _begun(self, run: str, started: RunStarted) -> Amendment:
-        scope = self._scope
-        return documents.begun(run, started, project=scope.project, actor=scope.actor)
+        # Who began it, whoever ends it now.
+        entry = self._stores.ledger.get(run)
+        actor = self._scope.actor if entry is None else entry.actor
+        return documents.begun(run, started, project=self._scope.project, actor=actor)
 
     def _run(self, entry: Entry) -> Run:
         started = read(entry, RunStarted)
@@ -315,13 +326,14 @@ class TrackingService(Programs):
         since = _now_micros() - to_micros(entry.time) if entry else 0
         return max(0.0, since / 1e6)
 
-    def _files(self, run: Run) -> dict[str, str]:
-        files = read_tree(self._stores.blobs, run.started.code.tree)
-        return {path: file.digest for path, file in files.items()}
-
-    def _packages(self, run: Run) -> dict[str, str]:
-        with self._stores.blobs.open(run.started.environment.lock) as lock:
-            return read_lock(lock.read())
+    def _side(self, examiner: Examiner, run: str, metrics: Sequence[str] | None) -> Side:
+        entry = self._stores.ledger.get(check_id(run, "run"))
+        found = self.finder.get([run])
+        if entry is not None and entry.kind == RunStarted.KIND:
+            return examiner.of_flow(self.get(run), found[0] if found else None, metrics)
+        if not found:
+            raise NotFound(f"no run {run}", code="no-run", hint="`trivet runs` lists them.")
+        return examiner.of_program(found[0], metrics)
 
     def _commit(
         self,

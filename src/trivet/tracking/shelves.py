@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
-from trivet.core.facts import ViewPut
+from trivet.core.facts import ViewFree, ViewPut
 from trivet.core.ports import Row, View, Views
+from trivet.tracking.paths import folders_of
 
 ROWS: Final = View(
     name="artifacts",
@@ -71,7 +72,22 @@ class Shelves:
     def emptied(self, artifact: Artifact, fact: str) -> ViewPut:
         """Return the row to write with the fact that a file stands there no more."""
         key = {"project": self._project, "owner": artifact.owner, "path": artifact.path}
-        return ViewPut(view=ROWS.name, row={**key, "fact": fact})
+        # What was put there meanwhile is not what was to be deleted.
+        return ViewPut(view=ROWS.name, row={**key, "fact": fact}, expect={"fact": artifact.fact})
+
+    def free(self, owner: str, path: str) -> tuple[ViewFree, ...]:
+        """Return what must be free for a file to stand at a path: its folders, and all below it."""
+        places = [(folder, folder) for folder in folders_of(path)]
+        places.append((f"{path}/", f"{path}/{_BEHIND_ALL}"))
+        return tuple(
+            ViewFree(
+                view=ROWS.name,
+                first=(self._project, owner, first),
+                last=(self._project, owner, last),
+                column="digest",
+            )
+            for first, last in places
+        )
 
     def tidy(self, owner: str, fact: str) -> None:
         """Remove the rows that a deletion emptied; without them listing is quicker, no more."""
@@ -90,6 +106,18 @@ class Shelves:
         while rows := self._stretch(owner, prefix, start, page):
             yield from filter(None, map(_artifact, rows))
             start = rows[-1]["path"]
+
+    def owners(self) -> Iterator[str]:
+        """Yield everybody who has a file, by name."""
+        owner = ""
+        while rows := self._views.find(
+            ROWS.name, after=(self._project, owner, _BEHIND_ALL), limit=1
+        ):
+            if rows[0]["project"] != self._project:
+                return
+            owner = rows[0]["owner"]
+            if self.has_below(owner, ""):
+                yield owner
 
     def has_below(self, owner: str, folder: str) -> bool:
         """Say whether a folder is there."""

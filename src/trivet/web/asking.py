@@ -40,7 +40,7 @@ class Asking:
             Invalid: The query has a parameter that the route does not take.
         """
         if self.query is not None and request.query_string:
-            _check_query(request, self.query)
+            check_query(request, self.query)
         return json_reply(await asyncio.to_thread(self._question, self._workspace, request))
 
 
@@ -93,7 +93,12 @@ def post(
     return build
 
 
-def _check_query(request: Request, known: Collection[str]) -> None:
+def check_query(request: Request, known: Collection[str] = ()) -> None:
+    """Make sure that a query has no parameters but those that are known.
+
+    Raises:
+        Invalid: It has another.
+    """
     unknown = sorted(set(request.query()) - set(known))
     if unknown:
         raise Invalid(

@@ -22,8 +22,12 @@ class ErrorBody(msgspec.Struct, kw_only=True):
 
 
 def openapi(table: RouteTable[Any], *, title: str = "Trivet") -> dict[str, Any]:
-    """Describe a route table as an OpenAPI 3.1 document."""
-    kinds = [kind for r in table.routes for kind in (r.request, r.response) if kind is not None]
+    """Describe a route table as an OpenAPI 3.1 document.
+
+    Where browsers come back to from elsewhere is no route for programs, and left out.
+    """
+    routes = [route for route in table.routes if not route.is_return]
+    kinds = [kind for r in routes for kind in (r.request, r.response) if kind is not None]
     schemas, components = msgspec.json.schema_components(
         [*kinds, ErrorBody],
         ref_template="#/components/schemas/{name}",
@@ -31,7 +35,7 @@ def openapi(table: RouteTable[Any], *, title: str = "Trivet") -> dict[str, Any]:
     )
     by_kind = list(zip(kinds, schemas, strict=False))
     paths: dict[str, dict[str, Any]] = {}
-    for route in table.routes:
+    for route in routes:
         path = route.path.replace("...}", "}")
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, by_kind)
     return {

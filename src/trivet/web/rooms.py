@@ -1,6 +1,6 @@
 """Routes of the rooms: each is one call of a service."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,6 +17,10 @@ from trivet.serving.service import Replay
 from trivet.tracking.facts import Run
 from trivet.triggers.facts import Explanation, Firing, Trigger, Woken
 from trivet.web.asking import RouteOf, body_as, get, idempotency_key_of, limit_of, post
+from trivet.workspace.cards.card import Card
+from trivet.workspace.cards.making import make_card
+from trivet.workspace.lineage.graph import Direction, Lineage
+from trivet.workspace.lineage.walking import trace_lineage
 from trivet.workspace.workspace import Workspace
 
 
@@ -43,6 +47,8 @@ class TokenWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     name: str
     role: RoleName
     days: float = 90.0
+    only: list[Permission] | None = None
+    """What it is narrowed to, of what the role may."""
 
 
 class ApprovalWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +96,27 @@ def _models(workspace: Workspace, _: Request) -> list[Model]:
 def _model(workspace: Workspace, request: Request) -> tuple[Model, ...]:
     name = request.values["name"]
     return workspace.models.versions(name) or (workspace.models.get(name),)  # the same
+
+
+def _card(workspace: Workspace, request: Request) -> Card:
+    return make_card(workspace.stores, workspace.scope, request.values["model"])
+
+
+def _origins(workspace: Workspace, request: Request) -> Lineage:
+    asked = request.query().get("direction", "both")
+    direction = _DIRECTIONS.get(asked)
+    if direction is None:
+        raise Invalid(
+            f"direction is {asked[:20]!r}; expected one of {', '.join(_DIRECTIONS)}",
+            code="bad-direction",
+        )
+    return trace_lineage(
+        workspace.stores,
+        workspace.scope.project,
+        request.values["reference"],
+        direction=direction,
+        limit=limit_of(request),
+    )
 
 
 def _releases(workspace: Workspace, _: Request) -> list[Release]:
@@ -200,10 +227,14 @@ def _replay(workspace: Workspace, request: Request) -> Replay:
 def _issue(workspace: Workspace, request: Request) -> NewToken:
     wish = body_as(request, TokenWish)
     access = workspace.acting_for(request.principal.name).access
-    return NewToken(token=access.issue(wish.name, wish.role, days=wish.days))
+    token = access.issue(
+        wish.name, wish.role, days=wish.days, only=wish.only, granter=request.principal
+    )
+    return NewToken(token=token)
 
 
 _READ = Permission.READ
+_DIRECTIONS: Final[dict[str, Direction]] = {"up": "up", "down": "down", "both": "both"}
 
 _LIMIT = ("limit",)
 
@@ -233,6 +264,21 @@ ROUTES: tuple[RouteOf, ...] = (
         "List a model's versions",
         _model,
         response=tuple[Model, ...],
+    ),
+    get(
+        "/cards/{model}",
+        _READ,
+        "Make a version's model card",
+        _card,
+        response=Card,
+    ),
+    get(
+        "/origins/{reference}",
+        _READ,
+        "Trace what something came from, and what came from it",
+        _origins,
+        query=("direction", "limit"),
+        response=Lineage,
     ),
     get(
         "/approvals",

@@ -1,22 +1,24 @@
 """The tracking server alone: it loads no room but tracking, so it is small and starts at once."""
 
-from collections.abc import Callable
-
-from trivet.access.permissions import Principal
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
 from trivet.http.routes import RouteTable
 from trivet.web.health import LIVE
 from trivet.web.mlflow.errors import DIALECT
-from trivet.web.mlflow.table import mlflow_routes
+from trivet.web.projects import wire_routes
+from trivet.web.sign_in import sign_in_routes
+from trivet.workspace.doorkeeper import Doorkeeper
 from trivet.workspace.workspace import Workspace
 
 
-def build_tracking_app(
-    workspace: Workspace, *, policy: DoorPolicy, principal_of: Callable[[str], Principal]
-) -> Application:
-    """Build the tracking server alone: MLflow's interface and liveness, and no other room."""
-    networks = workspace.settings.webhooks.networks
-    wire = mlflow_routes(workspace.stores, workspace.scope, networks)
-    table = RouteTable((LIVE, *wire))
-    return Application(table, policy=policy, principal_of=principal_of, dialects=(DIALECT,))
+def build_tracking_app(workspace: Workspace, *, policy: DoorPolicy) -> Application:
+    """Build the tracking server alone: MLflow's interface, that of Trivet's clients, signing in."""
+    keeper = Doorkeeper(workspace)
+    table = RouteTable((LIVE, *sign_in_routes(workspace, keeper), *wire_routes(workspace)))
+    return Application(
+        table,
+        policy=policy,
+        principal_of=keeper.principal_of,
+        dialects=(DIALECT,),
+        shutdown=keeper.leave,
+    )

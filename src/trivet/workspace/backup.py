@@ -17,7 +17,8 @@ from trivet.core.disk import put_file, sync_file, sync_folder
 from trivet.core.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from trivet.core.ids import sha256_hex
 from trivet.core.trees import split_path
-from trivet.workspace.wiring import FORMAT, Opened, digest_file
+from trivet.workspace.stores import FORMAT
+from trivet.workspace.wiring import Opened, digest_file, no_collector
 
 _MANIFEST = "backup.json"
 _COPIED = ("blobs", "tables", "series", "log")
@@ -61,17 +62,11 @@ def back_up(opened: Opened, target: Path, on_file: Callable[[str], None] | None 
             hint="Name a folder elsewhere, best on another disk.",
         )
     _demand_empty(target)
-    tell: Callable[[str], None] = on_file or _silent
     try:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opened.backup_ledger(target / "ledger")
-        _copy(opened.folder / "format.json", target / "format.json")
-        # A merge would take segments away, and change the list of them, between two copies.
-        with opened.hold_merges():
-            for source in _files(opened.folder, _COPIED):
-                relative = source.relative_to(opened.folder)
-                tell(str(relative))
-                _copy(source, target / relative)
+        # What the copied ledger names must be there until it is copied, too.
+        with no_collector(opened.folder):
+            _copy_stores(opened, target, on_file or _silent)
         files = {
             str(path.relative_to(target)): BackupFile(*digest_file(path))
             for path in _files(target, (".",))
@@ -89,6 +84,17 @@ def back_up(opened: Opened, target: Path, on_file: Callable[[str], None] | None 
             hint="Free space or choose another folder; the workspace itself is untouched.",
         ) from error
     return manifest
+
+
+def _copy_stores(opened: Opened, target: Path, tell: Callable[[str], None]) -> None:
+    opened.backup_ledger(target / "ledger")
+    _copy(opened.folder / "format.json", target / "format.json")
+    # A merge would take segments away, and change the list of them, between two copies.
+    with opened.hold_merges():
+        for source in _files(opened.folder, _COPIED):
+            relative = source.relative_to(opened.folder)
+            tell(str(relative))
+            _copy(source, target / relative)
 
 
 def restore(source: Path, folder: Path, on_file: Callable[[str], None] | None = None) -> Manifest:

@@ -138,8 +138,14 @@ def _same_model(workspace: Workspace, package: str) -> Model | None:
     )
 
 
-def release_model(workspace: Workspace, model: Model, *, why: str) -> Release:
+def release_model(workspace: Workspace, model: Model, *, why: str, force: str = "") -> Release:
     """Release a model to everybody, and set up how its endpoint is watched and retrained.
+
+    Args:
+        workspace: The project.
+        model: What its endpoint shall serve.
+        why: The decision in words.
+        force: Why a deprecated version becomes a champion that is protected, all the same.
 
     Raises:
         Refused: Its gate did not pass.
@@ -148,7 +154,9 @@ def release_model(workspace: Workspace, model: Model, *, why: str) -> Release:
     settings = workspace.settings
     rollout = read_release_file(workspace.folder)
     set_up_watching(workspace)
-    return workspace.releases.release(settings.endpoint, model, why=why, log_mode=rollout.log_mode)
+    return workspace.releases.release(
+        settings.endpoint, model, why=why, log_mode=rollout.log_mode, force=force
+    )
 
 
 def watch_note(workspace: Workspace, release: Release) -> str:

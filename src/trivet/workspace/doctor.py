@@ -15,8 +15,8 @@ from trivet.core.errors import TrivetError
 from trivet.pipelines.requests import PAST, QUEUE
 from trivet.workspace.readiness import Asked, why_not_ready
 from trivet.workspace.settings import FOLDER, Settings, find_project, read_settings
+from trivet.workspace.stores import open_stores
 from trivet.workspace.supervision import is_supervised
-from trivet.workspace.wiring import open_embedded
 
 _LOW_SPACE_BYTES = 1 << 30
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"})
@@ -185,7 +185,7 @@ def _stores(folder: Path, settings: Settings) -> Iterator[Symptom]:
     if not (folder / FOLDER).exists():
         return
     try:
-        opened = open_embedded(folder, settings)
+        opened = open_stores(folder, settings, actor="doctor")
     except (TrivetError, OSError) as error:
         yield _from(error, "stores")
         return

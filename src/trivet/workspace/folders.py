@@ -1,16 +1,23 @@
 """The workspace's own folder: owner-only, and marked with the version of its format."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
-from trivet.core.disk import put_file
+from trivet.core.disk import FILE_MODE, put_file, translated, try_lock
 from trivet.core.errors import Corrupt, Unavailable, Unsupported
 
 _MARK = "format.json"
+_LOCK = "upgrade.lock"
 
 
-def claim_folder(folder: Path, version: int) -> Path:
-    """Make the folder when it is not there, and check the version of what is in it.
+def claim_folder(folder: Path, version: int) -> int:
+    """Make the folder when it is not there, and return the version of what is in it.
+
+    Args:
+        folder: The workspace's own folder.
+        version: The one that is written here.
 
     Raises:
         Unsupported: It was written by a newer Trivet.
@@ -27,18 +34,49 @@ def claim_folder(folder: Path, version: int) -> Path:
                     code="no-format",
                     hint="Restore the folder from a backup: `trivet restore`.",
                 )
-            put_file(mark, json.dumps({"format": version}).encode())
+            _write(mark, version)
     except OSError as error:
         raise Unavailable(
             f"the workspace folder {folder} cannot be written: {error.strerror or error}",
             code="no-folder",
             hint="Make the folder writable by its owner.",
         ) from error
-    _check(mark, version)
-    return folder
+    return _read(mark, version)
 
 
-def _check(mark: Path, version: int) -> None:
+def upgrade_folder(folder: Path, version: int, upgrade: Callable[[int], None]) -> None:
+    """Bring what is in the folder to a version, in one process at a time.
+
+    Args:
+        folder: The workspace's own folder, claimed.
+        version: The one to bring it to.
+        upgrade: Told the version found. It may have been interrupted before, and begins again.
+
+    Raises:
+        Unavailable: Another process is at it, or the folder cannot be written.
+    """
+    with translated("upgrading the workspace"):
+        fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        if not try_lock(fd):
+            raise Unavailable(
+                f"another process brings {folder} to format {version}",
+                code="upgrading",
+                hint="Try again when it is done.",
+            )
+        found = _read(folder / _MARK, version)
+        if found < version:
+            upgrade(found)
+            _write(folder / _MARK, version)
+    finally:
+        os.close(fd)
+
+
+def _write(mark: Path, version: int) -> None:
+    put_file(mark, json.dumps({"format": version}).encode())
+
+
+def _read(mark: Path, version: int) -> int:
     try:
         found = json.loads(mark.read_bytes())["format"]
     except (ValueError, KeyError, TypeError) as error:
@@ -49,3 +87,4 @@ def _check(mark: Path, version: int) -> None:
             code="newer-format",
             hint="Install the newer Trivet that wrote it.",
         )
+    return found

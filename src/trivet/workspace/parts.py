@@ -30,6 +30,9 @@ _RETRY_S = 10.0
 _EVENT_S = 0.25
 """How long an event may wait until the trigger that it wakes is looked at, in seconds."""
 _BACKLOG = 1024
+_TRUST_S = 0.1
+"""By how much serving may see a revoked token too late, in seconds: asking at every request would
+take a tenth of the time of a small model's answer."""
 _MERGE_S = 60.0
 """How long segments of series wait to be merged, in seconds."""
 _DONE = frozenset({0, 5})
@@ -85,7 +88,7 @@ def serving_app(workspace: Workspace, policy: DoorPolicy) -> Application:
         workspace.scope,
         workspace.serving,
         policy=policy,
-        principal_of=Doorkeeper(workspace).principal_of,
+        principal_of=Doorkeeper(workspace, trust_s=_TRUST_S).principal_of,
     )
 
 

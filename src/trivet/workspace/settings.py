@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from trivet.access.permissions import RoleName
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.ids import check_name
 
@@ -58,6 +59,27 @@ class WebhooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Networks besides the public internet, such as `10.1.0.0/16`; this machine: `127.0.0.0/8`."""
 
 
+class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[sign_in]`: a provider of OpenID Connect at which people sign in."""
+
+    issuer: str = ""
+    """Its address, exactly as it writes it; empty: there is none, and people use passwords."""
+    client_id: str = ""
+    """Who this server is to it."""
+    secret_env: str = ""
+    """The variable that holds the client's secret; empty: it has none."""
+    scopes: str = "openid profile email"
+    """What is asked for, words with spaces between; `openid` is among them."""
+    name_claim: str = "preferred_username"
+    """The claim from which users get their names, when they come for the first time."""
+    groups_claim: str = "groups"
+    """The claim that holds a person's groups."""
+    roles: dict[str, dict[str, RoleName]] = {}
+    """By group, then by project (`*`: all), the role: `admins = { "*" = "owner" }`."""
+    skew_s: Annotated[float, Meta(ge=0.0, le=300.0)] = 60.0
+    """How far apart the provider's clock and this machine's may be, in seconds."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `trivet.toml`."""
 
@@ -78,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     serving: ServingSettings = ServingSettings()
     triggers: TriggerSettings = TriggerSettings()
     webhooks: WebhooksSettings = WebhooksSettings()
+    sign_in: SignInSettings = SignInSettings()
 
 
 def find_project(start: Path) -> Path:
@@ -127,11 +150,28 @@ def read_settings(folder: Path) -> Settings:
         )
     for network in settings.webhooks.networks:
         _check_network(network)
+    _check_sign_in(settings.sign_in)
     return msgspec.structs.replace(
         settings,
         model=settings.model or settings.project,
         endpoint=settings.endpoint or settings.project,
     )
+
+
+def _check_sign_in(sign_in: SignInSettings) -> None:
+    wrong = ""
+    if sign_in.issuer and not sign_in.client_id:
+        wrong = "sign_in.issuer is there and sign_in.client_id is not"
+    elif "openid" not in sign_in.scopes.split():
+        wrong = "sign_in.scopes has no 'openid'"
+    elif any(r == "owner" and p != "*" for m in sign_in.roles.values() for p, r in m.items()):
+        wrong = "sign_in.roles makes somebody owner of one project"
+    if wrong:
+        raise Invalid(
+            f"{wrong}; expected otherwise",
+            code="bad-settings",
+            hint="docs/how-to/access.md shows a whole table.",
+        )
 
 
 def _check_network(network: str) -> None:

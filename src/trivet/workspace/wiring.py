@@ -11,11 +11,13 @@ everywhere else.
 """
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
 from socket import socket
@@ -24,17 +26,21 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from trivet.access.permissions import Principal
+from trivet.access.provider import Provider
+from trivet.core.catalog import Catalog
 from trivet.core.clock import Clock
-from trivet.core.errors import Invalid
+from trivet.core.courier import Courier
+from trivet.core.disk import FILE_MODE, lock, try_lock
+from trivet.core.errors import Conflict, Invalid, Unsupported
 from trivet.core.facts import Scope
 from trivet.core.moving import Holdings, Receiver
 from trivet.core.outbox import Poster
-from trivet.core.ports import Flavour, Notifier, Stores, Tables
+from trivet.core.ports import Flavour, Notifier, Stores, Tables, Views
 from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
+from trivet.data.facts import Dataset
 from trivet.http.application import Application
-from trivet.http.guards import DoorPolicy
+from trivet.http.guards import DoorPolicy, PrincipalOf
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.service import PipelinesService
@@ -47,10 +53,11 @@ from trivet.workspace.notify_file import (
     WebhookSettings,
     secret_of,
 )
-from trivet.workspace.settings import FOLDER, Settings, read_settings
+from trivet.workspace.settings import FOLDER, Settings, SignInSettings, read_settings
 
 if TYPE_CHECKING:
     from trivet.adapters.mlflow.calling import Caller
+    from trivet.data.differences import DataDifference
     from trivet.data.service import DataService
     from trivet.data.targets import Target
     from trivet.models.candidate import Candidate
@@ -58,10 +65,8 @@ if TYPE_CHECKING:
     from trivet.monitoring.service import MonitoringService
     from trivet.releases.service import ReleasesService
     from trivet.serving.service import ServingService
+    from trivet.statistics.importance import Importances
     from trivet.triggers.service import TriggersService
-
-FORMAT = 1
-"""Version of the stored format. A folder of a newer one is refused, an older one migrated."""
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,15 +77,20 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     close: Callable[[], None]
     backup_ledger: Callable[[Path], Path]
+    mend_columns: Callable[[], int]
+    """Writes the catalog's columns again where they differ from its documents; says how many."""
     hold_merges: Callable[[], AbstractContextManager[None]]
     """Keeps segments as they are, in all processes, while it is entered."""
 
 
-def open_embedded(project_folder: Path, settings: Settings) -> Opened:
-    """Open the embedded stores in the project's `.trivet` folder; make them when there are none.
+def open_embedded(folder: Path, settings: Settings) -> Opened:
+    """Open the embedded stores of a folder that is of the present format.
+
+    Args:
+        folder: The workspace's own folder (`.trivet`); stores that are not there are made.
+        settings: What the project's `trivet.toml` says.
 
     Raises:
-        Unsupported: The folder was written by a newer Trivet.
         Unavailable: The folder cannot be written.
     """
     from trivet.adapters.files.blobs import FileBlobs
@@ -88,9 +98,7 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
     from trivet.adapters.files.series import FileSeries
     from trivet.adapters.process.pool import ProcessPool
     from trivet.adapters.sqlite.database import open_database
-    from trivet.workspace.folders import claim_folder
 
-    folder = claim_folder(project_folder / FOLDER, FORMAT)
     database = open_database(folder / "ledger")
     log = FileLog(folder / "log", buffer_bytes=settings.serving.buffer_mib << 20)
     series = FileSeries(folder / "series")
@@ -119,8 +127,84 @@ def open_embedded(project_folder: Path, settings: Settings) -> Opened:
         folder=folder,
         close=close,
         backup_ledger=database.backup,
+        mend_columns=database.mend_columns,
         hold_merges=series.hold_merges,
     )
+
+
+class Scratch(msgspec.Struct, frozen=True, kw_only=True):
+    """Empty projections to work in."""
+
+    catalog: Catalog
+    views: Views
+
+
+@contextmanager
+def scratch_stores(folder: Path) -> Generator[Scratch]:
+    """Open an empty catalog and views beside the stores, for one process at a time.
+
+    Nothing of them stays.
+
+    Args:
+        folder: The workspace's own folder.
+
+    Raises:
+        Conflict: Another process has it open (code `rebuilding`).
+    """
+    from trivet.adapters.sqlite.database import open_database
+
+    fd = os.open(folder / "rebuilding.lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        if not try_lock(fd):
+            raise Conflict(
+                "another process rebuilds the catalog already",
+                code="rebuilding",
+                hint="Wait until it is done.",
+            )
+        place = folder / "rebuilding"
+        shutil.rmtree(place, ignore_errors=True)  # left behind by one that was killed
+        with open_database(place) as database:
+            yield Scratch(catalog=database.catalog, views=database.views)
+        shutil.rmtree(place)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def only_collector(folder: Path) -> Generator[None]:
+    """Let no other process collect garbage, and none make a backup, meanwhile.
+
+    Args:
+        folder: The workspace's own folder.
+
+    Raises:
+        Conflict: Another process does (code `collecting`).
+    """
+    with _locking(folder) as fd:
+        if not try_lock(fd):
+            raise Conflict(
+                "another process collects garbage or makes a backup",
+                code="collecting",
+                hint="Wait until it is done.",
+            )
+        yield
+
+
+@contextmanager
+def no_collector(folder: Path) -> Generator[None]:
+    """Let nothing that a fact names be removed meanwhile; wait for a collector that is at it."""
+    with _locking(folder) as fd:
+        lock(fd, shared=True)
+        yield
+
+
+@contextmanager
+def _locking(folder: Path) -> Generator[int]:
+    fd = os.open(folder / "collecting.lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _tables(folder: Path) -> Tables:
@@ -254,6 +338,40 @@ def notifier(name: str, settings: NotifierSettings, folder: Path) -> Notifier:
         password=secret_of(settings.password_env, name),
     )
     return SmtpNotifier(server, sender=settings.sender, recipients=settings.to)
+
+
+def courier(url: str, token: str, *, timeout_s: float = 60.0) -> Courier:
+    """Return what carries requests to a server of Trivet, which may be silent for so long."""
+    from trivet.adapters.http.courier import HttpCourier
+
+    return HttpCourier(url, token, timeout_s=timeout_s)
+
+
+def provider(settings: SignInSettings) -> Provider | None:
+    """Return the provider at which people sign in; None when none is set up.
+
+    Raises:
+        Invalid: Its address is none, or the variable that it names is not set.
+        Unsupported: Its library is not installed.
+    """
+    if not settings.issuer:
+        return None
+    if find_spec("joserfc") is None:
+        raise Unsupported(
+            "signing in at a provider needs the library 'joserfc', which is not installed",
+            code="no-library",
+            hint="Install it: `pip install 'trivet[oidc]'`.",
+        )
+    from trivet.adapters.oidc.provider import OidcProvider
+
+    secret = os.environ.get(settings.secret_env) if settings.secret_env else None
+    if settings.secret_env and not secret:
+        raise Invalid(
+            f"sign_in.secret_env names {settings.secret_env}, which is not set",
+            code="no-secret",
+            hint=f"Set {settings.secret_env} where the server is started.",
+        )
+    return OidcProvider(settings.issuer, settings.client_id, secret)
 
 
 def poster(networks: Sequence[str]) -> Poster:
@@ -409,6 +527,26 @@ def data_service(stores: Stores, scope: Scope) -> "DataService":
     return DataService(stores, scope)
 
 
+def compare_versions(data: "DataService", before: Dataset, after: Dataset) -> "DataDifference":
+    """Say what differs between two versions of data."""
+    from trivet.data.differences import compare_versions
+
+    return compare_versions(data, before, after)
+
+
+def parameter_importance(
+    parameters: Mapping[str, Sequence[str | float | None]],
+    figure: Sequence[float],
+    *,
+    by_rank: bool,
+    seed: int,
+) -> "Importances":
+    """Say how much each parameter mattered for a figure."""
+    from trivet.statistics.importance import parameter_importance
+
+    return parameter_importance(parameters, figure, by_rank=by_rank, seed=seed)
+
+
 def pipelines_service(
     stores: Stores,
     scope: Scope,
@@ -539,7 +677,7 @@ def serving_app(
     serving: "ServingService",
     *,
     policy: DoorPolicy,
-    principal_of: Callable[[str], Principal],
+    principal_of: PrincipalOf,
 ) -> Application:
     """Build the inference application."""
     import asyncio

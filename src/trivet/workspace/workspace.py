@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,11 @@ from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
 from trivet.triggers.backfills import BackfillsService
 from trivet.workspace import wiring
+from trivet.workspace.comparing import Compared, compare_runs
+from trivet.workspace.mattering import MetricImportance, metric_importance
 from trivet.workspace.outbox import tasks_at_end
 from trivet.workspace.settings import Settings, find_project, read_settings
+from trivet.workspace.stores import open_stores
 
 
 def open(  # `trivet.open` is how it is read
@@ -68,7 +72,7 @@ class Workspace:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.scope = Scope(project=check_name(settings.project, "project"), actor=actor or _user())
-        self.opened = opened or wiring.open_embedded(folder, settings)
+        self.opened = opened or open_stores(folder, settings, actor=self.scope.actor)
 
     @property
     def stores(self) -> Stores:
@@ -143,6 +147,56 @@ class Workspace:
     def backfills(self) -> BackfillsService:
         """Flows over many partitions."""
         return BackfillsService(self.stores, self.scope)
+
+    def compare(self, *runs: str, metrics: Sequence[str] | None = None) -> Compared:
+        """Say what differs between runs of any kind, and between the data they were given.
+
+        Args:
+            runs: Identifiers, at least two; differences are those from the first.
+            metrics: Whose curves are compared; None: all of more than one point, but those of the
+                machine.
+
+        Raises:
+            Invalid: There are less than two runs, or more than 50.
+            NotFound: One of them does not exist.
+        """
+        return compare_runs(self.tracking, self.data, runs, metrics)
+
+    def importance(
+        self,
+        metric: str,
+        *,
+        filter: str = "",  # noqa: A002  # what everybody calls it
+        experiment: str | None = None,
+        parameters: Sequence[str] | None = None,
+        by_rank: bool = False,
+        seed: int = 0,
+    ) -> MetricImportance:
+        """Say how much parameters mattered for a metric, over runs that ended.
+
+        Args:
+            metric: Its name; its latest value counts.
+            filter: Which runs; all by default.
+            experiment: Only runs of the experiment of this name.
+            parameters: Only these; None: all that vary.
+            by_rank: Look at the order of the values alone, so that a few extreme ones cannot
+                decide.
+            seed: Makes the answer repeatable.
+
+        Raises:
+            Invalid: The filter means nothing, no run has such a metric or parameter, or there are
+                too few runs (code `too-few-trials`) or nothing that varies.
+            NotFound: There is no such experiment.
+        """
+        return metric_importance(
+            self.tracking,
+            metric,
+            filter=filter,
+            experiment=experiment,
+            parameters=parameters,
+            by_rank=by_rank,
+            seed=seed,
+        )
 
     def acting_for(self, actor: str) -> "Workspace":
         """Return this workspace in somebody else's name; it shares the open stores."""

@@ -3,7 +3,8 @@ from pathlib import Path
 from typing import Any
 
 from trivet.core.errors import Forbidden
-from trivet.models.approvals import Approvals, Content
+from trivet.models.approvals import Approvals
+from trivet.models.contents import Content
 from trivet.workspace.workspace import open as open_workspace
 
 Trivet = Callable[..., Any]
@@ -11,7 +12,7 @@ Trivet = Callable[..., Any]
 
 def ask(project: Path, actor: str) -> str:
     with open_workspace(project) as ws:
-        approvals = Approvals(ws.stores.ledger, ws.acting_for(actor).scope)
+        approvals = Approvals(ws.stores, ws.acting_for(actor).scope)
         content = Content(model=None, label="nothing")
         try:
             approvals.demand("churn", "champion", lambda: content)

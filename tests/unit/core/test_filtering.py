@@ -179,3 +179,49 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         parse_filter(text, GRAMMAR)
     except Invalid as error:
         assert error.code == "bad-filter"  # noqa: PT017  # other errors shall come through
+
+
+KNOWING = Grammar(
+    entities={
+        "metrics": Entity(prefix="metrics.", kind="number"),
+        "params": Entity(prefix="params.", kind="either"),
+        "tags": Entity(prefix="tags."),
+    },
+    bare=Entity(prefix="", fields={"began": "time", "name": "text"}),
+    known=lambda prefix: {"metrics.": ["metrics.loss"], "params.": ["params.lr"]}.get(prefix, []),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        ("began >= '1970-01-02'", Compare("began", ">=", 86_400_000.0)),
+        ("began < '1970-01-01T01:00:00+01:00'", Compare("began", "<", 0.0)),
+        ("began != 5", Compare("began", "!=", 5.0)),
+        ("params.lr < 5", Compare("params.lr", "<", 5.0)),
+        ("params.lr = '5'", Compare("params.lr", "=", "5")),
+        ("params.lr IN (5, 'auto')", OneOf("params.lr", (5.0, "auto"))),
+        ("tags.whatever = 'x'", Compare("tags.whatever", "=", "x")),  # no tag is known at all
+    ],
+)
+def test_times_and_numbers_are_compared_as_such(text: str, condition: Condition) -> None:
+    assert parse_filter(text, KNOWING) == condition
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "hint"),
+    [
+        ("metrics.los < 1", 0, "Did you mean metrics.loss?"),
+        ("name = 'a' AND (params.LR = 1)", 16, "Did you mean params.lr?"),
+        ("loss < 1", 0, "Did you mean metrics.loss?"),
+        ("metrics.qqqqqqqqqqqqqqq < 1", 0, "Names are case-sensitive."),
+        ("began = 'x'", 8, ""),
+        ("name < 'x'", 7, ""),
+    ],
+)
+def test_an_error_says_where_and_what_was_meant(text: str, at: int, hint: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse_filter(text, KNOWING)
+    assert refused.value.detail["at"] == at
+    assert f"at character {at + 1}" in str(refused.value)
+    assert hint in (refused.value.hint or "")

@@ -4,7 +4,17 @@ import pytest
 
 from trivet.access.permissions import Permission, Principal
 from trivet.core.errors import Forbidden, Invalid
-from trivet.http.guards import admit, check_body, check_door, loopback_policy, read_visitor
+from trivet.http.guards import (
+    ANONYMOUS,
+    CSRF,
+    Knock,
+    admit,
+    check_body,
+    check_door,
+    csrf_of,
+    loopback_policy,
+    read_visitor,
+)
 
 POLICY = loopback_policy(7878, max_body_bytes=100)
 GOOD_HOST = (b"host", b"127.0.0.1:7878")
@@ -122,7 +132,7 @@ def test_an_authorization_of_another_form_is_refused(value: bytes) -> None:
 def test_nobody_is_admitted_without_a_token_but_to_what_is_public() -> None:
     visitor = read_visitor([GOOD_HOST])
 
-    def nobody(_: str) -> Principal:
+    def nobody(_: Knock) -> Principal:
         raise AssertionError("nobody was to be asked")
 
     assert admit(visitor, Permission.PUBLIC, nobody).name == "anonymous"
@@ -131,8 +141,30 @@ def test_nobody_is_admitted_without_a_token_but_to_what_is_public() -> None:
     assert caught.value.code == "no-token"
 
 
-def test_a_valid_token_of_a_weak_role_is_not_enough() -> None:
-    visitor = read_visitor([GOOD_HOST, (b"authorization", b"Bearer trv_x")])
-    with pytest.raises(Forbidden) as caught:
-        admit(visitor, Permission.RELEASE, lambda _: Principal(name="v", role="viewer"))
-    assert caught.value.code == "no-permission"
+def test_whoever_is_admitted_is_who_the_doorkeeper_says() -> None:
+    vera = Principal(name="vera", role="viewer")
+    knocks: list[Knock] = []
+
+    def principal_of(knock: Knock) -> Principal:
+        knocks.append(knock)
+        return vera
+
+    for value in (b"Bearer trv_x", b"Basic " + b64encode(b"anna:trv_x")):
+        visitor = read_visitor([GOOD_HOST, (b"authorization", value)])
+        assert admit(visitor, Permission.READ, principal_of, project="left", address="::1") is vera
+    assert knocks == [
+        Knock("trv_x", "bearer", "", "left", "::1"),
+        Knock("trv_x", "basic", "anna", "left", "::1"),
+    ]
+
+
+def test_a_session_s_cookie_changes_nothing_without_its_other_half() -> None:
+    cookie = (b"cookie", b"trivet_session=trv_x")
+    for other in ([], [(CSRF, b"")], [(CSRF, csrf_of("trv_y").encode())]):
+        visitor = read_visitor([GOOD_HOST, cookie, *other])
+        with pytest.raises(Forbidden) as caught:
+            admit(visitor, Permission.RUN, lambda _: ANONYMOUS, changes=True)
+        assert caught.value.code == "no-csrf"
+        admit(visitor, Permission.RUN, lambda _: ANONYMOUS)
+    visitor = read_visitor([GOOD_HOST, cookie, (CSRF, csrf_of("trv_x").encode())])
+    admit(visitor, Permission.RUN, lambda _: ANONYMOUS, changes=True)

@@ -6,6 +6,7 @@ import lightgbm
 import numpy as np
 import polars as pl
 import pytest
+from tests.unit.models.doors import Registry, registry_of
 
 from trivet.adapters.lightgbm.flavour import LightGBMFlavour
 from trivet.adapters.sklearn.flavour import SklearnFlavour
@@ -195,3 +196,12 @@ def a_run(stores: Stores, scope: Scope, training: pl.DataFrame) -> MakeRun:
         return TrackingService(stores, scope).finish(run.id, status)
 
     return make
+
+
+@pytest.fixture
+def registry(
+    stores: Stores, scope: Scope, service: ModelsService, a_run: MakeRun, trained: Trained
+) -> Registry:
+    """Both doors to the registry, in Ada's name."""
+    run = a_run()
+    return registry_of(stores, scope, service.package(trained.candidate, run=run), run)

@@ -1,20 +1,36 @@
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
 from trivet.core.errors import Conflict, Forbidden, Invalid, NotFound
 from trivet.core.facts import Scope, draft
 from trivet.core.ports import Stores
-from trivet.models.approvals import Approvals, Content
+from trivet.models.approvals import Approvals
+from trivet.models.contents import Content
 from trivet.models.facts import ApprovalUsed, NameRegistered
+from trivet.tracking.freezing import Place
 
 Of = Callable[[str], Approvals]
+
+
+class _Unchanged:
+    """Whatever was asked for is still as it was, and none of its files are here."""
+
+    known: ClassVar[dict[str, Content]] = {}
+
+    def of(self, model: str) -> Content:
+        return self.known[model]
+
+    def place(self, model: str) -> Place | None:
+        del model
+        return None
 
 
 @pytest.fixture
 def of(stores: Stores) -> Of:
     """The approvals, in somebody's name."""
-    return lambda actor: Approvals(stores.ledger, Scope(project="parcels", actor=actor))
+    return lambda actor: Approvals(stores, Scope(project="parcels", actor=actor), _Unchanged())
 
 
 @pytest.fixture
@@ -27,6 +43,8 @@ def version(stores: Stores) -> str:
 
 def asked(approvals: Approvals, content: Content, alias: str = "champion") -> str:
     """Try to move an alias, and return the request that was opened."""
+    if content.model is not None:
+        _Unchanged.known[content.model] = content
     with pytest.raises(Forbidden) as raised:
         approvals.demand("parcels", alias, lambda: content)
     assert raised.value.code == "approval-needed"
@@ -181,7 +199,7 @@ def test_a_decision_needs_a_reason_and_a_request(of: Of, version: str) -> None:
 def test_another_project_decides_nothing_here(of: Of, stores: Stores, version: str) -> None:
     of("root").protect("champion", 1)
     request = asked(of("ada"), Content(model=version, label="parcels:1"))
-    other = Approvals(stores.ledger, Scope(project="letters", actor="bob"))
+    other = Approvals(stores, Scope(project="letters", actor="bob"))
     assert other.needed("parcels@champion") == 0
     with pytest.raises(NotFound):
         other.approve(request, "seen")

@@ -1,81 +1,16 @@
 """Packaged and logged versions of one name: one line of numbers, one set of aliases."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
+from tests.unit.models.doors import Registry
 
-from trivet.core.clock import SystemClock
 from trivet.core.errors import Forbidden, Invalid, NotFound, Refused
 from trivet.core.facts import Scope
-from trivet.core.gates import Gate, check
 from trivet.core.ports import Stores
 from trivet.models.approvals import Approvals
-from trivet.models.contents import Contents
-from trivet.models.facts import Model, Version
-from trivet.models.model_versions import ModelVersions, NewVersion
-from trivet.models.origins import Origins
-from trivet.models.packaging import Package
-from trivet.models.registered_models import RegisteredModels
-from trivet.models.searching import is_no_prompt
+from trivet.models.facts import Model
+from trivet.models.model_versions import NewVersion
 from trivet.models.service import ModelsService
 from trivet.releases.service import ReleasesService
-from trivet.tracking.artifacts import Artifacts, owner_of
-from trivet.tracking.facts import Run
-from trivet.tracking.reporting.experiments import Experiments
-from trivet.tracking.reporting.logged_models import LoggedModels
-from trivet.tracking.reporting.points import Metrics
-from trivet.tracking.reporting.runs import Opening, ReportedRuns
-
-
-@dataclass(frozen=True)
-class Registry:
-    """Both doors to the registry, of one project."""
-
-    service: ModelsService
-    names: RegisteredModels
-    versions: ModelVersions
-    runs: ReportedRuns
-    package: Package
-    run: Run
-
-    def log(self, name: str = "parcels") -> Version:
-        run = self.runs.open(Opening(location="mlflow-artifacts:/0/{run}/artifacts"))
-        return self.versions.make(name, NewVersion(source=f"runs:/{run.id}/model"))
-
-    def register(self, name: str = "parcels") -> Model:
-        verdict, _ = self.service.judge(name, self.package, _gate(), {}, run=self.run)
-        return self.service.register(name, self.package, run=self.run, verdict_id=verdict)
-
-    def listed(self) -> list[tuple[int, bool]]:
-        found, _ = self.versions.search(is_no_prompt())
-        return sorted((version.number, version.is_packaged) for version in found)
-
-
-@pytest.fixture
-def registry(
-    stores: Stores, scope: Scope, service: ModelsService, a_run: Callable[..., Run], trained: Any
-) -> Registry:
-    clock, points = SystemClock(), Metrics(stores)
-    experiments = Experiments(stores, scope, clock)
-    runs = ReportedRuns(stores, scope, experiments, points)
-    models = LoggedModels(stores, scope, experiments, points, clock)
-    names = RegisteredModels(
-        stores,
-        scope,
-        clock,
-        served_by=ReleasesService(stores, scope).served_by,
-        content_of=Contents(stores.ledger, Artifacts(stores, scope), runs, models).of,
-    )
-    versions = ModelVersions(stores, scope, names, Origins(stores, scope, runs, models))
-    run = a_run()
-    package = service.package(trained.candidate, run=run)
-    return Registry(service, names, versions, runs, package, run)
-
-
-def _gate() -> Gate:
-    return Gate(name="lenient", checks=(check("fine")(lambda _: True),))
 
 
 def test_numbers_are_shared(registry: Registry) -> None:
@@ -208,7 +143,7 @@ def test_no_door_moves_a_protected_alias_without_an_approval(
     (request,) = approvals.requests()
     assert request.requested.digest == model.version.package
     assert request.requested.verdict == model.version.verdict
-    other = Approvals(stores.ledger, Scope(project=scope.project, actor="bob"))
+    other = Approvals(stores, Scope(project=scope.project, actor="bob"))
     other.approve(request.id, "seen in the acceptance test")
     releases.release("front", model, why="approved")
     assert registry.names.aliases("parcels") == {"champion": 1}
@@ -236,28 +171,6 @@ def test_what_a_protected_alias_points_at_stays(registry: Registry) -> None:
         registry.names.rename("letters", "post")
 
 
-def test_an_approval_is_void_when_the_files_change(
-    registry: Registry, stores: Stores, scope: Scope
-) -> None:
-    registry.names.make("letters")
-    version = registry.log("letters")
-    files = Artifacts(stores, scope)
-    owner = owner_of("run", version.run or "")
-    files.put(owner, "model/weights", b"one")
-    registry.names.approvals.protect("best", 1)
-    other = Approvals(stores.ledger, Scope(project=scope.project, actor="bob"))
-    with pytest.raises(Forbidden) as raised:
-        registry.names.set_alias("letters", "best", 1)
-    other.approve(raised.value.detail["request"], "seen")
-    files.put(owner, "model/weights", b"two")
-    with pytest.raises(Forbidden):
-        registry.names.set_alias("letters", "best", 1)
-    files.put(owner, "model/weights", b"one")
-    files.put(owner, "elsewhere", b"no part of it")
-    registry.names.set_alias("letters", "best", 1)
-    assert registry.names.aliases("letters") == {"best": 1}
-
-
 def test_the_history_of_an_alias_tells_who_moved_it_where(registry: Registry) -> None:
     registry.register()
     registry.log()
@@ -265,9 +178,9 @@ def test_the_history_of_an_alias_tells_who_moved_it_where(registry: Registry) ->
         registry.names.set_alias("parcels", "best", number)
     registry.names.drop_alias("parcels", "best")
     moves = registry.service.history("parcels", "best")
-    assert [(move.label, move.by) for move in moves] == [
-        ("", "ada"),
-        ("parcels:2", "ada"),
-        ("parcels:1", "ada"),
+    assert [(move.before, move.label, move.by) for move in moves] == [
+        ("parcels:2", "", "ada"),
+        ("parcels:1", "parcels:2", "ada"),
+        ("", "parcels:1", "ada"),
     ]
     assert registry.service.alias_names("parcels") == ()

@@ -19,7 +19,7 @@ from trivet.core.errors import Forbidden
 from trivet.core.facts import Scope, draft
 from trivet.core.ports import Log, Stores
 from trivet.http.application import Application, Handler
-from trivet.http.guards import loopback_policy
+from trivet.http.guards import Knock, loopback_policy
 from trivet.http.routes import RouteTable
 from trivet.models.building import build_package
 from trivet.models.candidate import Candidate
@@ -250,10 +250,10 @@ class Served:
         return await asyncio.to_thread(self.serving.label, request.labels, source="http")
 
 
-def _principal_of(token: str) -> Principal:
-    if token not in TOKENS:
+def _principal_of(knock: Knock) -> Principal:
+    if knock.secret not in TOKENS:
         raise Forbidden("the token is not valid here", code="bad-token")
-    return TOKENS[token]
+    return TOKENS[knock.secret]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 import io
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from trivet.adapters.files.blobs import FileBlobs
 from trivet.adapters.sqlite.database import open_database
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Receipt, Scope, read
@@ -20,6 +23,7 @@ from trivet.testing.memory_stores import (
     MemoryTables,
     memory_stores,
 )
+from trivet.testing.processes import run_together
 from trivet.tracking.artifacts import Artifacts, Total
 from trivet.tracking.facts import ArtifactsDeleted, ArtifactStored
 from trivet.tracking.shelves import ROWS, FolderItem
@@ -280,6 +284,55 @@ def test_of_a_file_and_a_folder_of_one_name_put_at_once_only_one_comes_to_be(
         assert done != [True, True]
         assert artifacts.total(RUN).files == total + sum(done)
         total += sum(done)
+
+
+def put_in_turn(folder: Path, ending: str, starts_at: float) -> list[bool]:
+    """Put a file at each of many names, or one in a folder of that name; say what came through."""
+    with open_database(folder / "ledger") as database:
+        stores = replace(
+            memory_stores(),
+            ledger=database.ledger,
+            views=database.views,
+            blobs=FileBlobs(folder / "blobs"),
+        )
+        artifacts = Artifacts(stores, Scope(project="flights", actor="ada"))
+        time.sleep(max(0.0, starts_at - time.time()))
+        return [is_put(artifacts, f"{number}{ending}") for number in range(60)]
+
+
+def is_put(artifacts: Artifacts, path: str) -> bool:
+    try:
+        artifacts.put(RUN, path, b"x")
+    except Invalid as error:
+        if error.code != "path-taken":
+            raise
+        return False
+    return True
+
+
+def test_of_a_file_and_a_folder_put_by_two_processes_exactly_one_comes_to_be(
+    tmp_path: Path,
+) -> None:
+    open_database(tmp_path / "ledger").close()
+    starts_at = time.time() + 3
+    endings = ["", "/inner", "", "/inner/most"]
+    found = run_together(put_in_turn, [(tmp_path, ending, starts_at) for ending in endings])
+    with open_database(tmp_path / "ledger") as database:
+        stores = replace(memory_stores(), ledger=database.ledger, views=database.views)
+        everything = paths_of(Artifacts(stores, Scope(project="flights", actor="ada")))
+        for number in range(60):
+            came = {ending for ending, done in zip(endings, found, strict=True) if done[number]}
+            standing = {path for path in everything if path.split("/")[0] == str(number)}
+            assert standing == {f"{number}{ending}" for ending in came}
+            assert len(standing) == 1
+
+
+def paths_of(artifacts: Artifacts, folder: str = "") -> list[str]:
+    paths: list[str] = []
+    for item in artifacts.list(RUN, folder):
+        path = f"{folder}/{item.name}" if folder else item.name
+        paths += paths_of(artifacts, path) if item.is_folder else [path]
+    return paths
 
 
 @given(

@@ -164,13 +164,17 @@ def test_two_runs_differ_in_what_was_changed_between_them(
     after = begin(tracking, folder, parameters={"rate": 0.2, "depth": 3}, data=[data])
     tracking.finish(after.id, "succeeded", metrics={"auc": 0.8})
     found = tracking.compare(before.id, after.id)
-    assert found.parameters == {"rate": (0.1, 0.2)}
-    assert found.metrics == {"auc": (0.7, 0.8)}
+    assert [(line.name, line.values, line.differs) for line in found.parameters] == [
+        ("depth", ("3", "3"), False),
+        ("rate", ("0.1", "0.2"), True),
+    ]
+    assert [(line.name, line.values) for line in found.metrics] == [("auc", (0.7, 0.8))]
     assert found.data == ((), (data,))
-    assert list(found.files) == ["pipeline.py"]
+    assert found.changes[0].files == {"pipeline.py": "changed"}
+    assert "+x = 2\n" in found.changes[0].diff
     assert not found.is_same_code
-    assert found.packages == {}
-    assert found.machine == {}
+    assert found.packages == ()
+    assert not any(line.differs for line in found.machine)
 
 
 def test_notes_about_anything_are_kept_in_order(tracking: TrackingService, folder: Path) -> None:

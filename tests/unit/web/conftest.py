@@ -14,7 +14,7 @@ from trivet.http.application import Application
 from trivet.http.guards import loopback_policy
 from trivet.testing.memory_workers import MemoryWorkers
 from trivet.web.app import build_app
-from trivet.workspace.doorkeeper import Doorkeeper
+from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace.parts import serving_app
 from trivet.workspace.settings import Settings
 from trivet.workspace.wiring import Opened
@@ -53,6 +53,7 @@ class Client:
         token: str | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
     ) -> Answer:
         """Call as a role, with another token, or (role None) with none at all."""
         given = {"host": f"127.0.0.1:{PORT}", **(headers or {})}
@@ -67,6 +68,7 @@ class Client:
             "path": path,
             "query_string": query.encode(),
             "headers": [(k.encode(), v.encode()) for k, v in given.items() if v],
+            "client": (address, 40_000),
         }
         return asyncio.run(_exchange(self.app, scope, content))
 
@@ -106,6 +108,7 @@ def workspace(tmp_path: Path, stores: Stores) -> Iterator[Workspace]:
         folder=folder,
         close=lambda: None,
         backup_ledger=lambda path: path,
+        mend_columns=lambda: 0,
         hold_merges=nullcontext,
     )
     settings = Settings(project="left", model="left", endpoint="left", flow="pipeline:train")
@@ -115,14 +118,15 @@ def workspace(tmp_path: Path, stores: Stores) -> Iterator[Workspace]:
 
 @pytest.fixture
 def tokens(workspace: Workspace) -> dict[str, str]:
-    return {role: workspace.access.issue(role, role) for role in ROLES}
+    return {
+        role: workspace.access.issue(role, role, project="*" if role == "owner" else None)
+        for role in ROLES
+    }
 
 
 @pytest.fixture
 def api(workspace: Workspace, tokens: dict[str, str]) -> Client:
-    keeper = Doorkeeper(workspace)
-    app = build_app(workspace, policy=POLICY, principal_of=keeper.principal_of)
-    return Client(app, tokens)
+    return Client(build_app(workspace, policy=POLICY), tokens)
 
 
 @pytest.fixture
@@ -131,5 +135,10 @@ def serving(workspace: Workspace, tokens: dict[str, str]) -> Client:
 
 
 @pytest.fixture
-def clients(api: Client, serving: Client) -> dict[str, Client]:
-    return {"api": api, "serving": serving}
+def tracking(workspace: Workspace, tokens: dict[str, str]) -> Client:
+    return Client(build_tracking_app(workspace, policy=POLICY), tokens)
+
+
+@pytest.fixture
+def clients(api: Client, serving: Client, tracking: Client) -> dict[str, Client]:
+    return {"api": api, "serving": serving, "tracking": tracking}

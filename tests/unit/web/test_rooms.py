@@ -3,10 +3,16 @@ from typing import Any
 
 import pytest
 
+from trivet.core.clock import SystemClock
 from trivet.core.facts import HeadMove, draft
 from trivet.data.facts import DataCommit
 from trivet.models.facts import GateVerdict, Input, ModelVersion, Signature
+from trivet.models.model_versions import NewVersion
 from trivet.monitoring.facts import Alert, WindowClosed
+from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.reporting.runs import Opening, ReportedRuns
+from trivet.workspace.registering import registry_doors
 from trivet.workspace.workspace import Workspace
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -59,6 +65,8 @@ def test_what_is_not_there_is_not_found(api: Any) -> None:
         "/triggers/nope",
         f"/facts/{'0' * 32}",
         f"/lineage/{'0' * 32}",
+        "/cards/nope:1",
+        "/origins/nope",
         f"/predictions/{'0' * 12}7{'0' * 19}",
     ):
         answer = api.get(path)
@@ -75,6 +83,22 @@ def test_data_and_models_are_listed_with_their_versions(api: Any, workspace: Wor
     assert [item["id"] for item in api.get("/models").data] == [second]
     versions = api.get("/models/left").data
     assert [item["version"]["version"] for item in versions] == [2, 1]
+
+
+def test_the_card_and_the_origins_of_a_version_are_read(api: Any, workspace: Workspace) -> None:
+    stores, scope = workspace.stores, workspace.scope
+    experiments = Experiments(stores, scope, SystemClock())
+    runs = ReportedRuns(stores, scope, experiments, Metrics(stores))
+    run = runs.open(Opening(name="train", location="mlflow-artifacts:/0/{run}/artifacts"))
+    names, versions = registry_doors(stores, scope)
+    names.make("letters")
+    versions.make("letters", NewVersion(source=f"runs:/{run.id}/model"))
+    card = api.get("/cards/letters:1").data
+    assert card["label"] == "letters:1"
+    assert any(section["gaps"] for section in card["sections"])
+    origins = api.get("/origins/letters:1?direction=up").data
+    assert [node["label"] for node in origins["nodes"]] == ["letters:1", "train"]
+    assert api.get("/origins/letters:1?direction=left").status == 400
 
 
 def test_a_rollout_is_moved_in_the_name_of_whoever_asks(api: Any, workspace: Workspace) -> None:

@@ -91,7 +91,7 @@ class FileBlobs:
         if isinstance(data, bytes | bytearray | memoryview):
             digest = "b3:" + blake3.blake3(data).hexdigest()
             with self._trusted():
-                if _matches(self._place(digest), digest):
+                if self._touch(self._place(digest)) and _matches(self._place(digest), digest):
                     self._confirm(self._place(digest).parent)
                     return digest
             data = io.BytesIO(data)
@@ -127,24 +127,37 @@ class FileBlobs:
     def has(self, digest: str) -> bool:
         return self._place(digest).is_file()
 
-    def delete(self, digest: str) -> None:
+    def renew(self, digest: str) -> bool:
+        return self._touch(self._place(digest))
+
+    def delete(self, digest: str, *, unless_put_for_s: float | None = None) -> bool:
         place = self._place(digest)
         with disk.translated("deleting a blob"):
+            gone = self._unlink(place, unless_put_for_s)
+            if gone:
+                disk.sync_folder(place.parent)
+        return gone is not False
+
+    def _unlink(self, place: Path, unless_put_for_s: float | None) -> bool | None:
+        """Remove a file; False when it is too young, None when it is not there."""
+        with self._held(shared=False):
             try:
+                if _is_young(place.stat(), unless_put_for_s):
+                    return False
                 place.unlink()
             except FileNotFoundError:
-                return
-            disk.sync_folder(place.parent)
+                return None
+        return True
 
-    def list(self) -> Iterator[tuple[str, int]]:
+    def list(self, *, unless_put_for_s: float | None = None) -> Iterator[tuple[str, int]]:
         for place in self._files():
             digest = _name_of(place)
-            if digest:
-                try:
-                    size_bytes = place.stat().st_size
-                except FileNotFoundError:
-                    continue  # deleted meanwhile
-                yield digest, size_bytes
+            try:
+                found = place.stat()
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            if digest and not _is_young(found, unless_put_for_s):
+                yield digest, found.st_size
 
     def verify(self) -> Iterator[Damage]:
         for place in self._files():
@@ -191,11 +204,35 @@ class FileBlobs:
         with self._trusted(), disk.translated("storing a blob"):
             disk.sync_data(fd)
             self._make_fan_out(place.parent)
-            if _matches(place, digest):
+            if self._touch(place) and _matches(place, digest):
                 staged.unlink()
             else:
-                staged.replace(place)
+                os.utime(staged)
+                with self._held(shared=True):
+                    staged.replace(place)
             self._confirm(place.parent)
+
+    def _touch(self, place: Path) -> bool:
+        """Let a blob that is there count as put now; False when it is not there."""
+        with disk.translated("storing a blob"), self._held(shared=True):
+            try:
+                os.utime(place)
+            except FileNotFoundError:
+                return False
+        return True
+
+    @contextmanager
+    def _held(self, *, shared: bool) -> Generator[None]:
+        """Keep what is put and what is deleted apart: a moment's lock over all processes.
+
+        Without it a blob could be found old, put again, and deleted.
+        """
+        fd = os.open(self._staging, os.O_RDONLY)
+        try:
+            disk.lock(fd, shared=shared)
+            yield
+        finally:
+            os.close(fd)
 
     def _make_fan_out(self, folder: Path) -> None:
         if folder.name not in self._synced:
@@ -232,6 +269,10 @@ class FileBlobs:
                     staged.unlink(missing_ok=True)
             finally:
                 os.close(fd)
+
+
+def _is_young(found: os.stat_result, seconds: float | None) -> bool:
+    return seconds is not None and found.st_mtime > time.time() - seconds
 
 
 def _digest(file: BinaryIO) -> str:

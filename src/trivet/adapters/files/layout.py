@@ -47,8 +47,9 @@ _WINDOW_BYTES: Final = 1 << 20
 
 
 class Header(msgspec.Struct, frozen=True):
-    """Who began the segment, when, and the salt of its checksums."""
+    """Who began the segment, when, in which format, and the salt of its checksums."""
 
+    format: int
     stream: str
     process: int
     created_ms: int
@@ -109,7 +110,7 @@ def read_header(fd: int) -> Header:
             hint="Upgrade Trivet.",
         )
     stream = head[_HEADER.size : _HEADER.size + length].decode()
-    return Header(stream, process, created_ms, salt_of(head))
+    return Header(version, stream, process, created_ms, salt_of(head))
 
 
 def salt_of(header: bytes) -> int:

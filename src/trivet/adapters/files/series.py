@@ -8,7 +8,7 @@ import copy
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -109,14 +109,15 @@ class FileSeries:
             lambda: feed.changes(self._snapshot(), feed.position_of(position), limit)
         )
 
-    def compact(self) -> None:
+    def compact(self, *, without: Collection[str] = ()) -> None:
+        owners = frozenset(chunks.names_of(SeriesKey(owner, "-"))[0] for owner in without)
         failure = self._appender.group.failure
         if failure:
             raise copy.copy(failure)
         try:
             with disk.translated("merging series"), self._merge_lock() as is_free:
                 if is_free:  # otherwise another process is at it
-                    self._merge()
+                    self._merge(owners)
         except Unavailable as error:
             if error.code == "sync-failed":
                 self._appender.group.fail(error)
@@ -148,12 +149,14 @@ class FileSeries:
         finally:
             os.close(fd)
 
-    def _merge(self) -> None:
-        from trivet.adapters.files.points.merging import merge
+    def _merge(self, without: frozenset[bytes]) -> None:
+        from trivet.adapters.files.points.merging import leave_out, merge
 
         self._appender.seal()
         segments.seal_dead(self._folder, index_dead)
         merge(self._folder, self._keep_s)
+        if without:
+            leave_out(self._folder, self._keep_s, without)
 
     def verify(self) -> Iterator[Damage]:
         try:

@@ -19,7 +19,7 @@ from trivet.adapters.sqlite.session import Session
 from trivet.core.catalog import Value
 from trivet.core.ports import Damage
 
-_HINT: Final = "Restore a backup."
+_HINT: Final = "Run `trivet fsck --rebuild-catalog`."
 
 
 def damaged_blocks(session: Session) -> Iterator[Damage]:
@@ -27,12 +27,7 @@ def damaged_blocks(session: Session) -> Iterator[Damage]:
     cells = documents = 0
     for block, group, used in session.all("all_blocks"):
         expected, slots = _expected(session, block, group)
-        found: dict[int, Cell] = {
-            place: (numbers, texts)
-            for place, numbers, texts in session.all(
-                "cells_between", (place_of(block, 0), place_of(block + 1, 0))
-            )
-        }
+        found = _found(session, block)
         if slots.to_bytes(SLOTS // 8, "little") != used:
             yield _damage(block, "holds other documents than it says")
         for place in expected.keys() | found.keys():
@@ -47,6 +42,40 @@ def damaged_blocks(session: Session) -> Iterator[Damage]:
             problem="has documents or columns outside its blocks",
             hint=_HINT,
         )
+
+
+def mend_blocks(session: Session, after: int, most: int) -> tuple[int, int | None]:
+    """Write the columns of some blocks again where they differ from their documents.
+
+    Args:
+        session: Inside a transaction.
+        after: The block behind which to begin; 0 for the first.
+        most: How many blocks to look at.
+
+    Returns:
+        How many were mended, and the last block that was looked at; None: there was none.
+    """
+    mended, last = 0, None
+    for block, group, used in session.all("blocks_after", (after, most)):
+        last = block
+        (expected, slots), found = _expected(session, block, group), _found(session, block)
+        packed = slots.to_bytes(SLOTS // 8, "little")
+        if expected == found and packed == used:
+            continue
+        for place in found.keys() - expected.keys():
+            session.run("drop_cell", (place,))
+        session.many("put_cell", [(place, *cell) for place, cell in expected.items()])
+        session.run("set_block", (packed, SLOTS - slots.bit_count(), block))
+        mended += 1
+    return mended, last
+
+
+def _found(session: Session, block: int) -> dict[int, Cell]:
+    """Return the cells that are stored of a block."""
+    between = (place_of(block, 0), place_of(block + 1, 0))
+    return {
+        place: (numbers, texts) for place, numbers, texts in session.all("cells_between", between)
+    }
 
 
 def _expected(session: Session, block: int, group: int) -> tuple[dict[int, Cell], int]:

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from trivet.adapters.sqlite.catalog_writing import put_documents
-from trivet.adapters.sqlite.projections import put_rows
+from trivet.adapters.sqlite.projections import check_free, put_rows
 from trivet.adapters.sqlite.session import Session
 from trivet.adapters.sqlite.transitions import apply_task, take_event
 from trivet.core.clock import SystemClock, to_micros
@@ -132,6 +132,7 @@ def apply(session: Session, prepared: Prepared) -> Receipt:
         apply_task(session, task, commit.now)
     for event in batch.inbox:
         take_event(session, event, commit.micros)
+    check_free(session, batch.free)
     put_rows(session, batch.rows)
     put_documents(session, batch.documents)
     return commit.close(newest_link)

@@ -12,6 +12,7 @@ import apsw
 
 from trivet.adapters.sqlite.anchors import Anchor, Anchors
 from trivet.adapters.sqlite.catalog import SqliteCatalog
+from trivet.adapters.sqlite.catalog_checks import mend_blocks
 from trivet.adapters.sqlite.connection import execute, open_connection, pragma, told_apart
 from trivet.adapters.sqlite.journal import SqliteJournal
 from trivet.adapters.sqlite.ledger import SqliteLedger
@@ -26,6 +27,7 @@ from trivet.core.ids import new_id
 
 FILE_NAME: Final = "ledger.db"
 APPLICATION_ID: Final = 0x54525654  # "TRVT"
+_BLOCKS_AT_ONCE: Final = 50
 _HERE = files("trivet.adapters.sqlite")
 
 
@@ -52,6 +54,21 @@ class Database:
             Unavailable: The disk is full.
         """
         return _backup(self.path, folder)
+
+    def mend_columns(self) -> int:
+        """Write the columns of documents again where they differ; return how many blocks did.
+
+        Others may write meanwhile.
+        """
+        mended, last = 0, 0
+        while True:
+            found, seen = self._writer.do(
+                lambda session, after=last: mend_blocks(session, after, _BLOCKS_AT_ONCE)
+            )
+            mended += found
+            if seen is None:
+                return mended
+            last = seen
 
     def close(self) -> None:
         """Finish what was submitted and let go of the file."""

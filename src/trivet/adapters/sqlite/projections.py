@@ -8,9 +8,16 @@ import msgspec
 
 from trivet.adapters.sqlite.session import Session
 from trivet.core.errors import NotFound
-from trivet.core.facts import ViewPut
+from trivet.core.facts import ViewFree, ViewPut
 from trivet.core.ports import Row, View
-from trivet.core.rules import check_after, check_columns, clean
+from trivet.core.rules import (
+    check_after,
+    check_columns,
+    clean,
+    key_values,
+    row_changed,
+    row_exists,
+)
 
 
 def declared(session: Session, name: str) -> View:
@@ -53,14 +60,39 @@ def declare(session: Session, view: View) -> None:
         session.execute(statement)
 
 
+def check_free(session: Session, stretches: Iterable[ViewFree]) -> None:
+    """Make sure that no row stands in any of these stretches.
+
+    Raises:
+        NotFound: A view was never declared.
+        Conflict: A row stands there (code `row-exists`).
+    """
+    for stretch in stretches:
+        view = declared(session, stretch.view)
+        check_columns(view, (stretch.column,))
+        marks = f"({', '.join('?' * len(view.key))})"
+        key = f"({_listed(view.key)})"
+        statement = (
+            f"SELECT 1 FROM {_table(stretch.view)} WHERE {key} >= {marks} AND {key} <= {marks} "  # noqa: S608  # checked names
+            f'AND "{stretch.column}" IS NOT NULL LIMIT 1'
+        )
+        for _ in session.execute(statement, key_values(view, stretch)):
+            raise row_exists(stretch)
+
+
 def put_rows(session: Session, puts: Iterable[ViewPut]) -> None:
     """Insert or replace rows by key.
 
     Raises:
         NotFound: A view was never declared.
         Invalid: A row has an undeclared column or a value of another type.
+        Conflict: The row that stands there is another one than was expected (`row-changed`).
     """
-    for name, group in groupby(puts, key=lambda put: put.view):
+    wanted = list(puts)
+    for put in wanted:
+        if put.expect:
+            _check_standing(session, put)
+    for name, group in groupby(wanted, key=lambda put: put.view):
         view = declared(session, name)
         rows = [_full(view, put.row) for put in group]
         marks = ", ".join("?" * len(view.columns))
@@ -68,6 +100,15 @@ def put_rows(session: Session, puts: Iterable[ViewPut]) -> None:
             f"INSERT OR REPLACE INTO {_table(name)} ({_listed(view.columns)}) VALUES ({marks})"  # noqa: S608  # checked names
         )
         session.execute_many(statement, rows)
+
+
+def _check_standing(session: Session, put: ViewPut) -> None:
+    view = declared(session, put.view)
+    key = {name: put.row[name] for name in view.key}
+    conditions, values = _equalities(view, {**put.expect, **key})
+    statement = f"SELECT 1 FROM {_table(view.name)} WHERE {' AND '.join(conditions)}"  # noqa: S608  # checked names
+    if not list(session.execute(statement, tuple(values))):
+        raise row_changed(put)
 
 
 def _full(view: View, row: Row) -> tuple[Any, ...]:

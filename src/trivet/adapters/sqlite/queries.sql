@@ -274,6 +274,9 @@ DELETE FROM cells WHERE place = ?;
 -- name: all_blocks
 SELECT number, grp, used FROM blocks ORDER BY number;
 
+-- name: blocks_after
+SELECT number, grp, used FROM blocks WHERE number > ? ORDER BY number LIMIT ?;
+
 -- name: documents_between
 SELECT number, collection, id, grp, attributes, notes FROM documents
 WHERE number >= ? AND number < ?;

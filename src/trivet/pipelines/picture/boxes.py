@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from trivet.pipelines.picture.layout import Layout, Spacing, lay_out
-from trivet.pipelines.picture.model import Arrow, Box, Picture
+from trivet.drawing.layout import Arrow, Layout, Spacing, lay_out
+from trivet.pipelines.picture.model import Box, Picture
 
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
 _LINES = {

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from trivet.core.ids import sha256_hex
+from trivet.drawing.layout import Arrow
 from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.pipelines.spec import Graph
 from trivet.tracking.facts import Run
@@ -34,13 +35,6 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     is_repeated: bool = False
     """Called once per item or round, as far as the code can tell."""
-
-
-class Arrow(msgspec.Struct, frozen=True, order=True):
-    """A value's way from one box to another."""
-
-    source: str
-    target: str
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,8 +5,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from trivet.pipelines.picture.layout import Layout, Point, Spacing, lay_out
-from trivet.pipelines.picture.model import Arrow, Box, Picture, State
+from trivet.drawing.layout import Arrow, Layout, Point, Spacing, lay_out
+from trivet.pipelines.picture.model import Box, Picture, State
 
 _LETTER, _SMALL = 7.83, 6.7
 """Widths of a letter: names in a typewriter's face of 13 px, details in 11 px."""

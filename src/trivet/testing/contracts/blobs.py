@@ -2,6 +2,7 @@
 
 import io
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -164,6 +165,26 @@ class BlobsContract:
         store.delete(digest)
         assert store.put(b"tea") == digest
         assert store.has(digest)
+
+    def test_a_blob_stays_for_as_long_as_whoever_put_it_may_need(self, store: Blobs) -> None:
+        digest = store.put(b"tea")
+        assert not store.delete(digest, unless_put_for_s=3600)
+        assert list(store.list(unless_put_for_s=3600)) == []
+        assert list(store.list(unless_put_for_s=0)) == [(digest, 3)]
+        time.sleep(0.02)
+        assert list(store.list(unless_put_for_s=0.01)) == [(digest, 3)]
+        assert store.delete(digest, unless_put_for_s=0.01)
+        assert not store.has(digest)
+        assert store.delete(digest, unless_put_for_s=0.01)
+        assert store.delete(digest)
+
+    def test_a_blob_that_is_needed_again_counts_as_put(self, store: Blobs) -> None:
+        digest = store.put(b"tea")
+        time.sleep(1.0)
+        assert store.renew(digest)
+        assert not store.delete(digest, unless_put_for_s=0.9)
+        assert store.delete(digest)
+        assert not store.renew(digest)
 
     def test_a_stream_that_fails_leaves_nothing(self, store: Blobs, tmp_path: Path) -> None:
         with pytest.raises(ConnectionError):

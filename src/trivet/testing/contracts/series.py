@@ -210,6 +210,25 @@ class SeriesContract:
         assert (summary.first_step, summary.last_step) == (low, high)
         assert rows_of(store.curve(LOSS, points=2).sample) == ordered([rows[0], rows[1]])
 
+    def test_series_of_owners_are_left_out_for_good(self, store: Series) -> None:
+        kept = SeriesKey("run-2", "loss")
+        for number in range(3):
+            both = [(key, points([(number, number, 1.0)])) for key in (LOSS, kept)]
+            store.append([*both, (SeriesKey("run-1", f"m{number}"), points([(1, 1, 1.0)]))])
+            if number == 1:
+                store.compact()
+        position = store.since(None).position
+        store.compact(without=["run-1", "run-3"])
+        assert (store.summaries("run-1"), rows_of(store.read(LOSS))) == ({}, [])
+        assert rows_of(store.read(kept)) == ordered([(n, n, 1.0) for n in range(3)])
+        assert set(store.since(position).series) <= {kept}
+        store.append([(LOSS, points([(9, 9, 9.0)]))])
+        assert rows_of(store.read(LOSS)) == ordered([(9, 9, 9.0)])
+        store.compact(without=["run-1", "run-2"])
+        assert rows_of(store.read(kept)) == rows_of(store.read(LOSS)) == []
+        store.compact()
+        assert list(store.verify()) == []
+
     def test_long_names_of_any_language_are_taken(self, store: Series) -> None:
         owner, names = "a1_-" * 64, ["损" * 250, "n" * 250, "n" * 249]
         for name in names:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from trivet.core.errors import Invalid, NotFound
-from trivet.core.facts import ViewPut
+from trivet.core.errors import Conflict, Invalid, NotFound
+from trivet.core.facts import Batch, ViewFree, ViewPut
 from trivet.core.ports import Row, View
 from trivet.testing.contracts.trio import SCOPE, OnTrio, OpenStores, Trio
 from trivet.testing.processes import PROCESSES, run_together
@@ -55,6 +55,41 @@ class ViewsContract(OnTrio):
         stores.views.declare(LATEST)
         yield stores
         stores.close()
+
+    def test_a_batch_is_refused_where_a_row_stands_that_was_to_be_free(self, stores: Trio) -> None:
+        def batch(first: int, last: int, column: str = "value") -> Batch:
+            stretch = ViewFree(
+                view=LATEST.name, first=("a", first), last=("a", last), column=column
+            )
+            put = ViewPut(view=LATEST.name, row=row("new", first, 1.0))
+            return replace(SCOPE.batch("r", rows=[put]), free=(stretch,))
+
+        stores.views.put(LATEST.name, [row("a", 1, 1.0), row("a", 5), row("b", 3, 1.0)])
+        for first, last in ((1, 1), (0, 1), (1, 9), (-5, 9)):
+            with pytest.raises(Conflict) as caught:
+                stores.ledger.commit(batch(first, last))
+            assert caught.value.code == "row-exists"
+        assert stores.views.find(LATEST.name, where={"run": "new"}) == ()
+        for first, last in ((2, 4), (2, 9), (5, 5), (-3, 0), (9, 2)):  # of 5 there is no value
+            stores.ledger.commit(batch(first, last))
+        assert len(stores.views.find(LATEST.name, where={"run": "new"})) == 4
+        with pytest.raises(Conflict):
+            stores.ledger.commit(batch(5, 5, "step"))
+        odd = ViewFree(view=LATEST.name, first=("a",), last=("a", 1), column="value")
+        with pytest.raises(Invalid, match="keys of 1 and 2"):
+            stores.ledger.commit(replace(SCOPE.batch("r"), free=(odd,)))
+
+    def test_a_row_takes_the_place_of_what_was_expected_or_of_nothing(self, stores: Trio) -> None:
+        def put(run: str, **expect: Any) -> ViewPut:
+            return ViewPut(view=LATEST.name, row=row(run, 1, 9.0), expect=expect)
+
+        stores.views.put(LATEST.name, [row("a", 1, 1.0), row("b", 1)])
+        for refused in (put("a", value=2.0), put("a", value=None), put("none", value=1.0)):
+            with pytest.raises(Conflict) as caught:
+                stores.ledger.commit(SCOPE.batch("r", rows=[put("a", value=1.0), refused]))
+            assert caught.value.code == "row-changed"
+        stores.ledger.commit(SCOPE.batch("r", rows=[put("a", value=1.0), put("b", value=None)]))
+        assert [each["value"] for each in stores.views.find(LATEST.name)] == [9.0, 9.0]
 
     def test_rows_come_back_whole_and_typed(self, stores: Trio) -> None:
         full = row("茶", 2**63 - 1, 1.5, b"\x00\xff")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from trivet.core.catalog import Amendment, Compare, Document, Search, Value
+from trivet.core.catalog import Amendment, Compare, Document, Search
 from trivet.core.errors import Conflict, NotFound
 from trivet.core.facts import Draft, HeadMove, Scope, draft
 from trivet.core.moving import HeldExperiment
@@ -14,13 +14,14 @@ from trivet.tracking.importing.cleaning import (
     digest_of,
     is_bucket,
 )
-from trivet.tracking.reporting.experiments import (
+from trivet.tracking.reporting.documents import (
     EXPERIMENTS,
-    NAMES,
-    Experiments,
-    location_of,
+    IMPRINT,
+    changed_experiment,
+    made_experiment,
     origin_of,
 )
+from trivet.tracking.reporting.experiments import NAMES, Experiments, location_of
 from trivet.tracking.reporting.facts import (
     Experiment,
     ExperimentChanged,
@@ -28,8 +29,6 @@ from trivet.tracking.reporting.facts import (
     Imported,
 )
 
-IMPRINT: Final = "imported"
-"""The note of a document that says what it was imported from, as a digest."""
 _MOST_NAME: Final = 500
 _MOST_DIGITS: Final = 18
 _ATTEMPTS: Final = 100
@@ -106,12 +105,12 @@ class ExperimentLanding:
             imported=self._imported(held),
         )
         fact = draft(made)
-        documents = [self._experiments.document(fact.id, made), self._imprinted(number, held)]
+        documents = [made_experiment(self._scope.project, fact.id, made, held.made_ms)]
         facts = [fact]
         if held.stage == "deleted":
             gone = ExperimentChanged(experiment=fact.id, stage="deleted", imported=made.imported)
             facts.append(draft(gone, parents=[fact.id]))
-            documents.append(self._amended(number, {"stage": "deleted"}))
+            documents.append(changed_experiment(self._scope.project, number, gone, held.changed_ms))
         heads = [HeadMove(name=NAMES + made.name, to=fact.id, expect=None)]
         self._commit(held, facts, documents, heads)
         return self._experiments.get(number)
@@ -124,28 +123,24 @@ class ExperimentLanding:
             return
         tags = clean_texts(held.tags, "tag", self._remarks)
         news = {key: value for key, value in tags.items() if known.tags.get(key) != value}
-        now: dict[str, Value] = {f"tags.{key}": value for key, value in news.items()}
         heads: list[HeadMove] = []
         name = self._rename(document, known, held)
         if name is not None:
-            now["name"] = name
             heads = [
                 HeadMove(name=NAMES + known.name, to=None, expect=known.id),
                 HeadMove(name=NAMES + name, to=known.id, expect=None),
             ]
         stage = held.stage if held.stage != known.stage and _was_imported(document) else None
-        if stage is not None:
-            now["stage"] = stage
-        if held.made_ms and held.made_ms < known.made_ms:
-            now["creation_time"] = held.made_ms
-        if held.changed_ms:
-            now["last_update_time"] = held.changed_ms
-        fact = ExperimentChanged(
-            experiment=known.id, name=name, stage=stage, tags=news, imported=self._imported(held)
+        changed = ExperimentChanged(
+            experiment=known.id,
+            name=name,
+            stage=stage,
+            tags=news,
+            made_ms=held.made_ms if 0 < held.made_ms < known.made_ms else None,
+            imported=self._imported(held),
         )
-        now["origin"] = origin_of(self._imported(held))
-        documents = [self._amended(known.number, now), self._imprinted(known.number, held)]
-        self._commit(held, [draft(fact, parents=[known.id])], documents, heads)
+        amendment = changed_experiment(self._scope.project, known.number, changed, held.changed_ms)
+        self._commit(held, [draft(changed, parents=[known.id])], [amendment], heads)
 
     def _rename(self, document: Document, known: Experiment, held: HeldExperiment) -> str | None:
         """Return the new name of an experiment that was renamed there, if it is free here."""
@@ -180,16 +175,12 @@ class ExperimentLanding:
 
     def _imported(self, held: HeldExperiment) -> Imported:
         return Imported(
-            source=self._source, id=held.id, made_ms=held.made_ms, changed_ms=held.changed_ms
+            source=self._source,
+            id=held.id,
+            made_ms=held.made_ms,
+            changed_ms=held.changed_ms,
+            imprint=digest_of(held),
         )
-
-    def _imprinted(self, number: int, held: HeldExperiment) -> Amendment:
-        place = self._experiments.group_of(number)
-        return Amendment(collection=EXPERIMENTS, id=place, note={IMPRINT: digest_of(held)})
-
-    def _amended(self, number: int, now: dict[str, Value]) -> Amendment:
-        place = self._experiments.group_of(number)
-        return Amendment(collection=EXPERIMENTS, id=place, set=now)
 
     def _commit(
         self,

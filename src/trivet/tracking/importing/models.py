@@ -1,10 +1,9 @@
 """Landing logged models, with the points by which runs measured them."""
 
 from array import array
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from trivet.core.catalog import Amendment, Document, Value
+from trivet.core.catalog import Amendment, Document
 from trivet.core.facts import Scope, draft
 from trivet.core.moving import HeldModel
 from trivet.core.points import Points, SeriesKey
@@ -20,7 +19,7 @@ from trivet.tracking.importing.cleaning import (
     place_for,
     run_id,
 )
-from trivet.tracking.importing.experiments import IMPRINT
+from trivet.tracking.reporting.documents import IMPRINT, changed_model, group_of, made_model
 from trivet.tracking.reporting.experiments import tagged
 from trivet.tracking.reporting.facts import Experiment, Imported
 from trivet.tracking.reporting.logged_facts import (
@@ -35,9 +34,8 @@ from trivet.tracking.reporting.model_points import (
     is_measured,
     model_amendments,
     owner_of,
-    source_note,
 )
-from trivet.tracking.reporting.runs import made_up_name
+from trivet.tracking.reporting.naming import made_up_name
 
 
 class ModelLanding:
@@ -78,9 +76,11 @@ class ModelLanding:
         else:
             self._go_on(held, model, standing)
         self._append(held, model)
-        # Written last: a model without it is looked at again.
-        imprinted = Amendment(collection=LOGGED_MODELS, id=model, note={IMPRINT: digest_of(held)})
-        self._stores.catalog.write([*model_amendments(self._stores, [model]), imprinted])
+        # Said last: a model without an imprint is looked at again.
+        whole = LoggedModelChanged(
+            model=model, imported=self._imported(held, imprint=digest_of(held))
+        )
+        self._commit(held, whole, model_amendments(self._stores, [model]))
 
     # ------------------------------------------------------------------- inside
 
@@ -99,26 +99,25 @@ class ModelLanding:
             tags=clean_texts(held.tags, "tag", self._remarks),
             imported=imported,
         )
-        measured = tuple(_measured(held))
         changed = LoggedModelChanged(
             model=model,
             status=held.status,
             stage="deleted" if held.stage == "deleted" else None,
-            measured=measured,
+            measured=tuple(_measured(held)),
             imported=imported,
         )
-        new = self._models.document(model, f"{self._scope.project}/{home.number}", made)
-        now: dict[str, Value] = {"status": held.status, "stage": held.stage}
-        notes: dict[str, Any] = dict(map(source_note, measured))
+        group = group_of(self._scope.project, home.number)
         facts = [
             draft(made, id=model[2:], parents=[home.id]),
             draft(changed, parents=[model[2:]]),
         ]
-        amendment = Amendment(collection=LOGGED_MODELS, id=model, set=now, note=notes)
-        batch = self._scope.batch(
-            f"import logged model {made.name}", facts, documents=[new, amendment]
+        documents = [
+            made_model(group, model[2:], made, self._scope.actor, held.made_ms),
+            changed_model(changed, held.changed_ms),
+        ]
+        self._stores.ledger.commit(
+            self._scope.batch(f"import logged model {made.name}", facts, documents=documents)
         )
-        self._stores.ledger.commit(batch)
 
     def _go_on(self, held: HeldModel, model: str, standing: Document) -> None:
         found = standing.attributes
@@ -135,27 +134,7 @@ class ModelLanding:
             measured=tuple(by for by in _measured(held) if not is_measured(standing, by)),
             imported=self._imported(held),
         )
-        now: dict[str, Value] = {
-            "status": held.status,
-            "stage": held.stage,
-            "last_updated_timestamp": held.changed_ms,
-            **_prefixed("tags.", changed.tags),
-        }
-        notes: dict[str, Any] = dict(map(source_note, changed.measured))
-        amendment = Amendment(
-            collection=LOGGED_MODELS,
-            id=model,
-            set=now,
-            once=_prefixed("params.", changed.parameters),
-            note=notes,
-            expect="known",
-        )
-        batch = self._scope.batch(
-            f"import logged model {held.name}",
-            [draft(changed, parents=[model.removeprefix("m-")])],
-            documents=[amendment],
-        )
-        self._stores.ledger.commit(batch)
+        self._commit(held, changed)
 
     def _append(self, held: HeldModel, model: str) -> None:
         keys = clean_keys({each.key for each in held.measures}, "metric", self._remarks)
@@ -175,13 +154,24 @@ class ModelLanding:
         if chunks:
             self._stores.series.append(chunks)
 
-    def _imported(self, held: HeldModel) -> Imported:
+    def _commit(
+        self, held: HeldModel, changed: LoggedModelChanged, more: Sequence[Amendment] = ()
+    ) -> None:
+        batch = self._scope.batch(
+            f"import logged model {held.name}",
+            [draft(changed, parents=[changed.model.removeprefix("m-")])],
+            documents=[changed_model(changed, held.changed_ms), *more],
+        )
+        self._stores.ledger.commit(batch)
+
+    def _imported(self, held: HeldModel, imprint: str = "") -> Imported:
         return Imported(
             source=self._source,
             id=held.id,
             made_ms=held.made_ms,
             changed_ms=held.changed_ms,
             user=held.user,
+            imprint=imprint,
         )
 
 
@@ -189,7 +179,3 @@ def _measured(held: HeldModel) -> Iterable[Measurement]:
     found = dict.fromkeys((each.run, each.dataset, each.digest) for each in held.measures)
     for run, dataset, digest in found:
         yield Measurement(run=run_id(run), dataset=dataset, digest=digest)
-
-
-def _prefixed(prefix: str, values: Mapping[str, str]) -> dict[str, Value]:
-    return {f"{prefix}{key}": value for key, value in values.items()}

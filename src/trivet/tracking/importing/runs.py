@@ -18,8 +18,8 @@ from trivet.tracking.importing.cleaning import (
     place_for,
     run_id,
 )
-from trivet.tracking.importing.experiments import IMPRINT
-from trivet.tracking.reporting.experiments import RUNS, tagged
+from trivet.tracking.reporting.documents import IMPRINT, RUNS, group_of, opened_run, reported_run
+from trivet.tracking.reporting.experiments import tagged
 from trivet.tracking.reporting.facts import (
     STATUS_WORDS,
     Experiment,
@@ -32,7 +32,7 @@ from trivet.tracking.reporting.facts import (
     RunReported,
     Stage,
 )
-from trivet.tracking.reporting.runs import ReportedRuns, amended, made_up_name
+from trivet.tracking.reporting.naming import made_up_name
 
 _MOST_CHARACTERS: Final = 100_000
 """How many characters of parameters and tags one fact carries, about: it may have 1 MiB."""
@@ -45,6 +45,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     facts: list[Draft]
     documents: list[Amendment]
+    is_changed: bool
+    """Whether it says anything that was not known of the run."""
 
 
 class RunLanding:
@@ -53,17 +55,13 @@ class RunLanding:
     Args:
         stores: Where everything is kept.
         scope: Project and actor.
-        runs: Those of the project.
         source: Which store they come from.
         remarks: Told of what is otherwise here.
     """
 
-    def __init__(
-        self, stores: Stores, scope: Scope, runs: ReportedRuns, source: str, remarks: Remarks
-    ) -> None:
+    def __init__(self, stores: Stores, scope: Scope, source: str, remarks: Remarks) -> None:
         self._stores = stores
         self._scope = scope
-        self._runs = runs
         self._source = source
         self._remarks = remarks
 
@@ -125,25 +123,20 @@ class RunLanding:
             location=place_for(held.location, home.location, home.number, f"{run}/artifacts"),
             imported=Imported(source=self._source, id=held.id),
         )
-        new = self._runs.document(run, home, opened)
-        empty = Document(id=run, group=new.group or "", attributes={}, notes={})
-        rest = amended(empty, msgspec.structs.replace(report, name=None))
-        values, notes = _metrics(latest, {}, {})
+        group = group_of(self._scope.project, home.number)
+        new = opened_run(group, run, opened)
+        empty = Document(id=run, group=group, attributes={}, notes={})
         stage: Stage | None = "deleted" if held.stage == "deleted" else None
+        said = self._said(held, run, msgspec.structs.replace(report, name=None), stage)
+        rest = reported_run(empty, said)
+        values, notes = _metrics(latest, {}, {})
         document = msgspec.structs.replace(
             new,
-            set={
-                **new.set,
-                **rest.set,
-                **rest.once,
-                **values,
-                **({"stage": stage} if stage else {}),
-            },
-            note={**rest.note, **notes, IMPRINT: digest_of(held)},
+            set={**new.set, **rest.set, **rest.once, **values},
+            note={**new.note, **rest.note, **notes},
         )
-        facts = [draft(opened, id=run, parents=[home.id])]
-        facts += self._reported(run, msgspec.structs.replace(report, name=None), stage)
-        return Arrival(run=run, facts=facts, documents=[document])
+        facts = [draft(opened, id=run, parents=[home.id]), *map(_drafted, _parts(said))]
+        return Arrival(run=run, facts=facts, documents=[document], is_changed=True)
 
     def _go_on(
         self,
@@ -155,15 +148,16 @@ class RunLanding:
     ) -> Arrival:
         news = self._news(report, standing)
         stage: Stage | None = held.stage if held.stage != standing.attributes["stage"] else None
-        change = amended(standing, news)
+        said = self._said(held, run, news, stage)
+        change = reported_run(standing, said)
         values, notes = _metrics(latest, standing.attributes, standing.notes)
         document = msgspec.structs.replace(
-            change,
-            set={**change.set, **values, **({"stage": stage} if stage else {})},
-            note={**change.note, **notes, IMPRINT: digest_of(held)},
+            change, set={**change.set, **values}, note={**change.note, **notes}
         )
-        facts = list(self._reported(run, news, stage)) if news or stage else []
-        return Arrival(run=run, facts=facts, documents=[document])
+        is_changed = bool(news or stage)
+        is_known = standing.notes.get(IMPRINT) == digest_of(held)
+        facts = list(map(_drafted, _parts(said))) if is_changed or not is_known else []
+        return Arrival(run=run, facts=facts, documents=[document], is_changed=is_changed)
 
     def _report(self, held: HeldRun, run: str) -> Report:
         name = held.name or held.tags.get(_NAME, "")
@@ -221,37 +215,43 @@ class RunLanding:
             ended_ms=report.ended_ms if report.ended_ms != ended else None,
         )
 
-    def _reported(self, run: str, report: Report, stage: Stage | None) -> Iterator[Draft]:
-        """Yield the facts of a report; long parameters and tags are spread over several."""
-        for part in _parts(report):
-            fields = {name: getattr(part, name) for name in part.__struct_fields__}
-            yield draft(RunReported(run=run, stage=stage, **fields), parents=[run])
-            stage = None
+    def _said(self, held: HeldRun, run: str, report: Report, stage: Stage | None) -> RunReported:
+        return RunReported(
+            run=run,
+            stage=stage,
+            imported=Imported(source=self._source, id=held.id, imprint=digest_of(held)),
+            **{name: getattr(report, name) for name in report.__struct_fields__},
+        )
 
     def _is_ours(self, document: Document) -> bool:
         return document.group.rpartition("/")[0] == self._scope.project
 
 
-def _parts(report: Report) -> Iterator[Report]:
+def _drafted(said: RunReported) -> Draft:
+    return draft(said, parents=[said.run])
+
+
+def _parts(said: RunReported) -> Iterator[RunReported]:
+    """Yield the facts of a report in order; long parameters and tags are spread over several."""
     parameters: dict[str, str] = {}
     tags: dict[str, str] = {}
     length = 0
     pieces = [
-        *((parameters, key, value) for key, value in report.parameters.items()),
-        *((tags, key, value) for key, value in report.tags.items()),
+        *((parameters, key, value) for key, value in said.parameters.items()),
+        *((tags, key, value) for key, value in said.tags.items()),
     ]
     for gathered, key, value in pieces:
         if length and length + len(value) > _MOST_CHARACTERS:
-            yield Report(parameters=dict(parameters), tags=dict(tags))
+            yield RunReported(run=said.run, parameters=dict(parameters), tags=dict(tags))
             parameters.clear()
             tags.clear()
             length = 0
         gathered[key] = value
         length += len(key) + len(value)
-    for item in report.inputs[1:]:  # a schema may be as long as all else together
-        yield Report(inputs=(item,))
+    for item in said.inputs[:-1]:  # a schema may be as long as all else together
+        yield RunReported(run=said.run, inputs=(item,))
     yield msgspec.structs.replace(
-        report, parameters=dict(parameters), tags=dict(tags), inputs=report.inputs[:1]
+        said, parameters=dict(parameters), tags=dict(tags), inputs=said.inputs[-1:]
     )
 
 

@@ -12,6 +12,7 @@ import threading
 import weakref
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import chain
 from time import time_ns
 from typing import Any, Final
@@ -45,6 +46,7 @@ class PointBuffer:
         self._lost = 0
         self._begin()
         _open.add(self)
+        _flush_at_exit()
 
     def _begin(self) -> None:
         """Start with nothing in waiting: in a new object, and in a child after a fork."""
@@ -202,7 +204,8 @@ def _work(buffer: "weakref.ref[PointBuffer]", over: threading.Event) -> None:
 _open: "weakref.WeakSet[PointBuffer]" = weakref.WeakSet()
 
 
-def _flush_all() -> None:
+def flush_all() -> None:
+    """Make durable what waits in every buffer of this process, as far as the stores allow."""
     for buffer in list(_open):
         buffer.try_to_flush()
 
@@ -212,6 +215,11 @@ def _after_fork() -> None:
         buffer.after_fork()
 
 
-atexit.register(_flush_all)
+@cache
+def _flush_at_exit() -> None:
+    # What is registered last is done first: the stores are open by now, and closed after this.
+    atexit.register(flush_all)
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -1,7 +1,7 @@
 """Experiments: places for runs that are compared with each other, numbered within their project."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -14,23 +14,22 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
-    Value,
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, Head, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ports import Stores
-from trivet.tracking.reporting.facts import (
-    Experiment,
-    ExperimentChanged,
-    ExperimentMade,
-    Imported,
-    Stage,
+from trivet.tracking.reporting.documents import (
+    EXPERIMENTS,
+    RUNS,
+    changed_experiment,
+    group_of,
+    made_experiment,
+    staged_runs,
 )
+from trivet.tracking.reporting.facts import Experiment, ExperimentChanged, ExperimentMade, Stage
 from trivet.tracking.reporting.telling import MOVES, news_of_experiment
 
-EXPERIMENTS: Final = "experiments"
-RUNS: Final = "runs"
 DEFAULT: Final = "Default"
 """The experiment with number 0, which every project has."""
 _NEWEST = "experiments/newest"
@@ -87,6 +86,7 @@ class Experiments:
                 number=number,
                 location=location or location_of(number),
                 tags=tags or {},
+                at_ms=self._now_ms(),
             )
             fact = draft(made)
             moves = [
@@ -98,7 +98,7 @@ class Experiments:
                     f"experiment {name}",
                     fact,
                     moves,
-                    [self.document(fact.id, made)],
+                    [made_experiment(self._scope.project, fact.id, made, made.at_ms or 0)],
                     self._news("created", number, name),
                 )
             except Conflict as error:
@@ -145,6 +145,20 @@ class Experiments:
                 hint="Names are case-sensitive.",
             )
         return self.get(read(self._stores.ledger.get(head.target), ExperimentMade).number)
+
+    def ensure(self, name: str) -> Experiment:
+        """Return the experiment of this name, a deleted one as well; make it when there is none.
+
+        Raises:
+            Invalid: The name is malformed.
+        """
+        try:
+            return self.by_name(name)
+        except NotFound:
+            try:
+                return self.make(name)
+            except Conflict:  # somebody else has made it in this moment
+                return self.by_name(name)
 
     def search(
         self,
@@ -193,7 +207,7 @@ class Experiments:
         ]
         try:
             told = self._news("updated", number, name)
-            self._change(known, fact, self._amended(known, now={"name": name}), moves, tasks=told)
+            self._change(known, fact, moves, tasks=told)
         except Conflict as error:
             raise _exists(name) from error
 
@@ -225,7 +239,7 @@ class Experiments:
         check_tags({key: value})
         known = self.active(number)
         fact = ExperimentChanged(experiment=known.id, tags={key: value})
-        self._change(known, fact, self._amended(known, now={f"tags.{key}": value}))
+        self._change(known, fact)
 
     def untag(self, number: int, key: str) -> None:
         """Take a tag of an active experiment away.
@@ -237,7 +251,7 @@ class Experiments:
         if key not in known.tags:
             raise NotFound(f"No tag with name: {key} in experiment with id {number}", code="no-tag")
         fact = ExperimentChanged(experiment=known.id, dropped=(key,))
-        self._change(known, fact, self._amended(known, drop=(f"tags.{key}",)))
+        self._change(known, fact)
 
     def active(self, number: int) -> Experiment:
         """Return an experiment that is not deleted.
@@ -258,40 +272,37 @@ class Experiments:
 
     def group_of(self, number: int) -> str:
         """Return the group of documents in which an experiment's runs are."""
-        return f"{self._scope.project}/{number}"
+        return group_of(self._scope.project, number)
 
-    def document(self, fact: str, made: ExperimentMade) -> Amendment:
-        """Return the document of an experiment that begins; an imported one has its old times.
+    def groups(self) -> list[str]:
+        """Return the groups of documents in which the runs of all experiments are."""
+        head = self._stores.ledger.head(self._scope.project, _NEWEST)
+        newest = -1
+        if head is not None:
+            newest = read(self._stores.ledger.get(head.target), ExperimentMade).number
+        counted = [self.group_of(number) for number in range(newest + 1)]
+        return counted + sorted(set(self._beyond(newest)).difference(counted))
 
-        Args:
-            fact: The identifier of the `experiment` fact.
-            made: What the fact says.
-        """
-        now = self._now_ms()
-        told = made.imported
-        return Amendment(
-            collection=EXPERIMENTS,
-            id=self.group_of(made.number),
-            group=self._scope.project,
-            set={
-                "number": made.number,
-                "experiment_id": str(made.number),
-                "name": made.name,
-                "stage": "active",
-                "creation_time": told.made_ms if told else now,
-                "last_update_time": told.changed_ms if told else now,
-                **({"origin": origin_of(told)} if told else {}),
-                **{f"tags.{key}": value for key, value in made.tags.items()},
-            },
-            note={"fact": fact, "location": made.location},
-            expect="new",
-        )
+    def names_of(self, groups: Iterable[str]) -> dict[str, str]:
+        """Return the names of experiments by the groups of their runs, of those that there are."""
+        found = self._stores.catalog.get(EXPERIMENTS, sorted(set(groups)))
+        return {document.id: str(document.attributes["name"]) for document in found}
 
     def next_number(self) -> int:
         """Return the number that the next experiment gets, if nobody is quicker."""
         return self._free(self._stores.ledger.head(self._scope.project, _NEWEST))
 
     # ------------------------------------------------------------------- inside
+
+    def _beyond(self, newest: int) -> Iterator[str]:
+        """Yield the groups of experiments that were imported with greater numbers."""
+        wanted = Search(
+            collection=EXPERIMENTS,
+            groups=(self._scope.project,),
+            where=Compare("number", ">", newest),
+            limit=_PAGE,
+        )
+        return self._all(wanted)
 
     def _free(self, newest: Head | None) -> int:
         number = 0
@@ -306,17 +317,22 @@ class Experiments:
         return _experiment(found[0]) if found else None
 
     def _move(self, known: Experiment, stage: Stage) -> None:
-        runs = [
-            Amendment(collection=RUNS, id=run, set={"stage": stage})
-            for run in self._runs_of(known.number)
-        ]
         fact = ExperimentChanged(experiment=known.id, stage=stage)
         told = self._news(MOVES[stage], known.number, known.name)
-        amendment = self._amended(known, now={"stage": stage})
-        self._change(known, fact, amendment, more=runs, tasks=told)
+        for _ in range(_ATTEMPTS):
+            runs = tuple(staged_runs(self._runs_of(known.number), stage))
+            try:
+                return self._change(known, fact, more=runs, tasks=told)
+            except NotFound as error:
+                if error.code != "no-document":
+                    raise
+                # One of its runs was removed for good in this moment.
+        raise Conflict("runs are removed faster than they can be counted", code="busy")
 
     def _runs_of(self, number: int) -> Iterator[str]:
-        wanted = Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE)
+        return self._all(Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE))
+
+    def _all(self, wanted: Search) -> Iterator[str]:
         while True:
             page = self._stores.catalog.search(wanted)
             yield from (document.id for document in page.documents)
@@ -324,25 +340,19 @@ class Experiments:
                 return
             wanted = msgspec.structs.replace(wanted, after=page.after)
 
-    def _amended(
-        self, known: Experiment, *, now: dict[str, Value] | None = None, drop: tuple[str, ...] = ()
-    ) -> Amendment:
-        document = self.group_of(known.number)
-        return Amendment(collection=EXPERIMENTS, id=document, set=now or {}, drop=drop)
-
     def _change(
         self,
         known: Experiment,
         changed: ExperimentChanged,
-        amendment: Amendment,
         moves: Sequence[HeadMove] = (),
         *,
         more: Sequence[Amendment] = (),
         tasks: Sequence[TaskNew] = (),
     ) -> None:
-        now = self._amended(known, now={"last_update_time": self._now_ms()})
-        fact = draft(changed, parents=[known.id])
-        self._commit(f"experiment {known.name}", fact, moves, [amendment, now, *more], tasks)
+        now = self._now_ms()
+        fact = draft(msgspec.structs.replace(changed, at_ms=now), parents=[known.id])
+        amendment = changed_experiment(self._scope.project, known.number, changed, now)
+        self._commit(f"experiment {known.name}", fact, moves, [amendment, *more], tasks)
 
     def _commit(
         self,
@@ -368,14 +378,6 @@ def location_of(number: int) -> str:
     It is an address of the artifact proxy, in the form that MLflow's clients know, and no place.
     """
     return f"mlflow-artifacts:/{number}"
-
-
-def origin_of(imported: Imported) -> str:
-    """Return the attribute by which an experiment is known that was imported before.
-
-    Its name and the spelling of its store may change; its number and first moment do not.
-    """
-    return f"{imported.id}@{imported.made_ms}"
 
 
 def is_in_stage(stage: Stage) -> Condition:

@@ -11,6 +11,8 @@ from trivet.tracking.facts import CodeState, Environment
 Stage = Literal["active", "deleted"]
 """Whether something is shown, or was put away and can be restored."""
 ReportedStatus = Literal["running", "scheduled", "succeeded", "failed", "cancelled"]
+ShownStatus = Literal["running", "scheduled", "succeeded", "failed", "cancelled", "lost"]
+"""`lost`: its program gives no sign of life any more, and has not said that it ended."""
 
 STATUS_WORDS: Final[dict[str, ReportedStatus]] = {
     "RUNNING": "running",
@@ -21,6 +23,15 @@ STATUS_WORDS: Final[dict[str, ReportedStatus]] = {
 }
 """How documents say how a run stands, so that searches by MLflow's words find and order it, and
 ours; in the order of MLflow's enumeration."""
+WORDS: Final[dict[ShownStatus, str]] = {
+    **{status: word for word, status in STATUS_WORDS.items()},
+    "lost": "FAILED",
+}
+"""The same, read backwards; MLflow has no word for a run that is lost."""
+UNDER_WAY: Final = frozenset[ShownStatus | None]({"running", "scheduled"})
+"""How a run stands that has not ended."""
+LOST: Final = "lost"
+"""The attribute that the document of a lost run has besides its status."""
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +42,10 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What it was called there."""
     made_ms: int = 0
     changed_ms: int = 0
+    """When it was last changed there; 0 in a fact of a change that is not to show as one."""
     user: str = ""
+    imprint: str = ""
+    """A digest of all that was known of it there, once all of that is here; else empty."""
 
 
 class ExperimentMade(Fact, frozen=True, kw_only=True):
@@ -47,6 +61,8 @@ class ExperimentMade(Fact, frozen=True, kw_only=True):
     """Where clients find its artifacts, as the wire writes addresses."""
     tags: dict[str, str] = {}
     imported: Imported | None = None
+    at_ms: int | None = None
+    """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
 
 class ExperimentChanged(Fact, frozen=True, kw_only=True):
@@ -60,7 +76,10 @@ class ExperimentChanged(Fact, frozen=True, kw_only=True):
     stage: Stage | None = None
     tags: dict[str, str] = {}
     dropped: tuple[str, ...] = ()
+    made_ms: int | None = None
+    """When it began, of one that turned out to be older: it is imported into one of its name."""
     imported: Imported | None = None
+    at_ms: int | None = None
 
 
 class RunOpened(Fact, frozen=True, kw_only=True):
@@ -76,6 +95,22 @@ class RunOpened(Fact, frozen=True, kw_only=True):
     location: str
     tags: dict[str, str] = {}
     imported: Imported | None = None
+
+
+class RunJoined(Fact, frozen=True, kw_only=True):
+    """A program reports to a run that began elsewhere; the fact has the run's identifier."""
+
+    KIND = "run.joined"
+
+
+class RunSilent(Fact, frozen=True, kw_only=True):
+    """A run's program gave no sign of life for too long, or gives some again."""
+
+    KIND = "run.silent"
+    INDEXED = ("run",)
+
+    run: str
+    silent: bool
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +158,9 @@ class RunReported(Fact, frozen=True, kw_only=True):
     status: ReportedStatus | None = None
     ended_ms: int | None = None
     stage: Stage | None = None
+    arrival: str = ""
+    """Names a report that came from elsewhere; names rise with time."""
+    imported: Imported | None = None
 
 
 class RunObserved(Fact, frozen=True, kw_only=True):
@@ -167,7 +205,7 @@ class ReportedRun(msgspec.Struct, frozen=True, kw_only=True):
     """The experiment's number."""
     name: str
     user: str
-    status: ReportedStatus
+    status: ShownStatus
     stage: Stage
     began_ms: int
     ended_ms: int | None

@@ -47,6 +47,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Looks at the program's code, environment and machine; None: somebody else has."""
     sample: Callable[[PointBuffer], Sampler | None]
     """Begins to take figures of the machine, where somebody wants them."""
+    over: Callable[["LiveRun"], None]
+    """Told when this program has ended its part in the run."""
 
 
 class LiveRun(Keeping):
@@ -57,6 +59,7 @@ class LiveRun(Keeping):
         id: The run.
         around: What it makes use of.
         ends: Whether leaving the `with` block ends the run; a run that others began goes on.
+        first_step: The step of the first call of `log` that names none.
 
     Example:
         >>> with ws.tracking.begin("digits", parameters={"lr": 0.1}) as run:  # doctest: +SKIP
@@ -71,6 +74,7 @@ class LiveRun(Keeping):
         around: Surroundings,
         *,
         ends: bool = True,
+        first_step: int = 0,
     ) -> None:
         self.id = id
         self._runs = runs
@@ -78,7 +82,7 @@ class LiveRun(Keeping):
         self._files = around.files
         self._ends = ends
         self._points = PointBuffer(id, around.append)
-        self._next_step = 0
+        self._next_step = first_step
         self._is_over = False
         self._observer: threading.Thread | None = None
         if around.observe is not None:
@@ -171,6 +175,7 @@ class LiveRun(Keeping):
             ended_ms = to_micros(self._around.clock.now()) // 1000
             self._runs.report(self.id, Report(status=status, ended_ms=ended_ms))
         self._is_over = True
+        self._around.over(self)
 
     def __enter__(self) -> Self:
         _entered.set((*_entered.get(), self))

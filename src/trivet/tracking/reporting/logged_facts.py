@@ -38,6 +38,8 @@ class LoggedModelMade(Fact, frozen=True, kw_only=True):
     parameters: dict[str, str] = {}
     tags: dict[str, str] = {}
     imported: Imported | None = None
+    at_ms: int | None = None
+    """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
 
 class LoggedModelChanged(Fact, frozen=True, kw_only=True):
@@ -59,6 +61,7 @@ class LoggedModelChanged(Fact, frozen=True, kw_only=True):
     measured: tuple[Measurement, ...] = ()
     """By whom and on what it is measured from now on, too."""
     imported: Imported | None = None
+    at_ms: int | None = None
 
 
 class ModelPoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Logged models: kept as files by programs, measured by their runs, searched like runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -13,13 +13,13 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
-    Value,
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, Scope, draft
 from trivet.core.ids import new_id
 from trivet.core.ports import Stores
+from trivet.tracking.reporting.documents import changed_model, made_model
 from trivet.tracking.reporting.experiments import (
     Experiments,
     check_key,
@@ -41,7 +41,6 @@ from trivet.tracking.reporting.model_points import (
     is_measured,
     latest_of,
     points_of,
-    source_note,
 )
 from trivet.tracking.reporting.points import Metrics, Point
 from trivet.tracking.reporting.runs import made_up_name
@@ -111,8 +110,10 @@ class LoggedModels:
             run=new.run or None,
             parameters=new.parameters,
             tags=new.tags,
+            at_ms=self._now_ms(),
         )
-        amendment = self.document(model, self._experiments.group_of(experiment.number), made)
+        group = self._experiments.group_of(experiment.number)
+        amendment = made_model(group, fact, made, self._scope.actor, made.at_ms or 0)
         item = draft(made, id=fact, parents=[experiment.id])
         self._commit(f"logged model {made.name}", item, [amendment])
         return self.get(model)
@@ -250,35 +251,6 @@ class LoggedModels:
             if new:
                 self._change(document, LoggedModelChanged(model=model, measured=tuple(new)))
 
-    def document(self, model: str, group: str, made: LoggedModelMade) -> Amendment:
-        """Return the document of a model that begins; an imported one has its old times."""
-        now = self._now_ms()
-        told = made.imported
-        attributes: dict[str, Value] = {
-            "model_id": model,
-            "experiment_id": group.rpartition("/")[2],
-            "name": made.name,
-            "status": "pending",
-            "stage": "active",
-            "artifact_location": made.location,
-            "creation_timestamp": told.made_ms if told else now,
-            "last_updated_timestamp": told.changed_ms if told else now,
-            **_prefixed("params.", made.parameters),
-            **_prefixed("tags.", made.tags),
-        }
-        if made.type:
-            attributes["model_type"] = made.type
-        if made.run:
-            attributes["source_run_id"] = made.run
-        return Amendment(
-            collection=LOGGED_MODELS,
-            id=model,
-            group=group,
-            set=attributes,
-            note={"user": told.user if told else self._scope.actor},
-            expect="new",
-        )
-
     # ------------------------------------------------------------------- inside
 
     def _document(self, model: str, *, allow_deleted: bool = False) -> Document:
@@ -294,25 +266,12 @@ class LoggedModels:
         self._commit(f"logged model {document.id}", item, [amendment])
 
     def _changing(self, document: Document, changed: LoggedModelChanged) -> tuple[Draft, Amendment]:
-        now: dict[str, Value] = {
-            "last_updated_timestamp": self._now_ms(),
-            **_prefixed("tags.", changed.tags),
-        }
-        if changed.status is not None:
-            now["status"] = changed.status
-        if changed.stage is not None:
-            now["stage"] = changed.stage
-        notes: dict[str, Any] = dict(map(source_note, changed.measured))
-        amendment = Amendment(
-            collection=LOGGED_MODELS,
-            id=document.id,
-            set=now,
-            once=dict(_prefixed("params.", changed.parameters)),
-            drop=tuple(f"tags.{key}" for key in changed.dropped),
-            note=notes,
-            expect="known",
+        now = self._now_ms()
+        item = draft(
+            msgspec.structs.replace(changed, at_ms=now),
+            parents=[document.id.removeprefix("m-")],
         )
-        return draft(changed, parents=[document.id.removeprefix("m-")]), amendment
+        return item, changed_model(changed, now)
 
     def _commit(self, reason: str, item: Draft, amendments: Sequence[Amendment]) -> None:
         self._stores.ledger.commit(self._scope.batch(reason, [item], documents=amendments))
@@ -343,10 +302,6 @@ def _check(parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
                 hint="Keep it as a file of the model.",
             )
     check_tags(dict(tags), most_value=_MOST_TEXT)
-
-
-def _prefixed(prefix: str, values: Mapping[str, str]) -> dict[str, Value]:
-    return {f"{prefix}{key}": value for key, value in values.items()}
 
 
 def _model(document: Document, metrics: Iterable[ModelPoint]) -> LoggedModel:

@@ -74,6 +74,11 @@ def is_measured(document: Document, by: Measurement) -> bool:
     return source_note(by)[0] in document.notes
 
 
+def series_of(document: Document) -> tuple[str, ...]:
+    """Return the owners of all series that hold points of a logged model."""
+    return tuple(owner for owner, _ in _sources(document))
+
+
 def points_of(stores: Stores, document: Document, most: int) -> Iterator[ModelPoint]:
     """Yield the points of a logged model, of each series at most so many, the newest.
 

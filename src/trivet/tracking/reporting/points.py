@@ -23,7 +23,9 @@ from trivet.tracking.reporting.model_points import (
 )
 
 _MOST_STEP: Final = 2**63 - 1
-_CURSORS: Final = "cursors"
+CURSORS: Final = "cursors"
+FIGURES: Final = "figures"
+"""The note of a run that names the metrics whose final figures it told; no series changes them."""
 _CURSOR: Final = "metrics"
 _AT_ONCE: Final = 10_000
 
@@ -115,7 +117,7 @@ class Metrics:
         What any process appended is followed. How far is written together with the documents, so
         whoever writes less than another had known goes back with its position, and is caught up.
         """
-        known = self._stores.catalog.get(_CURSORS, [_CURSOR])
+        known = self._stores.catalog.get(CURSORS, [_CURSOR])
         position: str | None = known[0].notes["position"] if known else None
         while True:
             changes = self._stores.series.since(position, limit=_AT_ONCE)
@@ -130,9 +132,9 @@ class Metrics:
             amendments += model_amendments(self._stores, models_of(owners))
             amendments.append(
                 Amendment(
-                    collection=_CURSORS,
+                    collection=CURSORS,
                     id=_CURSOR,
-                    group=_CURSORS,
+                    group=CURSORS,
                     note={"position": changes.position},
                 )
             )
@@ -170,7 +172,10 @@ def _amendment(document: Document, latest: Mapping[str, Latest]) -> Amendment | 
     """Return what a run's document does not know yet, None when it knows all."""
     news: dict[str, Value] = {}
     notes: dict[str, Any] = {}
+    told = document.notes.get(FIGURES, ())
     for name, item in latest.items():
+        if name in told:
+            continue
         place = [item.step, item.time_ms]
         known = document.attributes.get(f"metrics.{name}")
         if (

@@ -1,12 +1,12 @@
 """Runs that report about themselves: opened, written to as they go, searched while they run."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from trivet.core.catalog import (
-    Amendment,
     Condition,
     Document,
     Every,
@@ -14,16 +14,22 @@ from trivet.core.catalog import (
     Order,
     Position,
     Search,
-    Value,
 )
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Scope, TaskNew, draft, read
-from trivet.core.ids import new_id
+from trivet.core.facts import Inbox, Scope, TaskNew, draft, read
+from trivet.core.ids import check_id, new_id
 from trivet.core.ports import Stores
 from trivet.core.training import Machine
 from trivet.tracking.facts import CodeState, Environment
-from trivet.tracking.reporting.experiments import (
+from trivet.tracking.reporting.documents import (
     RUNS,
+    STATUS_BY,
+    inputs_of,
+    joined_run,
+    opened_run,
+    reported_run,
+)
+from trivet.tracking.reporting.experiments import (
     Experiments,
     check_key,
     check_tags,
@@ -31,43 +37,33 @@ from trivet.tracking.reporting.experiments import (
     tagged,
 )
 from trivet.tracking.reporting.facts import (
-    STATUS_WORDS,
-    Experiment,
-    Input,
-    Latest,
-    ModelLink,
     Report,
     ReportedRun,
+    RunJoined,
     RunObserved,
     RunOpened,
     RunReported,
     Stage,
 )
-from trivet.tracking.reporting.points import Metrics
-from trivet.tracking.reporting.telling import MOVES, has_ended, news_of_run
+from trivet.tracking.reporting.liveness import Liveness
+from trivet.tracking.reporting.naming import made_up_name
+from trivet.tracking.reporting.points import Metrics, Point
+from trivet.tracking.reporting.shown import run_of
+from trivet.tracking.reporting.telling import MOVES, UNDER_WAY, has_ended, news_of_run
 
 PARENT: Final = "mlflow.parentRunId"
 """The tag that names the run within which a run takes place, as MLflow's clients know it."""
+_FACT = re.compile(r"[0-9a-f]{32}")
 _MOST_TEXT: Final = 100_000
-_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
-_NAMES: Final = (
-    "calm",
-    "clear",
-    "deep",
-    "early",
-    "fair",
-    "keen",
-    "kind",
-    "quick",
-    "steady",
-    "warm",
-)
-_THINGS: Final = ("ash", "brook", "crane", "dune", "fern", "heron", "lark", "oak", "reed", "wren")
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run when it begins."""
 
+    id: str = ""
+    """An identifier that the program made: opened twice, it is one run. Made up when empty."""
+    gives_signs: bool = False
+    """Whether its program gives signs of life, so that it is lost without them."""
     experiment: int = 0
     name: str = ""
     """A name is made up when it is empty."""
@@ -106,17 +102,22 @@ class ReportedRuns:
         self._scope = scope
         self._experiments = experiments
         self.metrics = metrics
+        self.liveness = Liveness(stores, scope)
+        """What is known of the life of runs."""
 
     def open(self, opening: Opening) -> ReportedRun:
         """Record that a run begins.
 
         Raises:
             NotFound: There is no such experiment.
-            Invalid: It is deleted (code `not-active`), or a tag is malformed.
+            Invalid: It is deleted (code `not-active`), or a tag or the identifier is malformed.
+            Conflict: The identifier is that of something else (code `id-taken`).
         """
+        run = check_id(opening.id, "run") if opening.id else new_id()
+        if opening.id and self.knows(run):
+            return self.get(run)
         experiment = self._experiments.active(opening.experiment)
         check_tags(opening.tags, most_value=_MOST_TEXT)
-        run = new_id()
         name = opening.name or made_up_name(run)
         opened = RunOpened(
             experiment=experiment.id,
@@ -126,15 +127,41 @@ class ReportedRuns:
             location=opening.location.replace("{run}", run),
             tags=opening.tags | ({opening.name_tag: name} if opening.name_tag else {}),
         )
-        new = self.document(run, experiment, opened)
+        new = opened_run(self._experiments.group_of(experiment.number), run, opened)
         batch = self._scope.batch(
             f"run in experiment {experiment.name}",
             [draft(opened, id=run, parents=[experiment.id])],
-            documents=[new],
+            documents=[new, self.liveness.begun(run)] if opening.gives_signs else [new],
             tasks=news_of_run(self._stores, self._scope, "created", new),
         )
-        self._stores.ledger.commit(batch)
+        try:
+            self._stores.ledger.commit(batch)
+        except Conflict as error:
+            if not self.knows(run):
+                raise _taken(run) from error
         return self.get(run)
+
+    def stand_in(self, run: str) -> None:
+        """Let a run that began elsewhere be reported to, as if it were known."""
+        if self.knows(check_id(run, "run")):
+            return
+        new = joined_run(self._scope.project, run)
+        fact = draft(RunJoined(), id=run)
+        try:
+            self._stores.ledger.commit(
+                self._scope.batch(f"join run {run}", [fact], documents=[new])
+            )
+        except Conflict as error:
+            if not self.knows(run):
+                raise _taken(run) from error
+
+    def knows(self, run: str) -> bool:
+        """Say whether there is such a run in this project."""
+        try:
+            self._document(run)
+        except NotFound:
+            return False
+        return True
 
     def get(self, run: str) -> ReportedRun:
         """Return a run, a deleted one as well, with the latest points of its metrics.
@@ -142,7 +169,14 @@ class ReportedRuns:
         Raises:
             NotFound: There is no such run in this project.
         """
-        return _run(self._document(run), self.metrics.latest(run))
+        document = self._document(run)
+        if document.attributes["status"] == "RUNNING" and self.liveness.settle_one(run):
+            document = self._document(run)
+        return run_of(document, self.metrics.latest(run))
+
+    def history(self, run: str, key: str) -> list[Point]:
+        """Return all points of a metric by time, step and value; none for a run not of here."""
+        return self.metrics.history(run, key) if self._is_here(run) else []
 
     def active(self, run: str) -> None:
         """Make sure that a run can be written to.
@@ -153,28 +187,49 @@ class ReportedRuns:
         """
         _demand(self._document(run), "active")
 
-    def report(self, run: str, report: Report) -> None:
+    def report(
+        self, run: str, report: Report, *, arrival: str = "", gives_signs: bool = False
+    ) -> None:
         """Record what an active run says about itself, all or none.
 
+        Args:
+            run: The run.
+            report: What it says.
+            arrival: Names the report among those that arrive from elsewhere: it counts once, and
+                names rise with time. What an older one says of the status is not news.
+            gives_signs: Whether its program gives signs of life from now on.
+
         Raises:
+            Conflict: It has arrived before (code `seen`).
             NotFound: There is no such run.
             Invalid: The run is deleted (`not-active`), a key or value is malformed, or a parameter
                 has another value already (`other-parameter`).
         """
         document = _demand(self._document(run), "active")
         _check(report)
+        if report.status is not None and document.notes.get(STATUS_BY, "") > arrival > "":
+            report = msgspec.structs.replace(report, status=None, ended_ms=None)
         if not report:
             return
-        amendment = amended(document, report)
-        fact = draft(
-            RunReported(run=run, **{f: getattr(report, f) for f in report.__struct_fields__}),
-            parents=[run],
+        said = RunReported(
+            run=run, arrival=arrival, **{f: getattr(report, f) for f in report.__struct_fields__}
         )
+        amendment = reported_run(document, said)
         told: tuple[TaskNew, ...] = ()
         if has_ended(amendment, document):
             told = news_of_run(self._stores, self._scope, "finished", amendment, document)
-        reason = f"report of run {run}"
-        batch = self._scope.batch(reason, [fact], documents=[amendment], tasks=told)
+        amendments = [amendment]
+        if gives_signs:
+            amendments.append(self.liveness.begun(run))
+        elif report.status not in {None, *UNDER_WAY}:
+            amendments.append(self.liveness.ended(run))
+        batch = self._scope.batch(
+            f"report of run {run}",
+            [draft(said, parents=dict.fromkeys([run, *self._models_of(report)]))],
+            documents=amendments,
+            tasks=told,
+            inbox=self._arrived(arrival),
+        )
         try:
             self._stores.ledger.commit(batch)
         except Conflict as error:
@@ -183,14 +238,24 @@ class ReportedRuns:
             raise
 
     def observe(
-        self, run: str, code: CodeState, environment: Environment, machine: Machine | None = None
+        self,
+        run: str,
+        code: CodeState,
+        environment: Environment,
+        machine: Machine | None = None,
+        *,
+        arrival: str = "",
     ) -> None:
-        """Record the code and the machine of a run; what was seen last counts."""
+        """Record the code and the machine of a run; what was seen last counts.
+
+        `arrival` is as in `report`.
+        """
         seen = RunObserved(
             run=run, code=code, environment=environment, machine=machine or Machine()
         )
         fact = draft(seen, parents=[run])
-        self._stores.ledger.commit(self._scope.batch(f"code of run {run}", [fact]))
+        inbox = self._arrived(arrival)
+        self._stores.ledger.commit(self._scope.batch(f"code of run {run}", [fact], inbox=inbox))
 
     def observed(self, run: str) -> RunObserved | None:
         """Return the code and the machine of a run, None when nobody recorded them."""
@@ -209,13 +274,13 @@ class ReportedRuns:
             raise NotFound(f"No tag with name: {key} in run with id {run}", code="no-tag")
         self.report(run, Report(dropped=(key,)))
 
-    def delete(self, run: str) -> None:
-        """Put a run away; one that is put away already stays so."""
-        self._move(run, "deleted")
+    def delete(self, run: str, *, arrival: str = "") -> None:
+        """Put a run away; one that is put away already stays so. `arrival` as in `report`."""
+        self._move(run, "deleted", arrival)
 
-    def restore(self, run: str) -> None:
-        """Bring a deleted run back; one that is not deleted stays as it is."""
-        self._move(run, "active")
+    def restore(self, run: str, *, arrival: str = "") -> None:
+        """Bring a deleted run back; one that is not deleted stays so. `arrival` as in `report`."""
+        self._move(run, "active", arrival)
 
     def search(
         self,
@@ -236,6 +301,7 @@ class ReportedRuns:
             limit: 1 to 50,000.
         """
         self.metrics.catch_up()
+        self.liveness.settle()
         ties = (
             () if any(o.name == "start_time" for o in order) else (Order("start_time", falls=True),)
         )
@@ -249,7 +315,7 @@ class ReportedRuns:
                 limit=limit,
             )
         )
-        return tuple(_run(document, {}) for document in found.documents), found.after
+        return tuple(run_of(document, {}) for document in found.documents), found.after
 
     def inputs(self, experiments: Sequence[int], *, limit: int = 1000) -> list[UsedInput]:
         """Return the data sets that the runs of experiments were given, each use once.
@@ -261,7 +327,7 @@ class ReportedRuns:
         found: dict[UsedInput, None] = {}
         for document in self._with_inputs(experiments):
             number = int(document.group.rpartition("/")[2])
-            for item in _inputs(document):
+            for item in inputs_of(document):
                 found[UsedInput(number, item.name, item.digest, item.context)] = None
             if len(found) >= limit:
                 break
@@ -272,26 +338,14 @@ class ReportedRuns:
         names = self._stores.catalog.names(RUNS, "datasets.")
         return max((int(name.split(".")[1]) + 1 for name in names), default=0)
 
-    def document(self, run: str, experiment: Experiment, opened: RunOpened) -> Amendment:
-        """Return the document of a run that begins."""
-        return Amendment(
-            collection=RUNS,
-            id=run,
-            group=self._experiments.group_of(experiment.number),
-            set={
-                "run_id": run,
-                "run_name": opened.name,
-                "status": "RUNNING",
-                "stage": "active",
-                "user_id": opened.user,
-                "artifact_uri": opened.location,
-                "start_time": opened.began_ms,
-                **{f"tags.{key}": value for key, value in opened.tags.items()},
-            },
-            expect="new",
-        )
-
     # ------------------------------------------------------------------- inside
+
+    def _models_of(self, report: Report) -> Iterator[str]:
+        """Yield the facts of the logged models that a run read, so that they lead to it."""
+        for link in report.models_in:
+            fact = link.model.removeprefix("m-")
+            if _FACT.fullmatch(fact) and self._stores.ledger.get(fact) is not None:
+                yield fact
 
     def _with_inputs(self, experiments: Sequence[int]) -> Iterator[Document]:
         wanted = Search(
@@ -307,21 +361,35 @@ class ReportedRuns:
                 return
             wanted = msgspec.structs.replace(wanted, after=page.after)
 
+    def _is_here(self, run: str) -> bool:
+        found = self._stores.catalog.get(RUNS, [run]) if run else ()
+        return bool(found) and found[0].group.rpartition("/")[0] == self._scope.project
+
     def _document(self, run: str) -> Document:
         found = self._stores.catalog.get(RUNS, [run]) if run else ()
         if not found or found[0].group.rpartition("/")[0] != self._scope.project:
             raise NotFound(f"Run with id={run} not found", code="no-run")
         return found[0]
 
-    def _move(self, run: str, stage: Stage) -> None:
+    def _move(self, run: str, stage: Stage, arrival: str) -> None:
         document = self._document(run)
         if document.attributes["stage"] == stage:
             return
-        fact = draft(RunReported(run=run, stage=stage), parents=[run])
-        amendment = Amendment(collection=RUNS, id=run, set={"stage": stage}, expect="known")
+        said = RunReported(run=run, stage=stage)
+        fact, amendment = draft(said, parents=[run]), reported_run(document, said)
         told = news_of_run(self._stores, self._scope, MOVES[stage], amendment, document)
-        batch = self._scope.batch(f"run {run} {stage}", [fact], documents=[amendment], tasks=told)
-        self._stores.ledger.commit(batch)
+        self._stores.ledger.commit(
+            self._scope.batch(
+                f"run {run} {stage}",
+                [fact],
+                documents=[amendment],
+                tasks=told,
+                inbox=self._arrived(arrival),
+            )
+        )
+
+    def _arrived(self, arrival: str) -> list[Inbox]:
+        return [Inbox(source=f"runs/{self._scope.project}", key=arrival)] if arrival else []
 
     def _other_parameter(self, run: str, parameters: Mapping[str, str]) -> Invalid:
         known = tagged(self._document(run), "params.")
@@ -333,43 +401,6 @@ class ReportedRuns:
             code="other-parameter",
             hint="Open a new run, or give the parameter another name.",
         )
-
-
-def amended(document: Document, report: Report) -> Amendment:
-    """Return what a report changes in the document of a run."""
-    changed: dict[str, str | float] = {f"tags.{k}": v for k, v in report.tags.items()}
-    if report.name is not None:
-        changed["run_name"] = report.name
-    if report.status is not None:
-        changed["status"] = _WORDS[report.status]
-    if report.ended_ms is not None:
-        changed["end_time"] = report.ended_ms
-    notes: dict[str, object] = {}
-    known = {(item.name, item.digest) for item in _inputs(document)}
-    new = [item for item in report.inputs if (item.name, item.digest) not in known]
-    for place, item in enumerate(_distinct(new), len(known)):
-        changed |= {
-            f"datasets.{place}.name": item.name,
-            f"datasets.{place}.digest": item.digest,
-        }
-        if item.context:
-            changed[f"datasets.{place}.context"] = item.context
-    for name, links in (("models_in", report.models_in), ("models_out", report.models_out)):
-        if links:
-            before = document.notes.get(name, [])
-            notes[name] = [*before, *(msgspec.to_builtins(link) for link in links)]
-    if new:
-        before = document.notes.get("inputs", [])
-        notes["inputs"] = [*before, *map(msgspec.to_builtins, _distinct(new))]
-    return Amendment(
-        collection=RUNS,
-        id=document.id,
-        set=changed,
-        once={f"params.{key}": value for key, value in report.parameters.items()},
-        drop=tuple(f"tags.{key}" for key in report.dropped),
-        note=notes,
-        expect="known",
-    )
 
 
 def _check(report: Report) -> None:
@@ -396,64 +427,5 @@ def _demand(document: Document, stage: Stage) -> Document:
     return document
 
 
-def _distinct(inputs: Sequence[Input]) -> list[Input]:
-    first: dict[tuple[str, str], Input] = {}
-    for item in inputs:
-        first.setdefault((item.name, item.digest), item)
-    return list(first.values())
-
-
-def _inputs(document: Document) -> tuple[Input, ...]:
-    return msgspec.convert(document.notes.get("inputs", []), tuple[Input, ...])
-
-
-def _links(document: Document, name: str) -> tuple[ModelLink, ...]:
-    return msgspec.convert(document.notes.get(name, []), tuple[ModelLink, ...])
-
-
-def _run(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
-    found = document.attributes
-    parts = _parted(found)
-    ended = found.get("end_time")
-    return ReportedRun(
-        id=document.id,
-        experiment=int(document.group.rpartition("/")[2]),
-        name=str(found["run_name"]),
-        user=str(found["user_id"]),
-        status=STATUS_WORDS[str(found["status"])],
-        stage="deleted" if found["stage"] == "deleted" else "active",
-        began_ms=int(found["start_time"]),
-        ended_ms=None if ended is None else int(ended),
-        location=str(found["artifact_uri"]),
-        parameters=parts["params"],
-        metrics=_metrics(parts["metrics"], document.notes) | dict(latest),
-        tags=parts["tags"],
-        inputs=_inputs(document),
-        models_in=_links(document, "models_in"),
-        models_out=_links(document, "models_out"),
-    )
-
-
-def _parted(attributes: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
-    """Part attributes by what stands before the first point of their names, in one go."""
-    parts: dict[str, dict[str, Any]] = {"params": {}, "metrics": {}, "tags": {}}
-    for name, value in attributes.items():
-        what, _, rest = name.partition(".")
-        if rest and what in parts:
-            parts[what][rest] = value
-    return parts
-
-
-def _metrics(values: Mapping[str, float], notes: Mapping[str, Any]) -> dict[str, Latest]:
-    metrics: dict[str, Latest] = {}
-    for name, value in values.items():
-        step, time_ms = notes[f"latest.{name}"]
-        metrics[name] = Latest(value=value, step=step, time_ms=time_ms)
-    return metrics
-
-
-def made_up_name(id: str) -> str:
-    """Make a name that people can say; its number comes from an identifier."""
-    number = int(id[-8:], 16)
-    word = f"{_NAMES[number % 10]}-{_THINGS[number // 10 % 10]}"
-    return f"{word}-{number // 100 % 1000}"
+def _taken(run: str) -> Conflict:
+    return Conflict(f"{run} is the identifier of something else than a run here", code="id-taken")

@@ -55,13 +55,16 @@ class Sampler:
         meters: Opens the meters; called in the thread.
         points: Where the figures go.
         every_s: Seconds between figures.
+        label: Whose figures they are, where several processes report to one run.
     """
 
-    def __init__(self, meters: Meters, points: PointBuffer, every_s: float) -> None:
+    def __init__(
+        self, meters: Meters, points: PointBuffer, every_s: float, label: str = ""
+    ) -> None:
         self._over = threading.Event()
         self._thread = threading.Thread(
             target=_work,
-            args=(meters, weakref.ref(points), self._over, every_s),
+            args=(lambda: _Figures(meters(), label), weakref.ref(points), self._over, every_s),
             name="trivet-system",
             daemon=True,
         )
@@ -77,8 +80,9 @@ class Sampler:
 class _Figures:
     """Turns readings into points."""
 
-    def __init__(self, meters: Sequence[Meter]) -> None:
+    def __init__(self, meters: Sequence[Meter], label: str) -> None:
         self._meters = meters
+        self._prefix = f"{PREFIX}{label}/" if label else PREFIX
         self._step = 0
         self._kwh: dict[str, float] = {}
         for meter in meters:
@@ -96,15 +100,18 @@ class _Figures:
             figures |= {f"energy_{user}_kwh": kwh for user, kwh in self._kwh.items()}
             figures["energy_kwh"] = sum(self._kwh.values())
         self.since = time.monotonic()
-        points.add(self._step, {PREFIX + name: value for name, value in figures.items()})
+        points.add(self._step, {self._prefix + name: value for name, value in figures.items()})
         self._step += 1
 
 
 @harmless
 def _work(
-    meters: Meters, points: "weakref.ref[PointBuffer]", over: threading.Event, every_s: float
+    begin: Callable[[], _Figures],
+    points: "weakref.ref[PointBuffer]",
+    over: threading.Event,
+    every_s: float,
 ) -> None:
-    figures = _Figures(meters())
+    figures = begin()
     pause = min(_FIRST_S, every_s)
     while not over.wait(pause):
         if not _take(figures, points):

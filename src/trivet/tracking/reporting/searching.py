@@ -7,6 +7,7 @@ import msgspec
 
 from trivet.core.catalog import Compare, Condition, Either, Has, OneOf
 from trivet.core.filtering import Entity, Grammar, Kind
+from trivet.tracking.reporting.facts import LOST
 
 _RUN_FIELDS: Final[dict[str, Kind]] = {
     "run_id": "text",
@@ -60,6 +61,9 @@ def run_grammar(inputs: Callable[[], int]) -> Grammar:
         name = getattr(condition, "name", "")
         if name.startswith("datasets.") and isinstance(condition, Compare | OneOf | Has):
             return _of_any_input(condition, inputs())
+        if isinstance(condition, Compare) and (name, condition.value) == ("status", LOST):
+            # No word of MLflow's: documents say it beside their status.
+            return Has(LOST, negated=condition.operator == "!=")
         return condition
 
     return Grammar(

@@ -5,12 +5,11 @@ from typing import Final
 from trivet.core.catalog import Amendment, Document, Value
 from trivet.core.facts import Scope, TaskNew
 from trivet.core.ports import Stores
-from trivet.tracking.reporting.facts import STATUS_WORDS, Stage
+from trivet.tracking.reporting.facts import LOST, STATUS_WORDS, UNDER_WAY, Stage
 from trivet.tracking.webhooks.announcing import announce
 
 MOVES: Final[dict[Stage, str]] = {"deleted": "deleted", "active": "restored"}
 """What happened to what is in a stage now."""
-_UNDER_WAY: Final = ("running", "scheduled")
 
 
 def news_of_experiment(
@@ -51,8 +50,9 @@ def news_of_run(
 def has_ended(amendment: Amendment, standing: Document) -> bool:
     """Whether a run ends by a change of its document."""
     now = amendment.set.get("status")
-    return now is not None and _is_over(now) and not _is_over(standing.attributes["status"])
+    was_over = _is_over(standing.attributes["status"]) and LOST not in standing.attributes
+    return now is not None and _is_over(now) and not was_over
 
 
 def _is_over(status: Value) -> bool:
-    return STATUS_WORDS[str(status)] not in _UNDER_WAY
+    return STATUS_WORDS[str(status)] not in UNDER_WAY

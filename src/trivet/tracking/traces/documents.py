@@ -79,10 +79,12 @@ def attributes_of(report: TraceReport, began_ms: int, duration_ms: int | None) -
 
 
 def notes_of(
-    report: TraceReport, assessments: Iterable[Assessment] = (), withdrawn: Iterable[str] = ()
+    report: TraceReport | None,
+    assessments: Iterable[Assessment] = (),
+    withdrawn: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return the notes that a report and assessments set, or take away."""
-    texts = {"request": report.request, "response": report.response}
+    texts = {"request": report.request, "response": report.response} if report else {}
     notes: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
     notes |= {_ASSESSMENT + one.id: msgspec.to_builtins(one) for one in assessments}
     return notes | dict.fromkeys((_ASSESSMENT + one for one in withdrawn), None)

@@ -22,15 +22,20 @@ from trivet.core.ports import Stores
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import RUNS, Experiments
 from trivet.tracking.reporting.facts import Experiment
+from trivet.tracking.traces.amending import (
+    assessed_trace,
+    begun_trace,
+    gone_traces,
+    id_of,
+    linked_trace,
+    reported_trace,
+)
 from trivet.tracking.traces.documents import (
     TRACES,
     assessments_of,
-    attributes_of,
     check_assessment,
     check_report,
     check_trace_id,
-    judgements,
-    notes_of,
     trace_of,
 )
 from trivet.tracking.traces.facts import (
@@ -192,6 +197,7 @@ class Traces:
         traces: Sequence[str] | None = None,
         until_ms: int | None = None,
         limit: int | None = None,
+        why: str = "",
     ) -> int:
         """Delete traces of an experiment, with all that was recorded of them and their files.
 
@@ -200,6 +206,7 @@ class Traces:
             traces: Only these.
             until_ms: Only those that began at this time or before it.
             limit: So many at most, the oldest first.
+            why: The reason, for the record.
 
         Returns:
             How many there were.
@@ -223,7 +230,8 @@ class Traces:
             found = self._stores.catalog.search(wanted).documents
             if not found:
                 break
-            self._delete(home, [str(document.attributes["request_id"]) for document in found])
+            ids = [str(document.attributes["request_id"]) for document in found]
+            self._delete(home, ids, why)
             gone += len(found)
         return gone
 
@@ -279,8 +287,7 @@ class Traces:
     # ------------------------------------------------------------------- inside
 
     def _name(self, trace: str) -> str:
-        # Clients choose the identifiers: those of one project must not reach another's.
-        return f"{self._scope.project}/{trace}"
+        return id_of(self._scope.project, trace)
 
     def _find(self, trace: str) -> Document | None:
         found = self._stores.catalog.get(TRACES, [self._name(trace)]) if trace else ()
@@ -303,27 +310,9 @@ class Traces:
         report: TraceReport,
         assessments: Sequence[Assessment],
     ) -> None:
-        fact = self._reported(trace, home.id, report)
-        told = msgspec.structs.replace(report, state=report.state or "unknown")
-        notes = {
-            "fact": fact.id,
-            "experiment": home.id,
-            "location": f"{home.location.rstrip('/')}/traces/{trace}/artifacts",
-        }
-        amendment = Amendment(
-            collection=TRACES,
-            id=self._name(trace),
-            group=self._experiments.group_of(home.number),
-            set={
-                "request_id": trace,
-                "experiment_id": home.number,
-                "timestamp": 0,
-                **attributes_of(told, told.began_ms or 0, told.duration_ms),
-                **judgements(assessments),
-            },
-            note=notes | notes_of(report, assessments),
-            expect="new",
-        )
+        reported = TraceReported(trace=trace, experiment=home.id, report=report)
+        fact = self._drafted(reported)
+        amendment = begun_trace(self._scope.project, fact.id, reported, home, assessments)
         facts = [fact]
         if assessments:
             said = TraceAssessed(trace=trace, assessments=tuple(assessments))
@@ -351,78 +340,47 @@ class Traces:
             self._assess(document, new)
 
     def _report(self, document: Document, report: TraceReport) -> None:
-        known = trace_of(document)
-        began_ms = known.began_ms if report.began_ms is None else report.began_ms
-        duration_ms = known.duration_ms if report.duration_ms is None else report.duration_ms
-        changed = attributes_of(report, began_ms, duration_ms)
-        notes = notes_of(report)
+        trace = str(document.attributes["request_id"])
+        home: str = document.notes["experiment"]
+        reported = TraceReported(trace=trace, experiment=home, report=report)
+        amendment = reported_trace(document, reported)
         standing, noted = document.attributes, document.notes
-        drop = tuple(f"tags.{key}" for key in report.dropped if f"tags.{key}" in standing)
         if (
-            not drop
-            and all(standing.get(name) == value for name, value in changed.items())
-            and all(noted.get(name) == value for name, value in notes.items())
+            not amendment.drop
+            and all(standing.get(name) == value for name, value in amendment.set.items())
+            and all(noted.get(name) == value for name, value in amendment.note.items())
         ):
             return
-        fact = self._reported(known.id, noted["experiment"], report)
-        amendment = Amendment(
-            collection=TRACES,
-            id=document.id,
-            set=changed,
-            drop=drop,
-            note=notes,
-            expect="known",
-        )
-        self._commit(f"trace {known.id}", [fact], [amendment])
+        self._commit(f"trace {trace}", [self._drafted(reported)], [amendment])
 
-    def _reported(self, trace: str, experiment: str, report: TraceReport) -> Draft:
-        fact = TraceReported(trace=trace, experiment=experiment, report=report)
-        runs = [report.run] if report.run and self._is_run(report.run) else []
-        return draft(fact, parents=[experiment, *runs])
+    def _drafted(self, reported: TraceReported) -> Draft:
+        run = reported.report.run
+        runs = [run] if run and self._is_run(run) else []
+        return draft(reported, parents=[reported.experiment, *runs])
 
     def _assess(
         self, document: Document, standing: Sequence[Assessment], withdrawn: Sequence[str] = ()
     ) -> None:
         trace = str(document.attributes["request_id"])
-        before = assessments_of(document)
-        now = {one.id: one for one in (*before, *standing) if one.id not in withdrawn}
-        found = judgements(sorted(now.values(), key=lambda one: (one.made_ms, one.id)))
         said = TraceAssessed(trace=trace, assessments=tuple(standing), withdrawn=tuple(withdrawn))
-        amendment = Amendment(
-            collection=TRACES,
-            id=document.id,
-            set=found,
-            drop=tuple(judgements(before).keys() - found.keys()),
-            note=notes_of(TraceReport(), standing, withdrawn),
-            expect="known",
-        )
+        amendment = assessed_trace(document, said)
         fact = draft(said, parents=[document.notes["fact"]])
         self._commit(f"assessment of trace {trace}", [fact], [amendment])
 
     def _link(self, trace: str, run: str) -> None:
         document = self._document(trace)
-        attributes = document.attributes
-        linked = {v for name, v in attributes.items() if name.startswith("runs.")}
-        if run in linked or attributes.get("run_id") == run:
+        amendment = linked_trace(document, run)
+        if amendment is None:
             return
         fact = draft(TraceLinked(trace=trace, run=run), parents=[document.notes["fact"], run])
-        # Written once: whoever links it to another run in this moment takes the next place.
-        amendment = Amendment(
-            collection=TRACES,
-            id=document.id,
-            once={f"runs.{len(linked)}": run},
-            expect="known",
-        )
         self._commit(f"trace {trace} of run {run}", [fact], [amendment])
 
-    def _delete(self, home: Experiment, traces: Sequence[str]) -> None:
+    def _delete(self, home: Experiment, traces: Sequence[str], why: str) -> None:
         deleted = TracesDeleted(experiment=home.id, traces=tuple(traces))
         batch = self._scope.batch(
-            f"delete traces of experiment {home.name}",
+            f"delete traces of experiment {home.name}{f': {why}' if why else ''}",
             [draft(deleted, parents=[home.id])],
-            documents=[
-                Amendment(collection=TRACES, id=self._name(trace), remove=True) for trace in traces
-            ],
+            documents=gone_traces(self._scope.project, traces),
         )
         for trace in traces:  # while the traces still say whose their files are
             self._artifacts.delete(_owner(trace), "")

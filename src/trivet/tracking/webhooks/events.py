@@ -13,6 +13,11 @@ _RUN: Final = {
     "status": "RUNNING",
 }
 _EXPERIMENT: Final = {"experiment_id": "1", "name": "example"}
+_DEPRECATED: Final = {
+    "name": "example",
+    "reason": "The feed is gone",
+    "instead": "",
+}
 _MADE: Final[dict[str, Any]] = {"name": "example", "tags": {}, "description": "An example"}
 
 MODEL_EVENTS: Final[dict[str, dict[str, Any]]] = {
@@ -46,6 +51,10 @@ OWN_EVENTS: Final[dict[str, dict[str, Any]]] = {
     "run.finished": _RUN | {"status": "FINISHED"},
     "run.deleted": _RUN | {"status": "FINISHED"},
     "run.restored": _RUN | {"status": "FINISHED"},
+    "registered_model.deprecated": _DEPRECATED,
+    "registered_model.restored": _DEPRECATED,
+    "model_version.deprecated": _DEPRECATED | _VERSION,
+    "model_version.restored": _DEPRECATED | _VERSION,
 }
-"""Those of experiments and runs, which MLflow's clients do not know."""
+"""Those of experiments, runs and deprecation, which MLflow's clients do not know."""
 EVENTS: Final = MODEL_EVENTS | OWN_EVENTS

@@ -19,6 +19,8 @@ class WebhookSet(Fact, frozen=True, kw_only=True):
     description: str
     is_active: bool
     is_signed: bool
+    at_ms: int | None = None
+    """When, in milliseconds since 1970 (UTC)."""
 
 
 class WebhookDeleted(Fact, frozen=True, kw_only=True):

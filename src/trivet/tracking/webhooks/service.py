@@ -8,20 +8,20 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from trivet.core.catalog import Amendment, Document, Has, Order, Position, Search, Value
+from trivet.core.catalog import Document, Has, Order, Position, Search
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Invalid, NotFound, TrivetError
 from trivet.core.facts import HeadMove, Scope, draft
 from trivet.core.ids import new_id
 from trivet.core.outbox import Poster
 from trivet.core.ports import Message, Stores
-from trivet.tracking.webhooks.announcing import ACTIVE, ANY, WEBHOOKS, attribute_of
+from trivet.tracking.webhooks.announcing import ACTIVE, ANY, WEBHOOKS
 from trivet.tracking.webhooks.delivering import post
-from trivet.tracking.webhooks.events import EVENTS, MODEL_EVENTS
+from trivet.tracking.webhooks.documents import OF_MODELS, gone_webhook, set_webhook
+from trivet.tracking.webhooks.events import EVENTS
 from trivet.tracking.webhooks.facts import Webhook, WebhookChange, WebhookDeleted, WebhookSet
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_OF_MODELS: Final = "models"
 _MOST_TEXT: Final = 1000
 _TRY_S: Final = 10.0
 
@@ -98,7 +98,7 @@ class Webhooks:
             Search(
                 collection=WEBHOOKS,
                 groups=(self._scope.project,),
-                where=Has(_OF_MODELS) if of_models else None,
+                where=Has(OF_MODELS) if of_models else None,
                 order=(Order("creation_time", falls=True),),
                 after=after,
                 limit=limit,
@@ -132,9 +132,10 @@ class Webhooks:
         """
         document = self._document(webhook)
         fact = draft(WebhookDeleted(webhook=webhook), parents=[document.notes["fact"]])
-        gone = Amendment(collection=WEBHOOKS, id=webhook, remove=True)
         batch = self._scope.batch(
-            f"delete web hook {document.attributes['name']}", [fact], documents=[gone]
+            f"delete web hook {document.attributes['name']}",
+            [fact],
+            documents=[gone_webhook(webhook)],
         )
         self._stores.ledger.commit(batch)
 
@@ -178,19 +179,20 @@ class Webhooks:
 
     def _record(self, now: Webhook, secret: str, *, before: Document | None) -> None:
         self._check(now, secret)
-        fact = draft(
-            WebhookSet(
-                webhook=now.id,
-                name=now.name,
-                host=urlsplit(now.url).hostname or "",
-                events=now.events,
-                description=now.description,
-                is_active=now.is_active,
-                is_signed=bool(secret),
-            ),
-            parents=[before.notes["fact"]] if before else [],
+        said = WebhookSet(
+            webhook=now.id,
+            name=now.name,
+            host=urlsplit(now.url).hostname or "",
+            events=now.events,
+            description=now.description,
+            is_active=now.is_active,
+            is_signed=bool(secret),
+            at_ms=now.changed_ms,
         )
-        amendment = _amendment(self._scope.project, now, secret, fact.id, before)
+        fact = draft(said, parents=[before.notes["fact"]] if before else [])
+        told = set_webhook(self._scope.project, fact.id, said, now.changed_ms, before)
+        private = {"url": now.url, "secret": secret or None}
+        amendment = msgspec.structs.replace(told, note=told.note | private)
         moves = [HeadMove(name=ANY, to=fact.id)] if before is None else []
         batch = self._scope.batch(
             f"web hook {now.name}", [fact], heads=moves, documents=[amendment]
@@ -217,35 +219,6 @@ class Webhooks:
 
     def _now_ms(self) -> int:
         return to_micros(self._clock.now()) // 1000
-
-
-def _amendment(
-    project: str, now: Webhook, secret: str, fact: str, before: Document | None
-) -> Amendment:
-    attributes: dict[str, Value] = {
-        "name": now.name,
-        "creation_time": now.made_ms,
-        "last_update_time": now.changed_ms,
-        **{attribute_of(event): 1.0 for event in now.events},
-        **({ACTIVE: 1.0} if now.is_active else {}),
-        **({_OF_MODELS: 1.0} if MODEL_EVENTS.keys() & set(now.events) else {}),
-    }
-    standing = before.attributes.keys() if before else set[str]()
-    return Amendment(
-        collection=WEBHOOKS,
-        id=now.id,
-        group=project,
-        set=attributes,
-        drop=tuple(standing - attributes.keys()),
-        note={
-            "fact": fact,
-            "url": now.url,
-            "events": list(now.events),
-            "description": now.description,
-            "secret": secret or None,
-        },
-        expect="known" if before else "new",
-    )
 
 
 def _check_events(events: Sequence[str]) -> None:

@@ -15,8 +15,8 @@ from trivet.tracking.paths import clean_path
 from trivet.tracking.shelves import Artifact
 from trivet.web.mlflow.fields import fields_of_query
 from trivet.web.mlflow.locations import Place, read_place
-from trivet.web.mlflow.receiving import Threads
 from trivet.web.mlflow.runs import run_of
+from trivet.web.receiving import Threads
 
 ROOT: Final = "/api/2.0/mlflow-artifacts"
 MAX_FILE_BYTES: Final = 1 << 40
@@ -41,7 +41,7 @@ def artifact_routes(
         check: Asked before anything is read or written.
     """
     proxy = _Proxy(artifacts, threads, check)
-    read, write = Permission.READ, Permission.REGISTER
+    read, write = Permission.READ, Permission.LOG
     return (
         _route("PUT", "/artifacts/{path...}", write, proxy.put, "Store a file", is_streamed=True),
         _route("GET", "/artifacts/{path...}", read, proxy.get, "Download a file, or a range"),
@@ -90,11 +90,11 @@ class _Proxy:
         media_type = _media_type(request)
 
         def put(content: bytes) -> Artifact:
-            self._check(place, request.principal, Permission.REGISTER)
+            self._check(place, request.principal, Permission.LOG)
             return artifacts.put(place.owner, place.path, content, media_type=media_type)
 
         def begin() -> ArtifactWriter:
-            self._check(place, request.principal, Permission.REGISTER)
+            self._check(place, request.principal, Permission.LOG)
             return artifacts.begin(place.owner, place.path, media_type=media_type)
 
         await self._threads.receive(request, put, begin)
@@ -149,7 +149,7 @@ class _Proxy:
         artifacts = self._artifacts.acting_for(request.principal.name)
 
         def remove() -> None:
-            self._check(place, request.principal, Permission.REGISTER)
+            self._check(place, request.principal, Permission.LOG)
             artifacts.delete(place.owner, place.path)
 
         await self._threads.run(remove)

@@ -177,7 +177,7 @@ def _changed(fields: Fields, paths: list[str]) -> dict[str, Any]:
     return changed
 
 
-_READ, _WRITE = Permission.READ, Permission.REGISTER
+_READ, _WRITE = Permission.READ, Permission.LOG
 _ALL, _ONE = "/traces/{trace_id}/assessments", "/traces/{trace_id}/assessments/{assessment_id}"
 
 CALLS_3: Final = (

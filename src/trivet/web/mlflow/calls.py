@@ -8,6 +8,7 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Method, Route
+from trivet.models.deprecations import Deprecations
 from trivet.models.model_versions import ModelVersions
 from trivet.models.registered_models import RegisteredModels
 from trivet.tracking.artifacts import Artifacts
@@ -31,6 +32,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     logged_models: LoggedModels
     registered_models: RegisteredModels
     model_versions: ModelVersions
+    deprecations: Deprecations
     artifacts: Artifacts
     traces: Traces
     assessments: Assessments

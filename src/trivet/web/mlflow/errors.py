@@ -49,6 +49,7 @@ _BY_CODE: Final[dict[tuple[type[TrivetError], str], MlflowError]] = {
     (Invalid, "other-method"): MlflowError("ENDPOINT_NOT_FOUND", 404),
     (Forbidden, "no-token"): MlflowError("UNAUTHENTICATED", 401),
     (Forbidden, "bad-token"): MlflowError("UNAUTHENTICATED", 401),
+    (Forbidden, "too-many-guesses"): MlflowError("REQUEST_LIMIT_EXCEEDED", 429),
     (Invalid, "too-large"): MlflowError("INVALID_PARAMETER_VALUE", 413),
     (Invalid, "too-slow"): MlflowError("INVALID_PARAMETER_VALUE", 408),
     (Invalid, "other-encoding"): MlflowError("INVALID_PARAMETER_VALUE", 415),

@@ -152,7 +152,7 @@ def _bad_location(given: str) -> Invalid:
     )
 
 
-_READ, _WRITE = Permission.READ, Permission.REGISTER
+_READ, _WRITE = Permission.READ, Permission.LOG
 
 CALLS: Final = (
     Call("POST", "/experiments/create", _WRITE, "Create an experiment", _create),

@@ -187,7 +187,7 @@ def _metric(model: str, point: ModelPoint) -> Message:
     return message
 
 
-_READ, _WRITE = Permission.READ, Permission.REGISTER
+_READ, _WRITE = Permission.READ, Permission.LOG
 _ONE: Final = "/logged-models/{model_id}"
 
 CALLS: Final = (

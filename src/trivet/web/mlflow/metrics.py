@@ -53,7 +53,7 @@ def _log_batch(rooms: Rooms, fields: Fields) -> Message:
 
 def _history(rooms: Rooms, fields: Fields) -> Message:
     run, key = run_of(fields), fields.demanded("metric_key")
-    points = rooms.runs.metrics.history(run, key)
+    points = rooms.runs.history(run, key)
     search: list[Any] = ["history", run, key]
     position = read_token(fields.text("page_token"), search)
     if not fields.has("max_results"):
@@ -97,9 +97,7 @@ def _bulk(rooms: Rooms, fields: Fields) -> Message:
     runs, key = _runs(fields, "run_id"), fields.demanded("metric_key")
     most = min(fields.integer("max_results", _MOST_BULK), _MOST_BULK)
     shown = [
-        point_message(point, run)
-        for run in sorted(runs)
-        for point in rooms.runs.metrics.history(run, key)
+        point_message(point, run) for run in sorted(runs) for point in rooms.runs.history(run, key)
     ]
     return {"metrics": shown[:most]}
 
@@ -163,7 +161,7 @@ def _check_sizes(metrics: int, params: int, tags: int) -> None:
             )
 
 
-_READ, _WRITE = Permission.READ, Permission.REGISTER
+_READ, _WRITE = Permission.READ, Permission.LOG
 
 CALLS: Final = (
     Call("POST", "/runs/log-metric", _WRITE, "Log a point of a metric", _log_metric),

@@ -8,6 +8,7 @@ from trivet.core.filtering import parse_order
 from trivet.models.model_versions import NewVersion
 from trivet.models.names import stage_of
 from trivet.models.searching import registry_filter, version_grammar
+from trivet.models.tags import MEANING
 from trivet.models.telling import is_prompt
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.experiments import page_size
@@ -97,13 +98,20 @@ def _delete(rooms: Rooms, fields: Fields) -> Message:
 
 def _tag(rooms: Rooms, fields: Fields) -> Message:
     name, number = fields.demanded("name"), version_number(fields)
-    rooms.model_versions.tag(name, number, fields.demanded("key"), fields.text("value"))
+    key, value = fields.demanded("key"), fields.text("value")
+    if key in MEANING:
+        rooms.deprecations.take_tag(rooms.model_versions.get(name, number).id, key, value)
+    else:
+        rooms.model_versions.tag(name, number, key, value)
     return {}
 
 
 def _untag(rooms: Rooms, fields: Fields) -> Message:
-    name, number = fields.demanded("name"), version_number(fields)
-    rooms.model_versions.untag(name, number, fields.demanded("key"))
+    name, number, key = fields.demanded("name"), version_number(fields), fields.demanded("key")
+    if key in MEANING:
+        rooms.deprecations.take_tag(rooms.model_versions.get(name, number).id, key, None)
+    else:
+        rooms.model_versions.untag(name, number, key)
     return {}
 
 

@@ -8,6 +8,7 @@ from trivet.core.filtering import parse_order
 from trivet.models.facts import RegisteredName, Version
 from trivet.models.names import STAGES, check_alias, stage_of
 from trivet.models.searching import name_grammar, registry_filter
+from trivet.models.tags import MEANING
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.experiments import page_size
 from trivet.web.mlflow.fields import Fields
@@ -72,12 +73,20 @@ def _latest_versions(rooms: Rooms, fields: Fields) -> Message:
 
 def _tag(rooms: Rooms, fields: Fields) -> Message:
     name, key = fields.demanded("name"), fields.demanded("key")
-    rooms.registered_models.tag(name, key, fields.text("value"))
+    if key in MEANING:
+        known = rooms.registered_models.get(name)
+        rooms.deprecations.take_tag(known.name, key, fields.text("value"))
+    else:
+        rooms.registered_models.tag(name, key, fields.text("value"))
     return {}
 
 
 def _untag(rooms: Rooms, fields: Fields) -> Message:
-    rooms.registered_models.untag(fields.demanded("name"), fields.demanded("key"))
+    name, key = fields.demanded("name"), fields.demanded("key")
+    if key in MEANING:
+        rooms.deprecations.take_tag(rooms.registered_models.get(name).name, key, None)
+    else:
+        rooms.registered_models.untag(name, key)
     return {}
 
 

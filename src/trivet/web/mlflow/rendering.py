@@ -1,12 +1,12 @@
 """Trivet's nouns in the words of MLflow's wire."""
 
 import math
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from trivet.tracking.reporting.facts import STATUS_WORDS, Experiment, Input, Latest, ReportedRun
+from trivet.tracking.reporting.facts import WORDS, Experiment, Input, Latest, ReportedRun
 from trivet.tracking.reporting.points import Point
 
 Message = dict[str, Any]
@@ -24,9 +24,6 @@ class PointMessage(msgspec.Struct, frozen=True, gc=False):
     timestamp: int
     step: int
     run_id: str | UnsetType = UNSET
-
-
-_WORDS: Final = {status: word for word, status in STATUS_WORDS.items()}
 
 
 def experiment_message(experiment: Experiment) -> Message:
@@ -71,7 +68,7 @@ def run_info(run: ReportedRun) -> Message:
         "run_name": run.name,
         "experiment_id": str(run.experiment),
         "user_id": run.user,
-        "status": _WORDS[run.status],
+        "status": WORDS[run.status],
         "start_time": run.began_ms,
         "artifact_uri": run.location,
         "lifecycle_stage": run.stage,

@@ -207,7 +207,7 @@ def _input(fields: Fields) -> Input:
     )
 
 
-_READ, _WRITE = Permission.READ, Permission.REGISTER
+_READ, _WRITE = Permission.READ, Permission.LOG
 
 CALLS: Final = (
     Call("POST", "/runs/create", _WRITE, "Begin a run", _create),

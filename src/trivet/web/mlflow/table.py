@@ -11,7 +11,7 @@ from trivet.core.outbox import Poster
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
-from trivet.models.contents import Contents
+from trivet.models.deprecations import Deprecations
 from trivet.models.model_versions import ModelVersions
 from trivet.models.origins import Origins
 from trivet.models.registered_models import RegisteredModels
@@ -41,8 +41,8 @@ from trivet.web.mlflow import (
 from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
 from trivet.web.mlflow.locations import Kind, Place
-from trivet.web.mlflow.receiving import Threads
 from trivet.web.mlflow.uploads import upload_routes
+from trivet.web.receiving import Threads
 from trivet.workspace import wiring
 
 VERSION: Final = "3.3.0"
@@ -111,7 +111,6 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster
             own,
             clock,
             served_by=ReleasesService(stores, own).served_by,
-            content_of=Contents(stores.ledger, files, runs, logged).of,
         )
         origins = Origins(stores, own, runs, logged)
         kept = Traces(stores, own, found, files)
@@ -121,6 +120,7 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster
             logged_models=logged,
             registered_models=registered,
             model_versions=ModelVersions(stores, own, registered, origins),
+            deprecations=Deprecations(stores, own),
             artifacts=files,
             traces=kept,
             assessments=Assessments(kept, clock),

@@ -246,7 +246,7 @@ def _free(key: str) -> str:
     return key
 
 
-_READ, _WRITE = Permission.READ, Permission.REGISTER
+_READ, _WRITE = Permission.READ, Permission.LOG
 
 CALLS_3: Final = (
     Call("POST", "/traces", _WRITE, "Record a trace", _put),

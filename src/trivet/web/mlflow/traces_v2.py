@@ -66,7 +66,7 @@ def _info(trace: Trace) -> Message:
     }
 
 
-_READ, _WRITE = Permission.READ, Permission.REGISTER
+_READ, _WRITE = Permission.READ, Permission.LOG
 
 CALLS: Final = (
     Call("POST", "/traces", _WRITE, "Begin a trace", _begin),

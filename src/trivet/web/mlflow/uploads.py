@@ -17,7 +17,7 @@ from trivet.http.routes import Method, Route
 from trivet.tracking.uploads import PartWriter, Upload, Uploads
 from trivet.web.mlflow.artifacts import MAX_FILE_BYTES, ROOT, Check, located
 from trivet.web.mlflow.locations import Place
-from trivet.web.mlflow.receiving import Threads
+from trivet.web.receiving import Threads
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ def upload_routes(uploads: Uploads, threads: Threads, check: Check) -> tuple[Rou
         check: Asked before an upload is begun, completed or given up.
     """
     proxy = _Proxy(uploads, threads, check)
-    write = Permission.REGISTER
+    write = Permission.LOG
     return (
         _route("POST", "/create/{path...}", write, proxy.create, "Begin an upload in parts"),
         _route("POST", "/complete/{path...}", write, proxy.complete, "Put an upload together"),
@@ -117,7 +117,7 @@ class _Proxy:
         place = _file(request, asked.path)
 
         def create() -> Upload:
-            self._check(place, request.principal, Permission.REGISTER)
+            self._check(place, request.principal, Permission.LOG)
             return self._uploads.create(place.owner, place.path, asked.num_parts)
 
         upload = await self._threads.run(create)
@@ -153,7 +153,7 @@ class _Proxy:
             raise Invalid("parts has a part_number twice; expected once", code="bad-parts")
 
         def complete() -> None:
-            self._check(place, request.principal, Permission.REGISTER)
+            self._check(place, request.principal, Permission.LOG)
             uploads.complete(place.owner, place.path, asked.upload_id, tags)
 
         await self._threads.run(complete)
@@ -164,7 +164,7 @@ class _Proxy:
         place = _file(request, asked.path)
 
         def abort() -> None:
-            self._check(place, request.principal, Permission.REGISTER)
+            self._check(place, request.principal, Permission.LOG)
             self._uploads.abort(place.owner, place.path, asked.upload_id)
 
         await self._threads.run(abort)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivet.cli.output import width_of
+from trivet.drawing.layout import Arrow, Spacing, lay_out
 from trivet.pipelines.picture.boxes import draw_text
-from trivet.pipelines.picture.layout import Spacing, lay_out
-from trivet.pipelines.picture.model import Arrow, Box, Picture
+from trivet.pipelines.picture.model import Box, Picture
 from trivet.pipelines.picture.notations import write_dot, write_mermaid
 from trivet.pipelines.picture.svg import draw_svg
 

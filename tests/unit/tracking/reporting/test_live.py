@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trivet as tv
 from trivet.adapters.files.series import FileSeries
 from trivet.core.errors import Invalid, NotFound, Unavailable
 from trivet.core.facts import Scope
@@ -213,3 +214,27 @@ def test_a_killed_program_leaves_all_that_it_flushed(
     assert len(steps) >= flushed > 0
     assert list(steps) == list(range(len(steps)))  # no hole, nothing twice
     series.close()
+
+
+CLOSES_NOTHING = """
+import sys, trivet as tv
+run = tv.open(sys.argv[1]).tracking.begin(system=False)
+run.log(loss=0.5)
+print(run.id)
+"""
+
+
+def test_a_program_that_closes_nothing_has_logged_what_it_logged(tmp_path: Path) -> None:
+    (tmp_path / "trivet.toml").write_text('project = "late"\n')
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSES_NOTHING, str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with tv.open(tmp_path) as ws:
+        found = ws.tracking.reported.get(done.stdout.strip())
+    assert found.metrics["loss"].value == 0.5
+    assert done.stderr == ""

@@ -23,7 +23,7 @@ from trivet.core.errors import Forbidden, NotFound
 from trivet.core.facts import Scope
 from trivet.core.ports import Stores
 from trivet.http.application import Application
-from trivet.http.guards import loopback_policy
+from trivet.http.guards import Knock, loopback_policy
 from trivet.http.routes import RouteTable, under
 from trivet.testing.memory_stores import MemoryLog, MemorySeries, MemoryTables
 from trivet.tracking.artifacts import Artifacts
@@ -31,8 +31,8 @@ from trivet.tracking.uploads import Uploads
 from trivet.web.mlflow.artifacts import artifact_routes
 from trivet.web.mlflow.errors import DIALECT
 from trivet.web.mlflow.locations import Place
-from trivet.web.mlflow.receiving import Threads
 from trivet.web.mlflow.uploads import upload_routes
+from trivet.web.receiving import Threads
 from trivet.workspace.wiring import run_server
 
 SCOPE = Scope(project="crash", actor="server")
@@ -55,8 +55,9 @@ def open_stores(folder: Path) -> tuple[Database, Stores]:
     )
 
 
-def principal_of(token: str) -> Principal:
+def principal_of(knock: Knock) -> Principal:
     """Know two tokens."""
+    token = knock.secret
     if token not in ROLES:
         raise Forbidden("the token is not valid here", code="bad-token")
     return Principal(name=token.removeprefix("trv_"), role=ROLES[token])

@@ -115,7 +115,7 @@ def wire_of(stores: Stores, role: RoleName, networks: Sequence[str] = ()) -> Wir
         Application(
             table,
             policy=loopback_policy(PORT),
-            principal_of=lambda token: Principal(name=token, role=role),
+            principal_of=lambda knock: Principal(name=knock.secret, role=role),
             dialects=(DIALECT,),
         )
     )

@@ -453,8 +453,7 @@ def test_a_protected_alias_or_stage_waits_for_an_approval(
     registered(wire)
     logged(wire, "churn")
     approvals = {
-        actor: Approvals(stores.ledger, Scope(project="flights", actor=actor))
-        for actor in ("root", "bob")
+        actor: Approvals(stores, Scope(project="flights", actor=actor)) for actor in ("root", "bob")
     }
     approvals["root"].protect("best", 1)
     approvals["root"].protect("stage/Production", 1)

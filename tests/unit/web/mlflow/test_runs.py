@@ -1,7 +1,17 @@
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
+from trivet.core.clock import SystemClock
+from trivet.core.facts import Scope
+from trivet.core.ports import Stores
+from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.retention.facts import Rule
+from trivet.tracking.retention.rules import Retention
+from trivet.workspace.collecting import Collector
+from trivet.workspace.retiring import Retiring
 
 
 def pairs(values: dict[str, str]) -> list[dict[str, str]]:
@@ -122,6 +132,39 @@ def test_deleted_runs_take_nothing_and_come_back(wire: Any, refused: Any) -> Non
     assert wire.found(number, run_view_type="ALL") == ["r"]
     wire.post("runs/restore", run_id=run)
     assert wire.found(number) == ["r"]
+
+
+def test_a_run_that_was_removed_for_good_is_no_run_any_more(
+    wire: Any, refused: Any, stores: Stores, scope: Scope
+) -> None:
+    number = wire.experiment()
+    run, other = wire.run(number, run_name="r"), wire.run(number, run_name="other")
+    wire.post("runs/log-metric", run_id=run, key="m", value=1, timestamp=1)
+    wire.post("runs/delete", run_id=run)
+    experiments = Experiments(stores, scope, SystemClock())
+    rules = Retention(stores, scope, experiments)
+    rules.set(Rule(trash_days=1))
+    for days, is_there in ((0.5, True), (1.5, False)):
+        now = datetime.now(UTC) + timedelta(days=days)
+        retiring = Retiring(stores, experiments, rules, scope.project, now=now, override=Rule())
+        Collector(stores, scope, experiments, retiring, grace_s=0).collect()
+        assert wire.found(number, run_view_type="DELETED_ONLY") == (["r"] if is_there else [])
+    for path, fields in (
+        ("runs/restore", {}),
+        ("runs/delete", {}),
+        ("runs/log-metric", {"key": "m", "value": 1, "timestamp": 1}),
+        ("runs/log-batch", {"tags": pairs({"a": "b"})}),
+        ("runs/set-tag", {"key": "t", "value": "1"}),
+    ):
+        with pytest.raises(refused) as caught:
+            wire.post(path, run_id=run, **fields)
+        assert (caught.value.status, caught.value.code) == (404, "RESOURCE_DOES_NOT_EXIST")
+    for path in ("runs/get", "artifacts/list"):
+        with pytest.raises(refused) as caught:
+            wire.get(path, run_id=run)
+        assert (caught.value.status, caught.value.code) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert wire.found(number, run_view_type="ALL") == ["other"]
+    assert wire.read(other)["info"]["run_name"] == "other"
 
 
 def test_an_unknown_run_is_named(wire: Any, refused: Any) -> None:

@@ -12,7 +12,7 @@ memory for a window, and the disk room for its output.
 import heapq
 import itertools
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -68,6 +68,30 @@ def merge(folder: Path, keep_s: float) -> None:
         _remove_old(folder, manifests.read(), keep_s)
 
 
+def leave_out(folder: Path, keep_s: float, owners: Collection[bytes]) -> None:
+    """Write sealed segments that hold series of some owners again without them.
+
+    The caller holds the merge lock.
+    """
+    manifests = Manifests(folder)
+    while inputs := _holding(folder, manifests.read(), owners):
+        _merge(folder, manifests.read(), inputs, owners)
+        _remove_old(folder, manifests.read(), keep_s)
+
+
+def _holding(folder: Path, manifest: Manifest, owners: Collection[bytes]) -> list[Input]:
+    """Return one sealed segment that holds a series of one of the owners, as inputs."""
+    replaced = {old.name for old in manifest.replaced}
+    names = [name for name in segments.names(folder) if name not in replaced]
+    merged = ((place_of_merged(folder, one.name), True) for one in manifest.merged)
+    raw = ((place_of_raw(folder, name), False) for name in names)
+    for place, is_merged in (*merged, *raw):
+        found = _sealed(place, is_merged=is_merged)
+        if found and any(found.tree.totals(owner) for owner in owners):
+            return [found]
+    return []
+
+
 def _choose(folder: Path, manifest: Manifest) -> list[Input]:
     """Choose what to merge next; nothing when that is not worth it."""
     replaced = {old.name for old in manifest.replaced}
@@ -95,9 +119,11 @@ def _sealed(place: Path, *, is_merged: bool) -> Input | None:
     return Input(source, tree, is_merged, source.segment.size_bytes) if tree else None
 
 
-def _merge(folder: Path, manifest: Manifest, inputs: list[Input]) -> None:
+def _merge(
+    folder: Path, manifest: Manifest, inputs: list[Input], without: Collection[bytes] = ()
+) -> None:
     generation = manifest.generation + 1
-    name = _write(folder / MERGED, inputs)
+    name = _write(folder / MERGED, inputs, without)
     gone = {one.source.name for one in inputs if one.is_merged}
     now = layout.now_ms()
     replaced = [Replaced(one.source.name, generation, now) for one in inputs if not one.is_merged]
@@ -114,14 +140,21 @@ def _merge(folder: Path, manifest: Manifest, inputs: list[Input]) -> None:
     )
 
 
-def _write(folder: Path, inputs: Sequence[Input]) -> str:
-    """Write the points of some segments into a new one and return its name."""
+def _write(folder: Path, inputs: Sequence[Input], without: Collection[bytes]) -> str:
+    """Write the points of some segments into a new one and return its name.
+
+    Args:
+        folder: Where.
+        inputs: The segments.
+        without: Owners whose series are left out.
+    """
     disk.make_folder(folder)
     writer = segments.begin(folder, "series", segments.unique)
     try:
         out = SortedWriter(writer)
         for key, held in _by_key(inputs):
-            out.add(key, _series(inputs, held))
+            if key[0] not in without:
+                out.add(key, _series(inputs, held))
         writer.seal(out.finish())
     except BaseException:
         writer.leave()

@@ -13,7 +13,7 @@ from trivet.adapters.files.points.living import Found, Living
 from trivet.adapters.files.points.manifest import MERGED
 from trivet.adapters.files.points.tree import Key, Tree, write_index
 from trivet.adapters.files.segments import Segment, SegmentWriter
-from trivet.core.errors import Corrupt
+from trivet.core.errors import Corrupt, Unsupported
 
 
 class Source:
@@ -25,12 +25,20 @@ class Source:
 
     Raises:
         FileNotFoundError: It has been merged meanwhile.
+        Unsupported: It was written before the format that can be read here.
     """
 
     def __init__(self, place: Path, *, is_own: bool = False) -> None:
         self.place = place
         with segments.named(place):
             self.segment = Segment(place)
+            if self.segment.header.format < layout.FORMAT:
+                raise Unsupported(
+                    f"it has format {self.segment.header.format}; expected {layout.FORMAT}",
+                    code="older-format",
+                    hint="Open the workspace that it comes from once, which converts it, and "
+                    "copy it again.",
+                )
         self.is_own = is_own
         self._lock = threading.Lock()
         # One name for both, so that a thread that asks while another finds the seal sees either.

@@ -12,13 +12,18 @@ from itertools import pairwise
 
 import msgspec
 
-from trivet.pipelines.picture.model import Arrow
-
 _SWEEPS = 12
 _STRAIGHT = 8.0
 """How much more a dummy holds on to its place than a box: long arrows run straight."""
 
 Point = tuple[float, float]
+
+
+class Arrow(msgspec.Struct, frozen=True, order=True):
+    """The way from one box to another, by their names."""
+
+    source: str
+    target: str
 
 
 class Spacing(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,48 @@
+"""`trivet lineage`: what something came from, and what came from it."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from trivet.cli.command import Answer, Argument, Command
+from trivet.core.errors import Invalid
+from trivet.workspace.lineage.page import lineage_page
+from trivet.workspace.lineage.tree import draw_tree
+from trivet.workspace.lineage.walking import MOST_NODES, trace_lineage
+from trivet.workspace.workspace import open as open_workspace
+
+
+def _lineage(options: Namespace) -> Answer:
+    if options.up and options.down:
+        raise Invalid(
+            "--up and --down are given; expected one of them, or none for both",
+            code="bad-arguments",
+            hint="Leave both out.",
+        )
+    direction = "up" if options.up else "down" if options.down else "both"
+    with open_workspace(options.project) as ws:
+        found = trace_lineage(
+            ws.stores, ws.scope.project, options.ref, direction=direction, limit=options.limit
+        )
+    text = draw_tree(found)
+    if options.html:
+        Path(options.html).write_text(lineage_page(found), encoding="utf-8")
+        text += f"\n\nwritten to {options.html}"
+    return Answer(found, text)
+
+
+lineage = Command(
+    "Show what something came from, and what came from it: data, code, runs, models, use.",
+    "trivet lineage churn:3 --down",
+    _lineage,
+    (
+        Argument(
+            "ref",
+            "a model (`churn:3`), a data set, a run, a logged model, a prediction, or any "
+            "identifier",
+        ),
+        Argument("--up", "only what it came from", {"action": "store_true"}),
+        Argument("--down", "only what came from it", {"action": "store_true"}),
+        Argument("--html", "draw it on a page: this file", {"metavar": "FILE"}),
+        Argument("--limit", "at most so many boxes each way", {"type": int, "default": MOST_NODES}),
+    ),
+)

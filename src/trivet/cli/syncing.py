@@ -1,0 +1,112 @@
+"""`trivet sync`: send to a server what programs reported while it was out of reach."""
+
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from trivet.cli.command import Answer, Argument, Command
+from trivet.cli.errors import EXIT_CODES, FAILED
+from trivet.cli.output import size, table
+from trivet.core.errors import Invalid, Unavailable
+from trivet.tracking.syncing.sending import Tally
+from trivet.workspace.addresses import URL, Address, read_address, token_of
+from trivet.workspace.sending import Sending, send_folder, send_spools, spooled_urls
+from trivet.workspace.workspace import open as open_workspace
+
+_EVERY_S = 1.0
+
+
+def _sync(options: Namespace) -> Answer:
+    address = _address(options.url or os.environ.get(URL) or "")
+    said = [] if address is None else [*_sendings(options, address)]
+    code = 0
+    if any(each.state == "failed" for each in said):
+        code = EXIT_CODES[Unavailable]
+    elif not options.dry_run and any(each.state == "waiting" for each in said):
+        code = FAILED
+    return Answer(msgspec.to_builtins(said), _text(said, is_dry=options.dry_run), code)
+
+
+def _address(url: str) -> Address | None:
+    """Return where to send; None when nothing is spooled for anybody."""
+    if url:
+        return read_address(url)
+    urls = spooled_urls()
+    if len(urls) > 1:
+        raise Invalid(
+            f"something waits for {len(urls)} addresses; expected one of {', '.join(urls)}",
+            code="no-url",
+            hint="Name it, with its own token in TRIVET_TOKEN: the token of one server is "
+            "shown to no other.",
+        )
+    return read_address(urls[0]) if urls else None
+
+
+def _sendings(options: Namespace, address: Address) -> Iterator[Sending]:
+    progress = None if options.json else _Progress()
+    token = token_of(None)
+    yield from send_spools(address, token, is_dry=options.dry_run, progress=progress)
+    if options.folder is not None:
+        with open_workspace(options.folder) as ws:
+            yield send_folder(ws, address, token, is_dry=options.dry_run, progress=progress)
+
+
+class _Progress:
+    """Says on stderr, now and then, how much was sent."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, tallies: Mapping[str, Tally]) -> None:
+        if time.monotonic() - self._said < _EVERY_S:
+            return
+        self._said = time.monotonic()
+        points = sum(tally.points for tally in tallies.values())
+        sent = sum(tally.size_bytes for tally in tallies.values())
+        text = f"sent of {len(tallies)} runs: {points:,} points, {size(sent)} of files"
+        print(text, file=sys.stderr, flush=True)
+
+
+def _text(said: list[Sending], *, is_dry: bool) -> str:
+    verb = "to send" if is_dry else "sent"
+    rows = [
+        (run, each.url, tally.entries, tally.points, tally.files, size(tally.size_bytes), why)
+        for each in said
+        for run, tally in each.runs.items()
+        for why in [tally.waiting or "-"]
+    ]
+    heads = ("run", "server", f"reports {verb}", "points", "files", "bytes", "waits because")
+    lines = [table(heads, rows, empty="nothing to send" if is_dry else "nothing was to be sent")]
+    lines += [f"{each.place}: {each.trouble}" for each in said if each.state == "failed"]
+    live = sum(each.state == "live" for each in said)
+    if live:
+        lines.append(f"{live} programs run and send by themselves")
+    elsewhere = [each.place for each in said if each.state == "elsewhere"]
+    if elsewhere:
+        lines.append(f"programs of other machines left something; sync there: {elsewhere[0]} …")
+    return "\n".join(lines)
+
+
+sync = Command(
+    "Send to a server what programs reported while it was out of reach.",
+    "trivet sync http://tracking:7878",
+    _sync,
+    (
+        Argument(
+            "url",
+            "the server; without it that of TRIVET_URL, or the only one that something waits "
+            "for. Its token is taken from TRIVET_TOKEN",
+            {"nargs": "?"},
+        ),
+        Argument("--dry-run", "say what would be sent, and send nothing", {"action": "store_true"}),
+        Argument(
+            "--folder",
+            "send the runs in this project's folder, too; they stay there",
+            {"metavar": "FOLDER"},
+        ),
+    ),
+)

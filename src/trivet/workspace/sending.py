@@ -1,0 +1,125 @@
+"""Sending spools, and the runs of a project's folder, to servers: now, or again and again."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from trivet.core.errors import TrivetError
+from trivet.core.facts import Scope
+from trivet.core.ports import Stores
+from trivet.tracking.syncing.sending import Sender, Tally
+from trivet.workspace import wiring
+from trivet.workspace.addresses import Address, reach, read_address
+from trivet.workspace.spools import PROJECT, Label, is_from_here, labels, taken
+from trivet.workspace.workspace import Workspace
+
+SCOPE: Final = Scope(project=PROJECT, actor="spool")
+State = Literal["sent", "waiting", "live", "elsewhere", "failed"]
+Progress = Callable[[Mapping[str, Tally]], None]
+
+
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one spool, or of a project's folder."""
+
+    place: str
+    """Its folder."""
+    url: str
+    state: State
+    """`sent`: the server has all of it. `waiting`: it did not take all, or was not asked (in a dry
+    run). `live`: its program runs and sends by itself. `elsewhere`: another machine's program made
+    it. `failed`: the server could not be asked."""
+    runs: dict[str, Tally] = {}
+    trouble: str = ""
+
+
+class _Where(NamedTuple):
+    folder: str
+    address: Address
+    token: str
+
+
+def send_spools(
+    only: Address, token: str, *, is_dry: bool = False, progress: Progress | None = None
+) -> Iterator[Sending]:
+    """Send what programs that are gone have left; spools that are sent whole are removed.
+
+    Args:
+        only: Spools for this server alone: a token is shown to nobody else.
+        token: What the server knows.
+        is_dry: Count what would be sent, and send nothing.
+        progress: Told of what was sent.
+    """
+    for folder, label in labels():
+        if only.covers(read_address(label.url)):
+            yield _send_spool(folder, label, token, is_dry=is_dry, progress=progress)
+
+
+def spooled_urls() -> list[str]:
+    """Return the addresses for which something is spooled, each once."""
+    return sorted({label.url for _, label in labels()})
+
+
+def send_folder(
+    workspace: Workspace,
+    address: Address,
+    token: str,
+    *,
+    is_dry: bool = False,
+    progress: Progress | None = None,
+) -> Sending:
+    """Send the runs that programs reported into a project's folder; they stay there, too.
+
+    Raises:
+        Unavailable: The server does not answer.
+        Forbidden: The token is not taken.
+    """
+    return _send(
+        workspace.stores,
+        workspace.scope,
+        _Where(str(workspace.folder), address, token),
+        is_dry=is_dry,
+        progress=progress,
+    )
+
+
+def _send_spool(
+    folder: Path, label: Label, token: str, *, is_dry: bool, progress: Progress | None
+) -> Sending:
+    if not is_from_here(label):
+        return Sending(place=str(folder), url=label.url, state="elsewhere")
+    with taken(folder, label) as spool:
+        if spool is None:
+            return Sending(place=str(folder), url=label.url, state="live")
+        where = _Where(str(folder), read_address(label.url), token)
+        opened = spool.open()
+        try:
+            sending = _send(opened.stores, SCOPE, where, is_dry=is_dry, progress=progress)
+        except TrivetError as error:
+            trouble = f"{error.message}. {error.hint}".strip()
+            return Sending(place=str(folder), url=label.url, state="failed", trouble=trouble)
+        finally:
+            opened.close()
+        if sending.state == "sent":
+            spool.remove()
+        return sending
+
+
+def _send(
+    stores: Stores, scope: Scope, where: _Where, *, is_dry: bool, progress: Progress | None
+) -> Sending:
+    url = where.address.url
+    if is_dry:
+        nobody = wiring.courier(url, "")  # asked for nothing, it connects to nothing
+        runs = Sender(stores, scope, nobody, server=url).pending()
+        return Sending(place=where.folder, url=url, state="waiting", runs=runs)
+    courier, _ = reach(where.address, where.token)
+    try:
+        sender = Sender(stores, scope, courier, server=url, progress=progress)
+        runs = sender.send()
+        sender.give_signs()
+    finally:
+        courier.close()
+    state: State = "waiting" if sender.waits else "sent"
+    return Sending(place=where.folder, url=url, state=state, runs=runs)
