@@ -97,17 +97,25 @@ class NameLanding:
         """Say whether nobody has the name here."""
         return self._head(registered_head(held.name)) is None
 
-    def land(self, held: HeldName) -> int:
+    def land(self, held: HeldName, *, again: bool = False) -> int:
         """Let a name be here as it is there; return how many versions are new.
 
-        A name that cannot be registered here is remarked and left out.
+        A name that cannot be registered here is remarked and left out. What was done here stays
+        while nothing changes there, a version that was deleted for example.
+
+        Args:
+            held: As it is there.
+            again: Look at it even when it did not change there.
         """
         try:
             check_registered_name(held.name)
         except Invalid:
             self._remarks.note(f"the registered model {held.name[:100]!r} has no name for here")
             return 0
-        registered = self._head(registered_head(held.name)) or self._register(held)
+        standing = self._head(registered_head(held.name))
+        if standing is not None and not again and self._is_same(held, standing):
+            return 0
+        registered = standing or self._register(held)
         numbers: dict[int, str] = {}
         count = 0
         for start in range(0, len(held.versions), _AT_ONCE):
@@ -138,9 +146,9 @@ class NameLanding:
 
     def _settle(self, held: HeldName, registered: str) -> None:
         """Say what the name itself is like there, once its versions are here."""
-        document = self._stores.catalog.get(REGISTERED, [registered])[0]
-        if document.notes.get(IMPRINT) == digest_of(held):
+        if self._is_same(held, registered):
             return
+        document = self._stores.catalog.get(REGISTERED, [registered])[0]
         description = self._described(held.description, held.name)
         changed = NameChanged(
             registered=registered,
@@ -150,6 +158,10 @@ class NameLanding:
         )
         fact = draft(changed, parents=[registered])
         self._commit(held.name, [fact], [changed_name(changed, held.changed_ms)])
+
+    def _is_same(self, held: HeldName, registered: str) -> bool:
+        found = self._stores.catalog.get(REGISTERED, [registered])
+        return bool(found) and found[0].notes.get(IMPRINT) == digest_of(held)
 
     def _imported(self, held: HeldName, imprint: str = "") -> Imported:
         return Imported(

@@ -176,11 +176,13 @@ class Bringing:
         here = self._run_landing.identities(runs)
         standing = self._run_landing.known(list(here.values()))
 
-        def is_same(held: HeldRun) -> bool:
+        def is_wanted(held: HeldRun) -> bool:
             document = standing.get(here[held.id])
-            return document is not None and document.notes.get(IMPRINT) == digest_of(held)
+            if document is None:
+                return not self._run_landing.is_gone(held, here[held.id])
+            return self._wishes.again or document.notes.get(IMPRINT) != digest_of(held)
 
-        kept = [held for held in runs if self._wishes.again or not is_same(held)]
+        kept = [held for held in runs if is_wanted(held)]
         return Batch(runs=kept, here=here, standing=standing)
 
     def _land(self, batch: Batch, home: Experiment) -> set[str]:
@@ -214,6 +216,8 @@ class Bringing:
             found = self._model_landing.find(model)
             if found is not None and found.notes.get(IMPRINT) == digest_of(model):
                 continue
+            if self._model_landing.is_gone(model):
+                continue
             if self._wishes.with_files:
                 self._files.land([("model", model_id(model.id), model.location)])
             self._model_landing.land(model, home)
@@ -228,7 +232,7 @@ class Bringing:
             if self._wishes.is_dry:
                 self._counts.versions += len(wanted.versions)
             else:
-                self._counts.versions += self._name_landing.land(wanted)
+                self._counts.versions += self._name_landing.land(wanted, again=self._wishes.again)
                 self._bring_sources(wanted)
             self._tell(self._counts)
 

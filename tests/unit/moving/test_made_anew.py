@@ -1,15 +1,28 @@
 """What was imported is known again after the catalog was made anew from facts and points."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.unit.moving.conftest import FIXTURES, Bring
 
 from trivet.core.catalog import Amendment, Compare, Search
+from trivet.core.clock import SystemClock
+from trivet.core.errors import NotFound
 from trivet.core.ports import Stores
 from trivet.testing.memory_stores import memory_stores
+from trivet.tracking.reporting.experiments import is_in_stage
+from trivet.tracking.reporting.logged_models import LoggedModels
+from trivet.tracking.reporting.model_points import LOGGED_MODELS
+from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.retention.facts import Rule
+from trivet.tracking.retention.rules import Retention
+from trivet.workspace.collecting import Collector
 from trivet.workspace.rebuilding import COLLECTIONS, Rebuilt, make_catalog_anew, rebuild_catalog
+from trivet.workspace.registering import registry_doors
+from trivet.workspace.retiring import Retiring
 from trivet.workspace.wiring import mlflow_holdings, tensorboard_holdings, wandb_holdings
 from trivet.workspace.workspace import Workspace
 
@@ -94,6 +107,59 @@ def test_what_was_changed_here_stays_after_a_rebuild(
     rebuild_catalog(workspace.stores, memory_stores().catalog)
     bring(mlflow_holdings(f"sqlite:///{database}", []))
     assert workspace.tracking.reported.get(run).stage == "deleted"
+
+
+def logged_models(workspace: Workspace) -> LoggedModels:
+    own = workspace.tracking
+    stores, scope = workspace.stores, workspace.scope
+    return LoggedModels(stores, scope, own.experiments, Metrics(stores), SystemClock())
+
+
+def collect(workspace: Workspace, days: float) -> None:
+    """Remove for good whatever was deleted, as of so many days from now."""
+    experiments = workspace.tracking.experiments
+    retiring = Retiring(
+        workspace.stores,
+        experiments,
+        Retention(workspace.stores, workspace.scope, experiments),
+        workspace.scope.project,
+        now=datetime.now(UTC) + timedelta(days=days),
+        override=Rule(trash_days=1),
+    )
+    Collector(workspace.stores, workspace.scope, experiments, retiring, grace_s=0).collect()
+
+
+def test_what_was_removed_here_for_good_is_left_out_and_told(
+    bring: Bring, database: Path, workspace: Workspace, change: Callable[..., None]
+) -> None:
+    bring(mlflow_holdings(f"sqlite:///{database}", []))
+    number = workspace.tracking.experiments.by_name("alpha").number
+    found, _ = workspace.tracking.reported.search([number], is_in_stage("active"))
+    gone, other = found[:2]
+    workspace.tracking.reported.delete(gone.id)
+    for kind, id in everything(workspace.stores):
+        if kind == LOGGED_MODELS:
+            logged_models(workspace).delete(id)
+    collect(workspace, 2)
+    before = everything(workspace.stores)
+    assert ("runs", gone.id) not in before
+    change("UPDATE runs SET status = 'FAILED' WHERE run_uuid = ?", other.id)
+    moved = bring(mlflow_holdings(f"sqlite:///{database}", []))
+    assert any(gone.id in remark for remark in moved.remarks)
+    assert (moved.counts.runs_new, moved.counts.points) == (0, 0)
+    assert workspace.tracking.reported.get(other.id).status == "failed"
+    assert everything(workspace.stores).keys() == before.keys()
+
+
+def test_a_version_that_was_deleted_here_stays_deleted(
+    bring: Bring, database: Path, workspace: Workspace
+) -> None:
+    bring(mlflow_holdings(f"sqlite:///{database}", []))
+    _, versions = registry_doors(workspace.stores, workspace.scope)
+    versions.delete("forest", 1)
+    bring(mlflow_holdings(f"sqlite:///{database}", []))
+    with pytest.raises(NotFound):
+        versions.get("forest", 1)
 
 
 def test_folders_event_files_and_logs_are_known_again(

@@ -65,6 +65,19 @@ class ModelLanding:
                 return document
         return None
 
+    def is_gone(self, held: HeldModel) -> bool:
+        """Say whether a model that is not here cannot be, and remark it.
+
+        What was removed here for good does not come back, and a model of another project is there.
+        """
+        model = model_id(held.id)
+        if self.find(held) is not None or self._stores.ledger.get(model[2:]) is None:
+            return False
+        self._remarks.note(
+            f"the logged model {held.id} was removed here for good, or is another project's"
+        )
+        return True
+
     def land(self, held: HeldModel, home: Experiment) -> None:
         """Let a logged model be here as it is there, and its points."""
         standing = self.find(held)

@@ -83,6 +83,16 @@ class RunLanding:
         found = self._stores.catalog.get(RUNS, list(runs))
         return {document.id: document for document in found if self._is_ours(document)}
 
+    def is_gone(self, held: HeldRun, run: str) -> bool:
+        """Say whether a run that is not here was removed here for good, and remark it.
+
+        It does not come back: what was recorded of it is forgotten.
+        """
+        if self._stores.ledger.get(run) is None:
+            return False
+        self._remarks.note(f"the run {held.id} was removed here for good, and stays so")
+        return True
+
     def arrival(
         self,
         held: HeldRun,
