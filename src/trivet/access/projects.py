@@ -14,7 +14,7 @@ RESERVED: Final = frozenset(
         *("get-artifact", "graphql", "head", "heads", "health", "labels", "lineage", "login"),
         *("logout", "metrics", "models", "monitoring", "openapi.json", "predict", "predictions"),
         *("projects", "releases", "runs", "server-info", "session", "static", "static-files"),
-        "sync",
+        *("cards", "model-versions", "origins", "sync"),
         *("tokens", "traces", "tracking", "triggers", "users", "v2", "version"),
     }
 )

@@ -4,14 +4,14 @@ from argparse import Namespace
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.importing import describe, progress
-from trivet.workspace import wiring
+from trivet.workspace import holdings
 from trivet.workspace.workspace import open as open_workspace
 
 
 def _mlflow(options: Namespace) -> Answer:
     names = tuple(dict.fromkeys(options.experiment))
     with open_workspace(options.project) as ws:
-        receiver = wiring.mlflow_receiver(options.server)
+        receiver = holdings.mlflow_receiver(options.server)
         try:
             moved = ws.moving.send(receiver, names, is_dry=options.dry_run, tell=progress())
         finally:

@@ -11,7 +11,7 @@ from trivet.cli.output import fields, size
 from trivet.core.moving import Holdings
 from trivet.moving.bringing import Wishes
 from trivet.moving.facts import Counts, Moved
-from trivet.workspace import wiring
+from trivet.workspace import holdings
 from trivet.workspace.workspace import open as open_workspace
 
 _EVERY_S = 2.0
@@ -21,18 +21,18 @@ _SHOWN = 10
 def _mlflow(options: Namespace) -> Answer:
     roots = [Path(folder) for folder in options.artifacts]
     return _bring(
-        options, lambda: wiring.mlflow_holdings(options.source, roots), options.experiment
+        options, lambda: holdings.mlflow_holdings(options.source, roots), options.experiment
     )
 
 
 def _tensorboard(options: Namespace) -> Answer:
     folder = Path(options.logdir)
-    return _bring(options, lambda: wiring.tensorboard_holdings(folder, options.experiment))
+    return _bring(options, lambda: holdings.tensorboard_holdings(folder, options.experiment))
 
 
 def _wandb(options: Namespace) -> Answer:
     path = Path(options.path)
-    return _bring(options, lambda: wiring.wandb_holdings(path, options.experiment))
+    return _bring(options, lambda: holdings.wandb_holdings(path, options.experiment))
 
 
 def _bring(
@@ -45,11 +45,11 @@ def _bring(
         again=options.again,
     )
     with open_workspace(options.project) as ws:
-        holdings = open_holdings()
+        held = open_holdings()
         try:
-            moved = ws.moving.bring(holdings, wishes, progress())
+            moved = ws.moving.bring(held, wishes, progress())
         finally:
-            holdings.close()
+            held.close()
     return Answer(moved, describe(moved, "imported"))
 
 

@@ -4,9 +4,13 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
 
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import cut, duration, fields, size, table, to_json
+from trivet.core.errors import Unsupported
 from trivet.tracking.facts import Run
 from trivet.tracking.found import FoundRun
 from trivet.tracking.reporting.facts import ReportedRun, RunObserved
@@ -15,6 +19,7 @@ from trivet.web.tracking_app import build_tracking_app
 from trivet.workspace import wiring
 from trivet.workspace.ending import leave_on_sigterm
 from trivet.workspace.parts import begin_merging, begin_sending, bind, door_policy
+from trivet.workspace.settings import name_project
 from trivet.workspace.workspace import open as open_workspace
 
 _WIDE = 200
@@ -52,24 +57,26 @@ def _note(options: Namespace) -> Answer:
 
 def _serve(options: Namespace) -> Answer:
     leave_on_sigterm()
+    if options.trust_own_user and sys.platform != "linux":
+        raise Unsupported(
+            "only Linux tells whose program is at the other end of a connection",
+            code="no-peers",
+            hint="Leave out --trust-own-user, and set the token as the server prints it.",
+        )
+    made = name_project(Path(options.project).resolve())
+    if made is not None:
+        _tell(f"made {made}")
     with open_workspace(options.project) as ws:
         listener = bind(ws.settings.up.port if options.port is None else options.port)
-        app = build_tracking_app(ws, policy=door_policy(ws, listener))
+        is_own = wiring.is_own_program if options.trust_own_user else None
+        policy = msgspec.structs.replace(door_policy(ws, listener), is_own=is_own)
+        app = build_tracking_app(ws, policy=policy)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         token = ws.opened.folder / "token"
         if options.json:
             print(to_json({"url": url, "token_file": str(token)}), flush=True)
         else:
-            secret = f'"$(cat {shlex.quote(str(token))})"'
-            print(
-                f"export TRIVET_URL={url}\n"
-                f"export TRIVET_TOKEN={secret}\n"
-                f"export MLFLOW_TRACKING_URI={url}\n"
-                f"export MLFLOW_TRACKING_TOKEN={secret}\n\n"
-                "`trivet.open()` reports here; MLflow's clients and programs run as they are. "
-                "Ctrl-C stops.",
-                flush=True,
-            )
+            print(_how_to_report(url, token, needs_token=is_own is None), flush=True)
         threads = [begin(ws, _tell) for begin in (begin_sending, begin_merging)]
         try:
             wiring.run_server(app, listener)
@@ -77,6 +84,18 @@ def _serve(options: Namespace) -> Answer:
             for over in threads:
                 over.set()
     return Answer({"stopped": True}, "stopped")
+
+
+def _how_to_report(url: str, token: Path, *, needs_token: bool) -> str:
+    secret = f'"$(cat {shlex.quote(str(token))})"'
+    lines = [f"export TRIVET_URL={url}", f"export MLFLOW_TRACKING_URI={url}"]
+    if needs_token:
+        lines += [f"export TRIVET_TOKEN={secret}", f"export MLFLOW_TRACKING_TOKEN={secret}"]
+    lines += [
+        "",
+        "`trivet.open()` reports here; MLflow's clients run as they are. Ctrl-C stops.",
+    ]
+    return "\n".join(lines)
 
 
 def _tell(text: str) -> None:
@@ -173,6 +192,11 @@ VERBS: Group = {
                 "--port",
                 "the port; 0 takes any that is free, without it the API's of trivet.toml",
                 {"type": int},
+            ),
+            Argument(
+                "--trust-own-user",
+                "programs of your own user on this machine need no token (Linux)",
+                {"action": "store_true"},
             ),
         ),
     ),

@@ -7,8 +7,9 @@
     name       := [entity "."] key
 
 Words of the grammar are written in any case. A key with other characters than letters, digits and
-`_ . - / :` stands in double quotes or backticks; text stands in single or double quotes. It is
-MLflow's grammar with OR, parentheses and times added.
+`_ . - / :` stands in double quotes or backticks, behind its entity in single quotes, too; text
+stands in single or double quotes, and a single quote in it is written twice. It is MLflow's grammar
+with OR, parentheses and times added.
 """
 
 import re
@@ -45,10 +46,10 @@ _TOKEN = re.compile(
     r"""\s*(?:
         (?P<op><=|>=|!=|<>|=|<|>)
       | (?P<mark>[(),])
-      | (?P<name>(?:[^\W\d][\w]*\.)?(?:`[^`]+`|"[^"]+")(?=\s*(?:<=|>=|!=|<>|=|<|>|
-            \b(?:I?LIKE|IS|IN|NOT)\b))|[^\W\d][\w.\-/:]*)
+      | (?P<name>(?:(?:[^\W\d][\w]*\.)?(?:`[^`]+`|"[^"]+")|[^\W\d][\w]*\.'[^']+')
+            (?=\s*(?:<=|>=|!=|<>|=|<|>|\b(?:I?LIKE|IS|IN|NOT)\b))|[^\W\d][\w.\-/:]*)
       | (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
-      | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
+      | (?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*")
     )""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
@@ -290,7 +291,15 @@ class _Parser:
             if operator in {"like", "ilike"}:
                 raise self._refusal("a comparison of numbers", token)
             return float(token.text)
-        if token.sort not in {"text", "name"} or token.text[:1] not in {"'", '"'}:
+        if token.sort == "name" and token.text[:1] not in {"'", '"'}:
+            raise Invalid(
+                "Parameter value is either not quoted or unidentified quote types used for string "
+                f"value {token.text[:40]} at character {token.at + 1}; expected text in quotes to "
+                f"compare {name.written} with",
+                code="bad-filter",
+                hint=f"Write {name.written} = 'text'.",
+            )
+        if token.sort not in {"text", "name"}:
             raise self._refusal(f"text in quotes to compare {name.written} with", token)
         if operator in {"<", "<=", ">", ">="}:
             raise self._refusal("=, !=, LIKE, ILIKE or IN for text", token)
@@ -318,12 +327,32 @@ class _Parser:
             )
         if not self._take_mark("("):
             raise self._refusal("a list in parentheses")
-        values = [self._value(name, "=")]
-        while self._take_mark(","):
-            values.append(self._value(name, "="))
+        values = [self._item(name)]
+        while self._take_mark(",") and not self._is_next(")"):  # the last one may have a comma
+            values.append(self._item(name))
         if not self._take_mark(")"):
             raise self._refusal("a comma or a closing parenthesis")
         return tuple(values)
+
+    def _item(self, name: Name) -> Value:
+        token = self._peek()
+        is_number = token is not None and token.sort == "number"
+        if is_number and name.kind == "either":
+            return self._value(name, "=")
+        if token is not None and (is_number or token.sort == "mark"):
+            expected, got = "a non-empty list of string values", "ill-formed list"
+            if is_number:
+                expected = "string value, punctuation, or whitespace"
+                got = "different type in list"
+            elif token.text == ")":
+                got = "empty list"
+            raise Invalid(
+                f"While parsing a list in the query, expected {expected}, but got {got}: found "
+                f"{self._text[token.at : token.at + 40]!r} at character {token.at + 1}",
+                code="bad-filter",
+                hint="Write for example run_id IN ('a', 'b').",
+            )
+        return self._value(name, "=")
 
     # ------------------------------------------------------------------ tokens
 
@@ -354,9 +383,12 @@ class _Parser:
         self._place += 1
         return True
 
-    def _take_mark(self, mark: str) -> bool:
+    def _is_next(self, mark: str) -> bool:
         token = self._peek()
-        if token is None or token.text != mark or token.sort != "mark":
+        return token is not None and token.text == mark and token.sort == "mark"
+
+    def _take_mark(self, mark: str) -> bool:
+        if not self._is_next(mark):
             return False
         self._place += 1
         return True
@@ -382,5 +414,7 @@ def _broken(found: str, expected: str, at: int) -> Invalid:
 def _unquoted(text: str) -> str:
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"`":
         inside = text[1:-1]
+        if text[0] == "'":
+            inside = inside.replace("''", "'")
         return inside.replace("\\" + text[0], text[0]) if text[0] != "`" else inside
     return text

@@ -151,6 +151,8 @@ class Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter_ns()
+        if scope["path"].startswith("//"):
+            scope = self._with_one_slash(scope)
         try:
             reply = await self._answer(scope, receive)
         except TrivetError as error:
@@ -171,6 +173,12 @@ class Application:
         self._observer.count(reply.status, time.perf_counter_ns() - started)
         if reply.after is not None:
             reply.after()
+
+    def _with_one_slash(self, scope: Scope) -> Scope:
+        """Mend the path of a client of another tongue whose base address ends with a slash."""
+        path = f"/{scope['path'].lstrip('/')}"
+        is_theirs = any(dialect.paths.match(path) for dialect in self._dialects)
+        return {**scope, "path": path} if is_theirs else scope
 
     async def _send_otherwise(
         self, reply: Reply, scope: Scope, receive: Receive, send: Send
@@ -202,6 +210,9 @@ class Application:
         check_door(visitor, self._policy, changes=changes, is_return=path in self._returns)
         match = self.table.match(method, path)
         route = match.route
+        is_own = self._policy.is_own
+        if visitor.token is None and is_own is not None and is_own(scope):
+            visitor = msgspec.structs.replace(visitor, token="", way="own")
         client: tuple[str, int] | None = scope.get("client")
         address = "" if client is None else client[0]
         principal = admit(

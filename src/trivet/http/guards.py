@@ -2,14 +2,16 @@
 
 A server on loopback is reachable from every page open in the user's browser. So nothing is
 inferred from the network: Host and Origin must be on an exact list (which defeats DNS rebinding),
-cross-site fetches are turned away whatever they carry, and a token is always needed.
+cross-site fetches are turned away whatever they carry, and a token is always needed. One server may
+make one exception, when its owner says so: programs of the owner's own user, as the kernel knows
+them, who could read the token anyway.
 """
 
 import hmac
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -37,6 +39,9 @@ class DoorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 16 << 20
     patience_s: float = 30.0
     """How long a client may take over a whole body, or be silent within a stream, either way."""
+    is_own: Callable[[dict[str, Any]], bool] | None = None
+    """Says of an ASGI scope whether it is of the owner's own program, which needs no token; None:
+    everybody needs one."""
 
 
 def loopback_policy(port: int, *, max_body_bytes: int = 16 << 20) -> DoorPolicy:
@@ -49,7 +54,8 @@ def loopback_policy(port: int, *, max_body_bytes: int = 16 << 20) -> DoorPolicy:
     )
 
 
-Way = Literal["none", "bearer", "basic", "cookie"]
+Way = Literal["none", "bearer", "basic", "cookie", "own"]
+"""How somebody shows who they are; `own`: by nothing but being the owner's program."""
 
 
 class Visitor(msgspec.Struct, frozen=True):
@@ -134,6 +140,19 @@ _GUARDED = frozenset(
         CSRF,
     }
 )
+
+
+_BETWEEN: Final = frozenset(
+    {
+        *(b"cookie", b"origin", b"referer", b"via", b"forwarded", b"x-real-ip"),
+        *(b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-user"),
+    }
+)
+
+
+def is_straight(headers: RawHeaders) -> bool:
+    """Say whether a program seems to ask by itself: not for a page, and through no proxy."""
+    return not any(name in _BETWEEN or name.startswith(b"x-forwarded-") for name, _ in headers)
 
 
 def check_door(

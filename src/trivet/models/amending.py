@@ -1,6 +1,6 @@
 """What facts of the registry make of its documents."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from trivet.core.catalog import Amendment, Compare, Document, Search, Value
@@ -91,15 +91,19 @@ def changed_version(version: str, changed: VersionChanged, at_ms: int) -> Amendm
     )
 
 
-def registered_from(made: LoggedVersion, at_ms: int) -> Iterator[Amendment]:
+def registered_from(
+    made: LoggedVersion, at_ms: int, known: Callable[[str, str], bool]
+) -> Iterator[Amendment]:
     """Let the run and the logged model of a version know that it was registered from them.
+
+    Of those that are not here, as those of a version whose files are elsewhere, nothing is said.
 
     Whoever removes them for good looks at that in the commit: nothing goes that is registered in
     the same moment.
     """
     origins = ((RUNS, made.run), (LOGGED_MODELS, made.logged_model))
     for collection, origin in origins:
-        if origin is not None:
+        if origin is not None and known(collection, origin):
             changed: dict[str, Value] = {REGISTERED_MS: at_ms}
             yield Amendment(collection=collection, id=origin, set=changed, expect="known")
 
@@ -170,9 +174,9 @@ def _from_logged(entry: Entry, known: Known) -> Iterable[Amendment]:
         yield new_version(entry.project, entry.id, made, user=entry.actor, now_ms=at_ms)
         if made.imported is None:  # else the name says itself when it was changed
             yield touched_name(made.registered, at_ms)
-        for amendment in registered_from(made, at_ms):
-            if known.document(amendment.collection, amendment.id) is not None:
-                yield amendment
+        yield from registered_from(
+            made, at_ms, lambda collection, id: known.document(collection, id) is not None
+        )
 
 
 def _from_package(entry: Entry, known: Known) -> Iterable[Amendment]:

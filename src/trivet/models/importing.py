@@ -1,6 +1,6 @@
 """Landing registered models of other stores: names, versions with their numbers, aliases."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -242,7 +242,7 @@ class NameLanding:
                 self._scope.project, fact.id, made, user=version.user, now_ms=version.made_ms
             )
         )
-        documents += self._registered_from(made)
+        documents += registered_from(made, made.at_ms or 0, self._is_here)
         stage = self._stage(held.name, version)
         if stage != "None":
             changed = VersionChanged(model=fact.id, stage=stage, imported=made.imported)
@@ -251,10 +251,8 @@ class NameLanding:
             documents.append(changed_version(place, changed, version.changed_ms))
         return fact.id
 
-    def _registered_from(self, made: LoggedVersion) -> Iterator[Amendment]:
-        for amendment in registered_from(made, made.at_ms or 0):
-            if self._stores.catalog.get(amendment.collection, [amendment.id]):
-                yield amendment
+    def _is_here(self, collection: str, id: str) -> bool:
+        return bool(self._stores.catalog.get(collection, [id]))
 
     def _version_imported(self, version: HeldVersion) -> Imported:
         return Imported(

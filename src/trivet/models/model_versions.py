@@ -16,7 +16,7 @@ from trivet.core.catalog import (
     Position,
     Search,
 )
-from trivet.core.errors import Conflict, Invalid
+from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
 from trivet.models.amending import (
@@ -136,7 +136,7 @@ class ModelVersions:
         Raises:
             NotFound: There is no such name or version.
         """
-        known = self._models.get(name)
+        known = self._named(name, number)
         document = self._document(known, number)
         aliases = tuple(alias for alias, points_at in known.aliases.items() if points_at == number)
         return to_version(document, aliases)
@@ -153,15 +153,13 @@ class ModelVersions:
 
         Args:
             where: A condition on attributes of the versions' documents.
-            order: By what; the last changed first when nothing is said.
+            order: By what; the last changed first when nothing is said. What it leaves open is
+                decided by the name, then by the greater number.
             after: Where an earlier page of the same search ended.
             limit: 1 to 50,000.
         """
-        ties = (
-            Order("last_updated_timestamp", falls=True),
-            Order("name"),
-            Order("version_number", falls=True),
-        )
+        by_change = () if order else (Order("last_updated_timestamp", falls=True),)
+        ties = (*by_change, Order("name"), Order("version_number", falls=True))
         named = {item.name for item in order}
         found = self._stores.catalog.search(
             Search(
@@ -192,7 +190,7 @@ class ModelVersions:
 
     def describe(self, name: str, number: int, description: str) -> Version:
         """Give a version another description."""
-        document = self._document(self._models.get(name), number)
+        document = self._document(self._named(name, number), number)
         self._change(document, {"description": description})
         return self.get(name, number)
 
@@ -204,7 +202,7 @@ class ModelVersions:
         """
         check_tags({key: value}, most_value=_MOST_VALUE)
         check_free_tag(key)
-        known = self._models.get(name)
+        known = self._named(name, number)
         self._change(
             self._document(known, number),
             {"tags": {key: value}},
@@ -215,7 +213,7 @@ class ModelVersions:
         """Take a tag of a version away; one that is not there is no error."""
         check_tags({key: ""})
         check_free_tag(key)
-        known = self._models.get(name)
+        known = self._named(name, number)
         document = self._document(known, number)
         if f"tags.{key}" in document.attributes:
             news = self._news.of_tag(known, key, None, number)
@@ -241,7 +239,7 @@ class ModelVersions:
                 f"'{stage}' is not an Active stage. Valid stages are {list(ACTIVE_STAGES)}",
                 code="bad-stage",
             )
-        known = self._models.get(name)
+        known = self._named(name, number)
         document = self._document(known, number)
         passage = self._models.passage(name, stage_place(stage), document.notes["fact"])
         leave = self._leave(known, document, stage)
@@ -271,7 +269,7 @@ class ModelVersions:
             NotFound: There is no such name or version.
             Invalid: An endpoint serves it (code `served`).
         """
-        known = self._models.get(name)
+        known = self._named(name, number)
         document = self._document(known, number)
         model: str = document.notes["fact"]
         self._models.demand_unserved(known, [document])
@@ -312,7 +310,11 @@ class ModelVersions:
         facts, now = [fact, *born_deprecated(fact.id, made.tags)], made.at_ms or 0
         project, user = self._scope.project, self._scope.actor
         document = new_version(project, fact.id, made, user=user, now_ms=now)
-        documents = [touched_name(known.id, now), document, *registered_from(made, now)]
+        documents = [
+            touched_name(known.id, now),
+            document,
+            *registered_from(made, now, self._is_known),
+        ]
         if mention and made.logged_model is not None:
             told, amendment, move = self._origins.mentioning(made, fact.id, mention)
             facts.append(told)
@@ -322,6 +324,16 @@ class ModelVersions:
         news = self._news.of_version(made)
         batch = self._scope.batch(reason, facts, heads=moves, documents=documents, tasks=news)
         self._stores.ledger.commit(batch)
+
+    def _is_known(self, collection: str, id: str) -> bool:
+        return bool(self._stores.catalog.get(collection, [id]))
+
+    def _named(self, name: str, number: int) -> RegisteredName:
+        """Return the name of a version; where nobody has it, it is the version that is missing."""
+        try:
+            return self._models.get(name)
+        except NotFound as error:
+            raise no_version(name, number) from error
 
     def _document(self, known: RegisteredName, number: int) -> Document:
         found = self._stores.catalog.get(VERSIONS, [version_id(known.id, number)])

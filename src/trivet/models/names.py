@@ -10,7 +10,7 @@ CHAMPION: Final = "champion"
 """The alias of the version that answers by default."""
 STAGES: Final[tuple[VersionStage, ...]] = get_args(VersionStage)
 ACTIVE_STAGES: Final[tuple[VersionStage, ...]] = ("Staging", "Production")
-_MOST_NAME: Final = 250
+_MOST_NAME: Final = 256
 _MOST_ALIAS: Final = 255
 _ALIAS = re.compile(r"[\w\-]+", re.ASCII)
 _NUMBER_ALIAS = re.compile(r"v\d+", re.IGNORECASE)
@@ -37,7 +37,7 @@ def check_registered_name(name: str) -> str:
     """Return a name that may be registered; packages want a stricter one, see `check_name`.
 
     Raises:
-        Invalid: It is empty, longer than 250 characters, has `/` or `:`, or as a path it is not
+        Invalid: It is empty, longer than 256 characters, has `/` or `:`, or as a path it is not
             in its normal form.
     """
     if not name.strip():

@@ -1,12 +1,13 @@
 """Where logged versions come from: a run's artifacts, a logged model, or another version."""
 
+import json
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
 from trivet.core.catalog import Amendment
-from trivet.core.errors import NotFound
+from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Draft, HeadMove, Scope
 from trivet.core.ports import Stores
 from trivet.models.facts import LoggedVersion, Version
@@ -16,6 +17,7 @@ from trivet.models.sources import (
     OfRun,
     OfVersion,
     bad_source,
+    is_elsewhere,
     is_inside,
     parse_source,
 )
@@ -47,15 +49,24 @@ class Origins:
         scope: Project and actor.
         runs: The runs that report about themselves.
         logged_models: The models that they logged.
+        elsewhere: Whether sources may lie in nobody's artifacts: addresses that are handed to
+            clients as they came, and runs that are not known here.
     """
 
     def __init__(
-        self, stores: Stores, scope: Scope, runs: ReportedRuns, logged_models: LoggedModels
+        self,
+        stores: Stores,
+        scope: Scope,
+        runs: ReportedRuns,
+        logged_models: LoggedModels,
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._stores = stores
         self._scope = scope
         self._runs = runs
         self._logged_models = logged_models
+        self._elsewhere = elsewhere
 
     def find(self, source: str, run: str | None, model: str | None, copied: Copied) -> Origin:
         """Return what a source means. Nothing is opened: it is compared with what is known.
@@ -69,10 +80,25 @@ class Origins:
         Raises:
             Invalid: The source, its run or its logged model is unknown, or the source lies in
                 neither's artifacts.
+            NotFound: It names a version that does not exist.
         """
         parsed = parse_source(source)
         if isinstance(parsed, OfVersion):
             return self._of_version(source, parsed, (run, model), copied)
+        try:
+            return self._known(source, parsed, run, model)
+        except Invalid:
+            if self._elsewhere and not model and is_elsewhere(parsed, source):
+                return Origin(location=source, run=run)
+            raise
+
+    def _known(
+        self,
+        source: str,
+        parsed: OfRun | OfLoggedModel | Address,
+        run: str | None,
+        model: str | None,
+    ) -> Origin:
         known_run = self._run(source, run) if run else None
         known_model = self._model(source, model) if model else None
         if isinstance(parsed, OfRun):
@@ -95,8 +121,8 @@ class Origins:
         head = f"logged-model/{model}/registered"
         before = self._stores.ledger.head(self._scope.project, head)
         known = self._logged_models.get(model).tags.get(tag, "")
-        told: object = {"name": made.name, "version": str(made.version)}
-        value = msgspec.json.encode([*_listed(known), told]).decode()
+        told: object = {"name": made.name, "version": made.version}
+        value = json.dumps([*_listed(known), told])  # clients' tests compare the text
         item, amendment = self._logged_models.tagging(model, {tag: value})
         move = HeadMove(name=head, to=fact, expect=before.target if before else None)
         return item, amendment, move
@@ -106,10 +132,7 @@ class Origins:
     def _of_version(
         self, source: str, parsed: OfVersion, said: tuple[str | None, str | None], copied: Copied
     ) -> Origin:
-        try:
-            found = copied(parsed.name, parsed.number, parsed.alias)
-        except NotFound as error:
-            raise bad_source(source, error.message) from error
+        found = copied(parsed.name, parsed.number, parsed.alias)
         if found is None:
             raise bad_source(source, f"{parsed.name!r} has no such version")
         if not found.location:

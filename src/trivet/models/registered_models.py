@@ -51,7 +51,7 @@ from trivet.models.names import (
 from trivet.models.protections import stage_place
 from trivet.models.reading import deleted_models, number_of, walk
 from trivet.models.tags import check_free_tag
-from trivet.models.telling import News
+from trivet.models.telling import News, is_prompt
 from trivet.tracking.reporting.experiments import check_tags
 
 ServedBy = Callable[[str], str | None]
@@ -114,7 +114,7 @@ class RegisteredModels:
         try:
             self._stores.ledger.commit(batch)
         except Conflict as error:
-            raise _exists(name) from error
+            raise self._taken(name, made) from error
         return self.get(name)
 
     def get(self, name: str) -> RegisteredName:
@@ -270,6 +270,19 @@ class RegisteredModels:
         )
 
     # ------------------------------------------------------------------ aliases
+
+    def _taken(self, name: str, wanted: NameRegistered) -> Conflict:
+        """Say who has a name: prompts and models share one set of names."""
+        wants_prompt, has_prompt = is_prompt(wanted.tags), is_prompt(self.get(name).tags)
+        if wants_prompt == has_prompt:
+            return _exists(name, "Prompt" if has_prompt else "Registered Model")
+        words = ("prompt", "registered model") if wants_prompt else ("registered model", "prompt")
+        return Conflict(
+            f"Tried to create a {words[0]} with name {name!r}, but the name is already taken by a "
+            f"{words[1]}.",
+            code="model-exists",
+            hint="Choose another name.",
+        )
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the numbers of the versions that a name's aliases point at."""
@@ -473,9 +486,9 @@ def no_version(name: str, number: int | str) -> NotFound:
     )
 
 
-def _exists(name: str) -> Conflict:
+def _exists(name: str, what: str = "Registered Model") -> Conflict:
     return Conflict(
-        f"Registered Model (name={name}) already exists",
+        f"{what} (name={name}) already exists",
         code="model-exists",
         hint="Choose another name, or register a version of this one.",
     )

@@ -17,6 +17,7 @@ _RUN = re.compile(r"runs:/([^/]+)/(.+)")
 _LOGGED = re.compile(r"models:/(m-[0-9a-f]{32})/?")
 _VERSION = re.compile(r"models:/([^/@]+)/([1-9][0-9]{0,9}|latest)")
 _ALIASED = re.compile(r"models:/([^/]+)@([\w\-]+)", re.ASCII)
+_CONTROL = re.compile(r"%(?:25)*(?:[01][0-9a-f]|7f)", re.IGNORECASE)
 _OWNER = re.compile(r"/(m-[0-9a-f]{32}|[0-9a-f]{32})(?=/|$)")
 
 
@@ -62,7 +63,11 @@ def parse_source(source: str) -> Source:
         raise bad_source(source, "it is empty or too long, or has a character it may not have")
     scheme, colon, rest = source.partition(":")
     if not colon or not rest.startswith("/") or scheme.lower() == "file" or len(scheme) < 2:
-        raise bad_source(source, "it is a path, and paths of a machine mean nothing on another one")
+        raise bad_source(
+            source,
+            "To use a local path as a model version source is not possible: paths of a machine "
+            "mean nothing on another one",
+        )
     _check_path(source, rest)
     if scheme == "runs":
         found = _RUN.fullmatch(source)
@@ -72,6 +77,14 @@ def parse_source(source: str) -> Source:
     if scheme == "models":
         return _of_model(source)
     return Address(source, tuple(dict.fromkeys(_OWNER.findall(rest))))
+
+
+def is_elsewhere(source: Source, text: str) -> bool:
+    """Say whether a source may be kept by others: an address, but of no web server, or a run."""
+    if isinstance(source, OfRun):
+        return True
+    scheme = text.partition(":")[0].lower()
+    return isinstance(source, Address) and scheme not in {"http", "https"}
 
 
 def is_inside(address: str, root: str) -> bool:
@@ -104,7 +117,13 @@ def _of_model(source: str) -> Source:
 
 def _check_path(source: str, rest: str) -> None:
     """Refuse what is another path than it seems, also when it was encoded again and again."""
+    must = (
+        "If supplying a source as an http, https, ftp, object store or mlflow-artifacts address, "
+        "an absolute path must be provided without '..' and control characters"
+    )
+    if _CONTROL.search(source):
+        raise bad_source(source, must)
     try:
         clean_path(rest.lstrip("/"), is_folder=True)
     except Invalid as error:
-        raise bad_source(source, error.message) from error
+        raise bad_source(source, f"{must}. {error.message}") from error

@@ -26,8 +26,16 @@ _LARGE_BYTES: Final = 8 << 20
 _ATTEMPTS: Final = 100
 _MAX_OWNER_CHARACTERS: Final = 300
 _UNKNOWN: Final = "application/octet-stream"
+_TEXTS: Final = frozenset({"mlmodel", "mlproject"})
+"""Names without an ending of files that are text."""
 # Made without the machine's own lists: a file has one type, wherever it is stored.
 _TYPES: Final = mimetypes.MimeTypes()
+
+
+def _type_of(path: str) -> str:
+    if path.rpartition("/")[2].lower() in _TEXTS:
+        return "text/plain"
+    return _TYPES.guess_type(path)[0] or _UNKNOWN
 
 
 def owner_of(kind: str, id: str) -> str:
@@ -272,7 +280,7 @@ class Artifacts:
             path=path,
             digest=digest,
             size_bytes=size_bytes,
-            media_type=media_type or _TYPES.guess_type(path)[0] or _UNKNOWN,
+            media_type=media_type or _type_of(path),
         )
         stored = ArtifactStored(
             owner=owner,

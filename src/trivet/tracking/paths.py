@@ -45,6 +45,11 @@ def clean_path(path: str, *, is_folder: bool = False) -> str:
     return plain
 
 
+def without_dots(folder: str) -> str:
+    """Return a folder's path without the names `.` in it: `./a/.` is `a`, and `.` the uppermost."""
+    return "/".join(name for name in folder.split("/") if name != ".")
+
+
 def folders_of(path: str) -> Iterator[str]:
     """Yield the folders that a path lies in, the uppermost first."""
     place = path.find("/")

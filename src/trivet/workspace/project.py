@@ -4,7 +4,6 @@ import getpass
 import json
 import re
 import shutil
-import unicodedata
 from collections.abc import Collection, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -17,7 +16,7 @@ from trivet.core.ids import check_name
 from trivet.data.facts import Dataset
 from trivet.data.targets import Target
 from trivet.workspace import wiring
-from trivet.workspace.settings import FILE
+from trivet.workspace.settings import FILE, name_from
 from trivet.workspace.workspace import open as open_workspace
 
 _TEMPLATES = "trivet.templates"
@@ -139,15 +138,10 @@ def begin_project(name: str, parent: Path) -> Begun:
             code="folder-exists",
             hint="Choose another name, or begin inside of it with `trivet init .`.",
         )
-    title = _name_from(folder.name) if is_here else name
+    title = name_from(folder.name) if is_here else name
     there = {path.name for path in folder.iterdir()} if is_here else frozenset[str]()
     files = render(_template("steps"), folder, {"name": title}, keep=there)
     return Begun(name=title, folder=str(folder), files=files)
-
-
-def _name_from(folder: str) -> str:
-    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9._-]+", "-", plain)[:64].strip(".-_") or "project"
 
 
 def render(

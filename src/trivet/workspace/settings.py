@@ -1,6 +1,8 @@
 """Settings: what `trivet.toml` may say, and where the workspace's folders are."""
 
+import re
 import tomllib
+import unicodedata
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -9,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from trivet.access.permissions import RoleName
+from trivet.core.disk import put_file
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.ids import check_name
 
@@ -80,6 +83,14 @@ class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How far apart the provider's clock and this machine's may be, in seconds."""
 
 
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[registry]`: what may be registered."""
+
+    elsewhere: bool = False
+    """Whether versions that MLflow's clients register may have files in nobody's artifacts:
+    addresses such as `s3://bucket/model`, and runs that are not known here."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `trivet.toml`."""
 
@@ -101,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     triggers: TriggerSettings = TriggerSettings()
     webhooks: WebhooksSettings = WebhooksSettings()
     sign_in: SignInSettings = SignInSettings()
+    registry: RegistrySettings = RegistrySettings()
 
 
 def find_project(start: Path) -> Path:
@@ -117,6 +129,30 @@ def find_project(start: Path) -> Path:
         code="no-project",
         hint="Make this folder a project: `trivet init .`, or a new one: `trivet init NAME`.",
     )
+
+
+def name_project(folder: Path) -> Path | None:
+    """Make a folder a project that has nothing but a name, unless it lies in one.
+
+    Returns:
+        The settings that were written; None when there is a project.
+    """
+    if any((place / FILE).is_file() for place in (folder, *folder.parents)):
+        return None
+    settings = folder / FILE
+    lines = [
+        "# What Trivet needs to know about this project. `trivet init .` adds a first pipeline.",
+        f'project = "{name_from(folder.name)}"',
+        'gate = ""',
+    ]
+    put_file(settings, ("\n".join(lines) + "\n").encode())
+    return settings
+
+
+def name_from(folder: str) -> str:
+    """Return a name for a project from that of its folder."""
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9._-]+", "-", plain)[:64].strip(".-_") or "project"
 
 
 def read_settings(folder: Path) -> Settings:

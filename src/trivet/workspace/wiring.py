@@ -22,7 +22,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from socket import socket
 from threading import Lock
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -33,14 +33,13 @@ from trivet.core.courier import Courier
 from trivet.core.disk import FILE_MODE, lock, try_lock
 from trivet.core.errors import Conflict, Invalid, Unsupported
 from trivet.core.facts import Scope
-from trivet.core.moving import Holdings, Receiver
 from trivet.core.outbox import Poster
 from trivet.core.ports import Flavour, Notifier, Stores, Tables, Views
 from trivet.core.training import Autologger, Meter, Reporter
 from trivet.core.work import Runner, Workers
 from trivet.data.facts import Dataset
 from trivet.http.application import Application
-from trivet.http.guards import DoorPolicy, PrincipalOf
+from trivet.http.guards import DoorPolicy, PrincipalOf, is_straight
 from trivet.pipelines.materialisers import Materialiser
 from trivet.pipelines.materialising.values import Values
 from trivet.pipelines.service import PipelinesService
@@ -56,7 +55,6 @@ from trivet.workspace.notify_file import (
 from trivet.workspace.settings import FOLDER, Settings, SignInSettings, read_settings
 
 if TYPE_CHECKING:
-    from trivet.adapters.mlflow.calling import Caller
     from trivet.data.differences import DataDifference
     from trivet.data.service import DataService
     from trivet.data.targets import Target
@@ -385,92 +383,6 @@ def poster(networks: Sequence[str]) -> Poster:
     return GuardedPoster(networks)
 
 
-def mlflow_holdings(source: str, roots: Sequence[Path]) -> Holdings:
-    """Open what MLflow keeps: in a database, a folder, or behind a server's address.
-
-    Args:
-        source: `sqlite:///path`, `postgresql://…`, `http://…`, or a folder.
-        roots: Folders below which artifacts may be read, besides those of the source.
-
-    Raises:
-        Invalid: The source is none of these.
-        NotFound: There is no such file or folder.
-        Unsupported: A library is missing, or the tables are of a version that is not known.
-        Unavailable: The database or server does not answer.
-    """
-    from trivet.adapters.mlflow.databases import PostgresTables, SqliteTables, sqlite_path
-    from trivet.adapters.mlflow.folders import FolderHoldings
-    from trivet.adapters.mlflow.server import ServerHoldings
-    from trivet.adapters.mlflow.tables import TableHoldings
-
-    scheme = source.partition(":")[0].partition("+")[0].lower()
-    if scheme == "sqlite":
-        path = sqlite_path(source)
-        # What MLflow makes beside its database, and not all that lies there.
-        beside = [path.resolve().parent / name for name in ("mlruns", "mlartifacts", "artifacts")]
-        return TableHoldings(SqliteTables(path), [*beside, *roots])
-    if scheme in {"postgresql", "postgres"}:
-        return TableHoldings(PostgresTables(source), roots)
-    if scheme in {"http", "https"}:
-        return ServerHoldings(mlflow_caller(source), roots)
-    if "://" in source and scheme != "file":
-        raise Invalid(
-            f"{scheme}:// is no store of MLflow that can be imported",
-            code="bad-source",
-            hint="Pass sqlite:///FILE, postgresql://..., http://..., or the folder mlruns.",
-        )
-    return FolderHoldings(Path(source.removeprefix("file://")), roots)
-
-
-def tensorboard_holdings(folder: Path, experiment: str) -> Holdings:
-    """Open a folder of TensorBoard's event files.
-
-    Raises:
-        NotFound: There is no such folder.
-        Invalid: There is no event file in it.
-    """
-    from trivet.adapters.tensorboard.holdings import EventHoldings
-
-    return EventHoldings(folder, experiment)
-
-
-def wandb_holdings(path: Path, experiment: str) -> Holdings:
-    """Open a folder of W&B's client, or a table that W&B exported.
-
-    Raises:
-        NotFound: There is no such file or folder.
-        Invalid: It is neither.
-        Unsupported: A library is missing that reads it.
-    """
-    from trivet.adapters.wandb.folders import LogHoldings
-    from trivet.adapters.wandb.tables import ExportHoldings
-
-    return LogHoldings(path, experiment) if path.is_dir() else ExportHoldings(path, experiment)
-
-
-def mlflow_caller(url: str) -> "Caller":
-    """Return what calls a server of MLflow, with the credentials that its own client would send."""
-    from trivet.adapters.mlflow.calling import Caller, Credentials
-
-    credentials = Credentials(
-        token=os.environ.get("MLFLOW_TRACKING_TOKEN", ""),
-        user=os.environ.get("MLFLOW_TRACKING_USERNAME", ""),
-        password=os.environ.get("MLFLOW_TRACKING_PASSWORD", ""),
-    )
-    return Caller(url, credentials)
-
-
-def mlflow_receiver(url: str) -> Receiver:
-    """Return what sends to a server of MLflow.
-
-    Raises:
-        Invalid: It is no address of http or https.
-    """
-    from trivet.adapters.mlflow.receiving import ServerReceiver
-
-    return ServerReceiver(mlflow_caller(url))
-
-
 def examine_table(path: Path, target: str) -> "tuple[Target, list[tuple[str, str, str]]]":
     """Read a table; say what its target asks for, and how each column will be used.
 
@@ -697,6 +609,16 @@ def serving_app(
         policy=policy,
         principal_of=principal_of,
     ).application
+
+
+def is_own_program(scope: dict[str, Any]) -> bool:
+    """Say whether a request comes straight from a program of this process's user, on loopback."""
+    from trivet.adapters.linux.peers import is_own
+
+    client, server = scope.get("client"), scope.get("server")
+    if not client or not server or not is_straight(scope["headers"]):
+        return False
+    return is_own((client[0], client[1]), (server[0], server[1]))
 
 
 def run_server(app: Application, listener: socket) -> None:

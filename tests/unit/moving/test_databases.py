@@ -15,7 +15,7 @@ from trivet.core.errors import Invalid, NotFound, Unsupported
 from trivet.moving.bringing import Wishes
 from trivet.moving.facts import ImportEnded
 from trivet.tracking.reporting.facts import ReportedRun
-from trivet.workspace.wiring import mlflow_holdings
+from trivet.workspace.holdings import mlflow_holdings
 from trivet.workspace.workspace import Workspace
 
 RUNS = 13
@@ -235,7 +235,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from trivet.moving.bringing import Wishes
-from trivet.workspace.wiring import mlflow_holdings
+from trivet.workspace.holdings import mlflow_holdings
 from trivet.workspace.workspace import open as open_workspace
 import trivet.moving.bringing as bringing
 

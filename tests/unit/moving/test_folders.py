@@ -7,7 +7,7 @@ import pytest
 from tests.unit.moving.conftest import Bring
 
 from trivet.core.errors import Invalid, NotFound
-from trivet.workspace.wiring import mlflow_holdings
+from trivet.workspace.holdings import mlflow_holdings
 from trivet.workspace.workspace import Workspace
 
 pytest.importorskip("yaml")

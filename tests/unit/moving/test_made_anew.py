@@ -20,10 +20,10 @@ from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.retention.facts import Rule
 from trivet.tracking.retention.rules import Retention
 from trivet.workspace.collecting import Collector
+from trivet.workspace.holdings import mlflow_holdings, tensorboard_holdings, wandb_holdings
 from trivet.workspace.rebuilding import COLLECTIONS, Rebuilt, make_catalog_anew, rebuild_catalog
 from trivet.workspace.registering import registry_doors
 from trivet.workspace.retiring import Retiring
-from trivet.workspace.wiring import mlflow_holdings, tensorboard_holdings, wandb_holdings
 from trivet.workspace.workspace import Workspace
 
 Documents = dict[tuple[str, str], bytes]

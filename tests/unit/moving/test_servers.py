@@ -14,7 +14,7 @@ from trivet.core.errors import Forbidden, Invalid, Unavailable
 from trivet.moving.bringing import Wishes
 from trivet.moving.facts import Moved
 from trivet.tracking.reporting.facts import Report
-from trivet.workspace.wiring import mlflow_holdings, mlflow_receiver
+from trivet.workspace.holdings import mlflow_holdings, mlflow_receiver
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 

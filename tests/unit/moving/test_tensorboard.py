@@ -13,7 +13,7 @@ from trivet.adapters.tensorboard.messages import read_event, read_summary
 from trivet.adapters.tensorboard.records import masked_crc, read_records
 from trivet.core.errors import Corrupt, Invalid
 from trivet.core.protobuf import Malformed, fields_of
-from trivet.workspace.wiring import tensorboard_holdings
+from trivet.workspace.holdings import tensorboard_holdings
 from trivet.workspace.workspace import Workspace
 
 Unpack = Callable[[str], Path]

@@ -11,7 +11,7 @@ from tests.unit.moving.conftest import FIXTURES, Bring
 
 from trivet.core.errors import Invalid
 from trivet.tracking.reporting.facts import ReportedRun
-from trivet.workspace.wiring import wandb_holdings
+from trivet.workspace.holdings import wandb_holdings
 from trivet.workspace.workspace import Workspace
 
 

@@ -26,8 +26,7 @@ def own_routes(api: Any) -> list[Any]:
     return [
         route
         for route in api.app.table.routes
-        if route.path.removeprefix("/{project}") not in theirs | {"/health"}
-        or route.path == "/health"
+        if not route.path.startswith("/{project}/") and route.path not in theirs
     ]
 
 

@@ -160,6 +160,7 @@ def fields_for(route: Route[Any], known: dict[str, str]) -> dict[str, Any]:
         "request_ids": [trace],
         "timestamp_ms": 1,
         "execution_time_ms": 1,
+        "artifact_file_path": "a.txt",
         "path": "big" if "/mpu/" in route.path else "a.txt",
         "num_parts": 1,
         "upload_id": known["upload"],
@@ -227,6 +228,8 @@ def send(root: Root, route: Route[Any], known: dict[str, str]) -> Any:
             plain["path"] = known["folder"]
         lists = {"experiment_ids": [known["experiment"]], "trace_ids": [known["trace"]]}
         return root.call("GET", path, **plain, run_ids=known["run"], **lists)
+    if path.endswith("/upload-artifact"):
+        return root.call("POST", path, b"mine", run_uuid=known["run"], path="b.txt")
     body = b"mine" if route.is_streamed else fields
     return root.call(route.method, path, body)
 
@@ -286,6 +289,8 @@ NOT_ANSWERED = {
     "/log-parameter": "it has another value",
     "/presigned": "there are none",
     "/traces/get": "the spans are not here",
+    "/get-trace-artifact": "the spans are not here",
+    "/artifacts/files": "the model has no files",
     "/mpu/part": "it needs the key",
     "/mpu/complete": "no part was sent",
 }

@@ -13,7 +13,6 @@ from trivet.core.facts import Scope, draft
 from trivet.core.ids import new_id
 from trivet.core.outbox import Posted
 from trivet.core.ports import Stores
-from trivet.models.contents import Contents
 from trivet.models.facts import Model, ModelVersion, Signature
 from trivet.models.model_versions import ModelVersions, NewVersion
 from trivet.models.names import head_of
@@ -71,7 +70,6 @@ class Project:
             self.scope,
             clock,
             served_by=lambda _: None,
-            content_of=Contents(stores.ledger, self.files, self.runs, self.logged).of,
         )
         origins = Origins(stores, self.scope, self.runs, self.logged)
         self.versions = ModelVersions(stores, self.scope, self.names, origins)

@@ -215,24 +215,17 @@ class Experiments:
         """Put an experiment and its runs away; `restore` brings them back.
 
         Raises:
-            Invalid: It is deleted already (code `not-active`).
+            NotFound: There is no active one of this number.
         """
-        self._move(self.active(number), "deleted")
+        self._move(self._staged(number, "active"), "deleted")
 
     def restore(self, number: int) -> None:
         """Bring a deleted experiment and its runs back.
 
         Raises:
-            Invalid: It is not deleted (code `not-deleted`).
+            NotFound: There is no deleted one of this number.
         """
-        known = self.get(number)
-        if known.stage != "deleted":
-            raise Invalid(
-                f"The experiment {number} must be in the 'deleted' state. Current state is "
-                f"{known.stage}.",
-                code="not-deleted",
-            )
-        self._move(known, "active")
+        self._move(self._staged(number, "deleted"), "active")
 
     def tag(self, number: int, key: str, value: str) -> None:
         """Set a tag of an active experiment."""
@@ -311,6 +304,15 @@ class Experiments:
         while self._find(number) is not None:  # one that was imported has it
             number += 1
         return number
+
+    def _staged(self, number: int, stage: Stage) -> Experiment:
+        known = self.get(number)
+        if known.stage != stage:
+            raise NotFound(
+                f"No Experiment with id={number} exists that is {stage}: it is {known.stage}",
+                code="no-experiment",
+            )
+        return known
 
     def _find(self, number: int) -> Experiment | None:
         found = self._stores.catalog.get(EXPERIMENTS, [self.group_of(number)])
@@ -413,8 +415,8 @@ def check_tags(tags: dict[str, str], *, most_value: int = _MOST_VALUE) -> None:
         check_key(key, "tag")
         if len(value) > most_value:
             raise Invalid(
-                f"the value of tag {key!r} has {len(value)} characters and exceeds the maximum "
-                f"length of {most_value}",
+                f"'value' exceeds the maximum length of {most_value} characters: that of the tag "
+                f"{key!r} has {len(value)}",
                 code="too-long",
             )
 
@@ -431,7 +433,7 @@ def check_key(key: str, what: str) -> None:
     """
     if len(key) > _MOST_KEY:
         raise Invalid(
-            f"the key of a {what} exceeds the maximum length of {_MOST_KEY} characters: it has "
+            f"'key' exceeds the maximum length of {_MOST_KEY} characters: that of a {what} has "
             f"{len(key)}",
             code="too-long",
         )

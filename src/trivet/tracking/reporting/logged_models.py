@@ -296,8 +296,8 @@ def _check(parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
         check_key(key, "param")
         if len(value) > _MOST_TEXT:
             raise Invalid(
-                f"the value of param {key!r} has {len(value)} characters and exceeds the maximum "
-                f"length of {_MOST_TEXT}",
+                f"'value' exceeds the maximum length of {_MOST_TEXT} characters: that of the "
+                f"param {key!r} has {len(value)}",
                 code="too-long",
                 hint="Keep it as a file of the model.",
             )

@@ -178,6 +178,14 @@ class ReportedRuns:
         """Return all points of a metric by time, step and value; none for a run not of here."""
         return self.metrics.history(run, key) if self._is_here(run) else []
 
+    def sample(
+        self, run: str, key: str, most: int, *, first: int | None = None, last: int | None = None
+    ) -> list[Point]:
+        """Return points of a metric as `Metrics.sample` does; none for a run not of here."""
+        if not self._is_here(run):
+            return []
+        return self.metrics.sample(run, key, most, first=first, last=last)
+
     def active(self, run: str) -> None:
         """Make sure that a run can be written to.
 
@@ -408,8 +416,8 @@ def _check(report: Report) -> None:
         check_key(key, "param")
         if len(value) > _MOST_TEXT:
             raise Invalid(
-                f"the value of param {key!r} has {len(value)} characters and exceeds the maximum "
-                f"length of {_MOST_TEXT}",
+                f"'value' exceeds the maximum length of {_MOST_TEXT} characters: that of the "
+                f"param {key!r} has {len(value)}",
                 code="too-long",
                 hint="Log it as an artifact.",
             )

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from trivet.core.catalog import Compare, Condition, Either, Has, OneOf
+from trivet.core.errors import Invalid
 from trivet.core.filtering import Entity, Grammar, Kind
 from trivet.tracking.reporting.facts import LOST
 
@@ -32,10 +33,21 @@ def experiment_grammar() -> Grammar:
     """Return the grammar of searches for experiments."""
     own = Entity(prefix="", fields=_EXPERIMENT_FIELDS)
     tags = Entity(prefix="tags.")
+
+    def refine(condition: Condition) -> Condition:
+        if isinstance(condition, Has) and not condition.name.startswith("tags."):
+            raise Invalid(
+                "IS NULL / IS NOT NULL is only supported for tags: every experiment has "
+                f"{condition.name!r}",
+                code="bad-filter",
+            )
+        return condition
+
     return Grammar(
         entities={**dict.fromkeys(_OWN, own), **dict.fromkeys(("tags", "tag"), tags)},
         bare=own,
         sets={"experiment_id"},
+        refine=refine,
     )
 
 

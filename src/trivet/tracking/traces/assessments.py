@@ -1,7 +1,7 @@
 """What people, judges and code say about traces: said, changed, withdrawn."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -10,6 +10,8 @@ from trivet.core.errors import Invalid, NotFound
 from trivet.core.ids import sha256_hex
 from trivet.tracking.traces.facts import Assessment
 from trivet.tracking.traces.service import Traces
+
+_A: Final = {"feedback": "a Feedback", "expectation": "an Expectation", "issue": "an Issue"}
 
 
 class Assessments:
@@ -69,7 +71,8 @@ class Assessments:
         kind = changed.get("kind", before.kind)
         if kind != before.kind:
             raise Invalid(
-                f"the assessment {assessment} is {before.kind}, and cannot become {kind}",
+                f"Cannot update {kind} value on {_A[before.kind]} assessment: {assessment} cannot "
+                "become one of another kind",
                 code="other-kind",
                 hint="Make a new assessment that overrides it.",
             )

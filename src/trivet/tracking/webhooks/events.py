@@ -2,10 +2,13 @@
 
 from typing import Any, Final
 
-_TAG: Final = {"name": "example", "key": "stage", "value": "checked"}
-_UNTAG: Final = {"name": "example", "key": "stage"}
+_MODEL: Final = {"name": "example_model"}
+_PROMPT: Final = {"name": "example_prompt"}
 _VERSION: Final = {"version": "1"}
-_ALIAS: Final = {"name": "example", "alias": "champion"}
+_KEY: Final = {"key": "example_key"}
+_VALUE: Final = {"value": "example_value"}
+_ALIAS: Final = {"alias": "example_alias"}
+_TAGS: Final[dict[str, Any]] = {"tags": {"example_key": "example_value"}}
 _RUN: Final = {
     "run_id": "01a202c522ce7327898a8d81238b691e",
     "run_name": "calm-oak-7",
@@ -18,30 +21,33 @@ _DEPRECATED: Final = {
     "reason": "The feed is gone",
     "instead": "",
 }
-_MADE: Final[dict[str, Any]] = {"name": "example", "tags": {}, "description": "An example"}
 
 MODEL_EVENTS: Final[dict[str, dict[str, Any]]] = {
-    "registered_model.created": _MADE,
+    "registered_model.created": _MODEL | _TAGS | {"description": "An example registered model"},
     "model_version.created": {
-        **_MADE,
-        **_VERSION,
-        "source": "models:/m-01a202c522ce7327898a8d81238b691e",
-        "run_id": _RUN["run_id"],
+        **(_MODEL | _VERSION | _TAGS),
+        "source": "models:/123",
+        "run_id": "abcd1234abcd5678",
+        "description": "An example model version",
     },
-    "model_version_tag.set": _TAG | _VERSION,
-    "model_version_tag.deleted": _UNTAG | _VERSION,
-    "model_version_alias.created": _ALIAS | _VERSION,
-    "model_version_alias.deleted": _ALIAS,
-    "prompt.created": _MADE,
-    "prompt_version.created": {**_MADE, **_VERSION, "template": "Hello {{name}}!"},
-    "prompt_tag.set": _TAG,
-    "prompt_tag.deleted": _UNTAG,
-    "prompt_version_tag.set": _TAG | _VERSION,
-    "prompt_version_tag.deleted": _UNTAG | _VERSION,
-    "prompt_alias.created": _ALIAS | _VERSION,
-    "prompt_alias.deleted": _ALIAS,
+    "model_version_tag.set": _MODEL | _VERSION | _KEY | _VALUE,
+    "model_version_tag.deleted": _MODEL | _VERSION | _KEY,
+    "model_version_alias.created": _MODEL | _VERSION | _ALIAS,
+    "model_version_alias.deleted": _MODEL | _ALIAS,
+    "prompt.created": _PROMPT | _TAGS | {"description": "An example prompt"},
+    "prompt_version.created": {
+        **(_PROMPT | _VERSION | _TAGS),
+        "template": "Hello {{name}}!",
+        "description": "An example prompt version",
+    },
+    "prompt_tag.set": _PROMPT | _KEY | _VALUE,
+    "prompt_tag.deleted": _PROMPT | _KEY,
+    "prompt_version_tag.set": _PROMPT | _VERSION | _KEY | _VALUE,
+    "prompt_version_tag.deleted": _PROMPT | _VERSION | _KEY,
+    "prompt_alias.created": _PROMPT | _VERSION | _ALIAS,
+    "prompt_alias.deleted": _PROMPT | _ALIAS,
 }
-"""Those that MLflow's clients know, with what is said in their words."""
+"""Those that MLflow's clients know, with the examples that MLflow's server sends."""
 OWN_EVENTS: Final[dict[str, dict[str, Any]]] = {
     "experiment.created": _EXPERIMENT,
     "experiment.updated": _EXPERIMENT,

@@ -11,7 +11,7 @@ from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.files import FileReply, reply_with_file
 from trivet.http.routes import Method, Route
 from trivet.tracking.artifacts import Artifacts, ArtifactWriter
-from trivet.tracking.paths import clean_path
+from trivet.tracking.paths import clean_path, without_dots
 from trivet.tracking.shelves import Artifact
 from trivet.web.mlflow.fields import fields_of_query
 from trivet.web.mlflow.locations import Place, read_place
@@ -26,6 +26,7 @@ Check = Callable[[Place, Principal, Permission], None]
 
 _WORD = r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(?:; ?charset={_WORD})?", re.IGNORECASE)
+_TOKEN = re.compile(r"[A-Za-z0-9!#$&+.^_`|~-]+")
 # What tools send when they know nothing.
 _SAYS_NOTHING: Final = frozenset({"application/octet-stream", "application/x-www-form-urlencoded"})
 
@@ -78,37 +79,27 @@ def _route(
     )
 
 
-class _Proxy:
+class Sender:
+    """Answers with files.
+
+    Args:
+        artifacts: Where they are.
+        threads: Where requests wait for the stores.
+        check: Asked before anything is read.
+    """
+
     def __init__(self, artifacts: Artifacts, threads: Threads, check: Check) -> None:
         self._artifacts = artifacts
         self._threads = threads
         self._check = check
 
-    async def put(self, request: Request) -> Reply:
-        place = located(request.values["path"])
-        artifacts = self._artifacts.acting_for(request.principal.name)
-        media_type = _media_type(request)
+    async def send(self, request: Request, place: Place) -> Reply:
+        """Answer with a file, or the range of it that the client wants.
 
-        def put(content: bytes) -> Artifact:
-            self._check(place, request.principal, Permission.LOG)
-            return artifacts.put(place.owner, place.path, content, media_type=media_type)
+        Raises:
+            NotFound: There is none at this place.
+        """
 
-        def begin() -> ArtifactWriter:
-            self._check(place, request.principal, Permission.LOG)
-            return artifacts.begin(place.owner, place.path, media_type=media_type)
-
-        await self._threads.receive(request, put, begin)
-        return json_reply({})
-
-    async def get(self, request: Request) -> Reply:
-        return await self._send(request, located(request.values["path"]))
-
-    async def get_of_run(self, request: Request) -> Reply:
-        fields = fields_of_query(request.query_string)
-        path = clean_path(fields.demanded("path"))
-        return await self._send(request, Place(kind="run", id=run_of(fields), path=path))
-
-    async def _send(self, request: Request, place: Place) -> Reply:
         def look() -> Artifact:
             self._check(place, request.principal, Permission.READ)
             return self._artifacts.get(place.owner, place.path)
@@ -128,8 +119,40 @@ class _Proxy:
             request, file, lambda: self._artifacts.read(found, in_ranges=in_ranges)
         )
 
+
+class _Proxy:
+    def __init__(self, artifacts: Artifacts, threads: Threads, check: Check) -> None:
+        self._artifacts = artifacts
+        self._threads = threads
+        self._check = check
+        self._sender = Sender(artifacts, threads, check)
+
+    async def put(self, request: Request) -> Reply:
+        place = located(request.values["path"])
+        artifacts = self._artifacts.acting_for(request.principal.name)
+        media_type = _media_type(request)
+
+        def put(content: bytes) -> Artifact:
+            self._check(place, request.principal, Permission.LOG)
+            return artifacts.put(place.owner, place.path, content, media_type=media_type)
+
+        def begin() -> ArtifactWriter:
+            self._check(place, request.principal, Permission.LOG)
+            return artifacts.begin(place.owner, place.path, media_type=media_type)
+
+        await self._threads.receive(request, put, begin)
+        return json_reply({})
+
+    async def get(self, request: Request) -> Reply:
+        return await self._sender.send(request, located(request.values["path"]))
+
+    async def get_of_run(self, request: Request) -> Reply:
+        fields = fields_of_query(request.query_string)
+        path = clean_path(fields.demanded("path"))
+        return await self._sender.send(request, Place(kind="run", id=run_of(fields), path=path))
+
     async def list(self, request: Request) -> Reply:
-        place = read_place(request.query().get("path", ""))
+        place = read_place(without_dots(request.query().get("path", "")))
         if place is None:
             return json_reply({"files": []})
 
@@ -185,5 +208,7 @@ def _media_type(request: Request) -> str | None:
 def _disposition(path: str) -> bytes:
     """Say that a file is to be kept and not shown, under its own name (RFC 6266)."""
     name = path.rpartition("/")[2]
+    if _TOKEN.fullmatch(name):
+        return f"attachment; filename={name}".encode()
     plain = re.sub(r"[^ !#$&-\[\]-~]", "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}".encode()

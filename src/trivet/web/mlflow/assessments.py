@@ -1,5 +1,6 @@
 """Calls about what people, judges and code say of traces."""
 
+import json
 from typing import Any, Final
 
 from trivet.access.permissions import Permission
@@ -106,7 +107,10 @@ def _value(fields: Fields, kind: AssessmentKind) -> dict[str, Any]:
             "value": inner.text("value"),
             "form": inner.demanded("serialization_format"),
         }
-    return {"value": value.json("value"), "form": ""}
+    told = value.json("value")
+    if isinstance(told, dict | list):  # answered as text, whichever way it came
+        return {"value": json.dumps(told), "form": "JSON_FORMAT"}
+    return {"value": told, "form": ""}
 
 
 def _failure(fields: Fields | None) -> Failure | None:

@@ -22,7 +22,7 @@ from trivet.core.errors import (
 )
 from trivet.http.application import Dialect
 
-PATHS: Final = re.compile(r"/(?:(?:[^/]+/)?(?:ajax-)?api/|get-artifact)")
+PATHS: Final = re.compile(r"/(?:[^/]+/)?(?:(?:ajax-)?api/|get-artifact|model-versions/)")
 """Where this is spoken: at the root, or one folder below."""
 
 
@@ -72,6 +72,8 @@ def mlflow_error(error: TrivetError) -> MlflowError:
 def say(error: TrivetError) -> tuple[int, dict[str, Any]]:
     """Return the status and the body of an error."""
     meaning = mlflow_error(error)
+    if error.code == "bad-path":  # programs compare the whole answer with this one
+        return meaning.status, {"error_code": meaning.error_code, "message": "Invalid path"}
     end = "" if error.message.endswith(".") else "."
     message = f"{error.message}{end} {error.hint}" if error.hint else error.message
     return meaning.status, {"error_code": meaning.error_code, "message": message}

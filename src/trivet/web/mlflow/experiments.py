@@ -50,9 +50,8 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _update(rooms: Rooms, fields: Fields) -> Message:
-    name = fields.text("new_name")
-    if name:
-        rooms.experiments.rename(experiment_number(fields), name)
+    number = experiment_number(fields)
+    rooms.experiments.rename(number, fields.demanded("new_name"))
     return {}
 
 
@@ -100,8 +99,7 @@ def numbered(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
     raise Invalid(
-        f"Invalid experiment ID {text!r} for parameter 'experiment_id' supplied: expected a "
-        "whole number",
+        f"Invalid experiment ID {text[:100]!r}. Experiment ID must be a valid integer.",
         code="bad-experiment-id",
     )
 
@@ -114,7 +112,11 @@ def page_size(fields: Fields, default: int, most: int) -> int:
     """
     size = fields.integer("max_results", default)
     if not 1 <= size <= most:
-        raise fields.invalid("max_results", size, f"expected 1 to {most}")
+        must = "a positive integer" if size < 1 else f"at most {most}"
+        raise Invalid(
+            f"Invalid value {size} for parameter 'max_results' supplied. It must be {must}.",
+            code="bad-field",
+        )
     return size
 
 

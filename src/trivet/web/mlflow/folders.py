@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from trivet.access.permissions import Permission
 from trivet.tracking.artifacts import owner_of
+from trivet.tracking.paths import without_dots
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.rendering import Message
@@ -12,13 +13,13 @@ from trivet.web.mlflow.runs import run_of
 
 def _list(rooms: Rooms, fields: Fields) -> Message:
     run = rooms.runs.get(run_of(fields))
-    files = files_in(rooms, owner_of("run", run.id), fields.text("path"))
+    files = files_in(rooms, owner_of("run", run.id), without_dots(fields.text("path")))
     return {"root_uri": run.location, "files": files}
 
 
 def _list_of_model(rooms: Rooms, fields: Fields) -> Message:
     model = rooms.logged_models.get(fields.demanded("model_id"))
-    folder = fields.text("artifact_directory_path")
+    folder = without_dots(fields.text("artifact_directory_path"))
     files = files_in(rooms, owner_of("model", model.id), folder)
     return {"root_uri": model.location, "files": files}
 

@@ -68,7 +68,15 @@ def _history(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _bulk_interval(rooms: Rooms, fields: Fields) -> Message:
-    runs, key = _runs(fields, "run_ids"), fields.demanded("metric_key")
+    runs, key = fields.texts("run_ids"), fields.demanded("metric_key")
+    if not runs:
+        raise fields.missing("run_ids")
+    if len(runs) > _MOST_RUNS:
+        raise Invalid(
+            f"GetMetricHistoryBulkInterval request must specify at most {_MOST_RUNS} run_ids. "
+            f"Received {len(runs)} run_ids.",
+            code="too-many-runs",
+        )
     first = fields.integer("start_step") if fields.has("start_step") else None
     last = fields.integer("end_step") if fields.has("end_step") else None
     if (first is None) != (last is None):
@@ -84,17 +92,23 @@ def _bulk_interval(rooms: Rooms, fields: Fields) -> Message:
         )
     most = fields.integer("max_results", _MOST_SAMPLED)
     if not 1 <= most <= _MOST_SAMPLED:
-        raise fields.invalid("max_results", most, f"expected 1 to {_MOST_SAMPLED}")
+        raise fields.invalid(
+            "max_results", most, f"max_results must be between 1 and {_MOST_SAMPLED}"
+        )
     shown: list[PointMessage] = []
     for run in runs:
-        rooms.runs.get(run)
-        points = rooms.runs.metrics.sample(run, key, most, first=first, last=last)
+        points = rooms.runs.sample(run, key, most, first=first, last=last)
         shown += [point_message(point, run) for point in points]
     return {"metrics": shown}
 
 
 def _bulk(rooms: Rooms, fields: Fields) -> Message:
-    runs, key = _runs(fields, "run_id"), fields.demanded("metric_key")
+    runs = _bulk_runs(fields)
+    key = fields.text("metric_key")
+    if not key:
+        raise Invalid(
+            "GetMetricHistoryBulk request must specify a metric_key", code="missing-field"
+        )
     most = min(fields.integer("max_results", _MOST_BULK), _MOST_BULK)
     shown = [
         point_message(point, run) for run in sorted(runs) for point in rooms.runs.history(run, key)
@@ -102,10 +116,12 @@ def _bulk(rooms: Rooms, fields: Fields) -> Message:
     return {"metrics": shown[:most]}
 
 
-def _runs(fields: Fields, name: str) -> list[str]:
-    runs = fields.texts(name)
+def _bulk_runs(fields: Fields) -> list[str]:
+    runs = fields.texts("run_id")
     if not runs:
-        raise fields.missing(name)
+        raise Invalid(
+            "GetMetricHistoryBulk request must specify at least one run_id", code="missing-field"
+        )
     if len(runs) > _MOST_RUNS:
         raise Invalid(
             f"GetMetricHistoryBulk request cannot specify more than {_MOST_RUNS} run_ids; received "

@@ -14,11 +14,14 @@ from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.experiments import page_size
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.paging import read_token, with_token
-from trivet.web.mlflow.registered_models import version_message, version_number
+from trivet.web.mlflow.registered_models import check_order, version_message, version_number
 from trivet.web.mlflow.rendering import Message
 
 _MENTION: Final = "mlflow.modelVersions"
 _MOST: Final = 200_000
+_ORDERED: Final = frozenset(
+    {"name", "version_number", "creation_timestamp", "last_updated_timestamp"}
+)
 _MOST_AT_ONCE: Final = 50_000
 
 
@@ -46,6 +49,16 @@ def _get(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _download_uri(rooms: Rooms, fields: Fields) -> Message:
+    return {"artifact_uri": files_of_version(rooms, fields)}
+
+
+def files_of_version(rooms: Rooms, fields: Fields) -> str:
+    """Return where the files of the version are that a request names.
+
+    Raises:
+        NotFound: There is no such version.
+        Invalid: It has no files that MLflow's clients could open.
+    """
     found = rooms.model_versions.get(fields.demanded("name"), version_number(fields))
     if found.is_packaged:
         raise Invalid(
@@ -55,7 +68,7 @@ def _download_uri(rooms: Rooms, fields: Fields) -> Message:
         )
     if not found.location:
         raise Invalid(f"{found.label} has no files", code="no-files")
-    return {"artifact_uri": found.location}
+    return found.location
 
 
 def _search(rooms: Rooms, fields: Fields) -> Message:
@@ -63,8 +76,7 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
     text, orders = fields.text("filter"), fields.texts("order_by")
     limit = min(page_size(fields, 10_000, _MOST), _MOST_AT_ONCE)
     order = [parse_order(item, grammar) for item in orders]
-    if len({item.name for item in order}) < len(order):
-        raise Invalid("`order_by` contains duplicate fields; expected each once", code="bad-order")
+    check_order(order, _ORDERED, "attribute")
     search = ["model-versions", text, orders]
     found, after = rooms.model_versions.search(
         registry_filter(text, grammar),

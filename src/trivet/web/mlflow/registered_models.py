@@ -1,8 +1,10 @@
 """Calls about registered models: names, their tags and aliases."""
 
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from trivet.access.permissions import Permission
+from trivet.core.catalog import Order
 from trivet.core.errors import Invalid
 from trivet.core.filtering import parse_order
 from trivet.models.facts import RegisteredName, Version
@@ -16,6 +18,7 @@ from trivet.web.mlflow.paging import read_token, with_token
 from trivet.web.mlflow.rendering import Message, pairs
 
 _MOST: Final = 1000
+_ORDERED: Final = frozenset({"name", "last_updated_timestamp"})
 
 
 def _create(rooms: Rooms, fields: Fields) -> Message:
@@ -49,8 +52,7 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
     text, orders = fields.text("filter"), fields.texts("order_by")
     limit = page_size(fields, 100, _MOST)
     order = [parse_order(item, grammar) for item in orders]
-    if len({item.name for item in order}) < len(order):
-        raise Invalid("`order_by` contains duplicate fields; expected each once", code="bad-order")
+    check_order(order, _ORDERED, "order by")
     search = ["registered-models", text, orders]
     found, after = rooms.registered_models.search(
         registry_filter(text, grammar),
@@ -113,18 +115,37 @@ def _delete_alias(rooms: Rooms, fields: Fields) -> Message:
     return {}
 
 
+def check_order(order: Sequence[Order], names: Collection[str], what: str) -> None:
+    """Check by what a search is ordered.
+
+    Raises:
+        Invalid: One is no name to order by, or is there twice.
+    """
+    for item in order:
+        if item.name not in names:
+            raise Invalid(
+                f"Invalid {what} key '{item.name}' specified. Valid keys are {sorted(names)}",
+                code="bad-order",
+            )
+    if len({item.name for item in order}) < len(order):
+        raise Invalid("`order_by` contains duplicate fields; expected each once", code="bad-order")
+
+
 def version_number(fields: Fields) -> int:
     """Return the number of the version that a request names.
 
     Raises:
-        Invalid: It names none, or what it names is no number.
+        Invalid: It names none, or what it names is no whole number.
     """
     if not fields.has("version"):
         raise fields.missing("version")
-    number = fields.integer("version")
-    if number < 1:
-        raise fields.invalid("version", number, "expected a positive whole number")
-    return number
+    try:
+        return fields.integer("version")
+    except Invalid as error:
+        given = str(fields.json("version"))[:200]
+        raise Invalid(
+            f"Parameter 'version' must be an integer, got {given!r}.", code="bad-field"
+        ) from error
 
 
 def name_message(name: RegisteredName, latest: list[Version]) -> Message:
@@ -148,6 +169,7 @@ def name_message(name: RegisteredName, latest: list[Version]) -> Message:
 def version_message(version: Version) -> Message:
     """Render a version; of what is not known there is no field."""
     message: Message = {
+        "description": "",
         "name": version.name,
         "version": str(version.number),
         "creation_timestamp": version.made_ms,

@@ -28,6 +28,16 @@ _MOST: Final = 50_000
 _MOST_EXPERIMENTS: Final = 20
 _MOST_PARAMETER: Final = 6000
 _MOST_TAG: Final = 8000
+_MOST_INPUT: Final = {
+    "name": 500,
+    "digest": 36,
+    "source": 65_535,
+    "schema": 1_048_575,
+    "profile": 16_777_215,
+}
+"""The most characters of a data set's fields."""
+_MOST_INPUT_KEY: Final = 255
+_MOST_INPUT_VALUE: Final = 500
 
 
 def _create(rooms: Rooms, fields: Fields) -> Message:
@@ -102,8 +112,9 @@ def _search(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _log_parameter(rooms: Rooms, fields: Fields) -> Message:
+    run = run_of(fields)
     parameters = {fields.demanded("key"): cut_parameter(fields.text("value"))}
-    rooms.runs.report(run_of(fields), Report(parameters=parameters))
+    rooms.runs.report(run, Report(parameters=parameters))
     return {}
 
 
@@ -118,16 +129,25 @@ def _delete_tag(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _log_inputs(rooms: Rooms, fields: Fields) -> Message:
+    run = fields.demanded("run_id")
     inputs = tuple(_input(item) for item in fields.messages("datasets"))
     models = tuple(ModelLink(model=m.demanded("model_id")) for m in fields.messages("models"))
-    rooms.runs.report(fields.demanded("run_id"), Report(inputs=inputs, models_in=models))
+    rooms.runs.report(run, Report(inputs=inputs, models_in=models))
     return {}
 
 
 def _search_datasets(rooms: Rooms, fields: Fields) -> Message:
     experiments = fields.texts("experiment_ids")
-    if not 1 <= len(experiments) <= _MOST_EXPERIMENTS:
-        raise fields.invalid("experiment_ids", experiments, f"expected 1 to {_MOST_EXPERIMENTS}")
+    if not experiments:
+        raise Invalid(
+            "SearchDatasets request must specify at least one experiment_id.", code="missing-field"
+        )
+    if len(experiments) > _MOST_EXPERIMENTS:
+        raise Invalid(
+            f"SearchDatasets request cannot specify more than {_MOST_EXPERIMENTS} experiment_ids; "
+            f"received {len(experiments)}.",
+            code="too-many",
+        )
     found = rooms.runs.inputs(list(map(numbered, experiments)))
     return {
         "dataset_summaries": [
@@ -139,11 +159,14 @@ def _search_datasets(rooms: Rooms, fields: Fields) -> Message:
 
 
 def _outputs(rooms: Rooms, fields: Fields) -> Message:
+    run = fields.demanded("run_id")
+    if not fields.has("models"):
+        raise fields.missing("models")
     models = tuple(
         ModelLink(model=m.demanded("model_id"), step=m.integer("step"))
         for m in fields.messages("models")
     )
-    rooms.runs.report(fields.demanded("run_id"), Report(models_out=models))
+    rooms.runs.report(run, Report(models_out=models))
     return {}
 
 
@@ -195,7 +218,12 @@ def cut_parameter(value: str) -> str:
 
 
 def _input(fields: Fields) -> Input:
-    dataset = fields.message("dataset")
+    dataset, tags = fields.message("dataset"), fields.tags()
+    for name, most in _MOST_INPUT.items():
+        _check_length(name, dataset.text(name), most)
+    for key, value in tags.items():
+        _check_length("key", key, _MOST_INPUT_KEY)
+        _check_length("value", value, _MOST_INPUT_VALUE)
     return Input(
         name=dataset.demanded("name"),
         digest=dataset.demanded("digest"),
@@ -203,8 +231,16 @@ def _input(fields: Fields) -> Input:
         source=dataset.demanded("source"),
         schema=dataset.optional("schema"),
         profile=dataset.optional("profile"),
-        tags=fields.tags(),
+        tags=tags,
     )
+
+
+def _check_length(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise Invalid(
+            f"'{name}' exceeds the maximum length of {most} characters: it has {len(text)}",
+            code="too-long",
+        )
 
 
 _READ, _WRITE = Permission.READ, Permission.LOG

@@ -40,6 +40,7 @@ from trivet.web.mlflow import (
 )
 from trivet.web.mlflow.artifacts import Check, artifact_routes
 from trivet.web.mlflow.calls import Rooms, RoomsOf, routes
+from trivet.web.mlflow.files import file_routes
 from trivet.web.mlflow.locations import Kind, Place
 from trivet.web.mlflow.uploads import upload_routes
 from trivet.web.receiving import Threads
@@ -76,7 +77,7 @@ _INFO: Final = {
 
 
 def mlflow_routes(
-    stores: Stores, scope: Scope, networks: Sequence[str] = ()
+    stores: Stores, scope: Scope, networks: Sequence[str] = (), *, elsewhere: bool = False
 ) -> list[Route[Handler]]:
     """Build the routes of a project.
 
@@ -84,21 +85,25 @@ def mlflow_routes(
         stores: Where everything is kept.
         scope: The project; what is recorded is in the name of whoever calls.
         networks: Where web hooks may lead besides the public internet.
+        elsewhere: Whether versions may have files in nobody's artifacts.
     """
     artifacts, threads = Artifacts(stores, scope), Threads()
     check = _check(stores, scope)
-    rooms_of = _rooms_of(stores, scope, artifacts, wiring.poster(networks))
+    rooms_of = _rooms_of(stores, scope, artifacts, wiring.poster(networks), elsewhere=elsewhere)
     return [
         *routes(CALLS, _PREFIXES, rooms_of),
         *routes(CALLS_3, _PREFIXES_3, rooms_of),
         *routes(traces.CALLS_BOTH, (*_PREFIXES, *_PREFIXES_3), rooms_of),
         *artifact_routes(artifacts, threads, check),
+        *file_routes(artifacts, threads, check, rooms_of, _PREFIXES),
         *upload_routes(Uploads(stores, artifacts, scope.project, SystemClock()), threads, check),
         *_handshakes(),
     ]
 
 
-def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster) -> RoomsOf:
+def _rooms_of(
+    stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster, *, elsewhere: bool
+) -> RoomsOf:
     clock, points = SystemClock(), Metrics(stores)
 
     def rooms_of(actor: str) -> Rooms:
@@ -112,7 +117,7 @@ def _rooms_of(stores: Stores, scope: Scope, artifacts: Artifacts, poster: Poster
             clock,
             served_by=ReleasesService(stores, own).served_by,
         )
-        origins = Origins(stores, own, runs, logged)
+        origins = Origins(stores, own, runs, logged, elsewhere=elsewhere)
         kept = Traces(stores, own, found, files)
         return Rooms(
             experiments=found,

@@ -11,7 +11,6 @@ from trivet.access.permissions import Permission
 from trivet.tracking.webhooks.events import EVENTS, MODEL_EVENTS, OWN_EVENTS
 from trivet.tracking.webhooks.facts import Webhook, WebhookChange
 from trivet.web.mlflow.calls import Call, Rooms
-from trivet.web.mlflow.experiments import page_size
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.paging import read_token, with_token
 from trivet.web.mlflow.rendering import Message
@@ -43,7 +42,9 @@ def _create(rooms: Rooms, fields: Fields) -> Message:
 
 def _list(rooms: Rooms, fields: Fields) -> Message:
     is_all = fields.flag("own_events")
-    limit = page_size(fields, 100, _MOST)
+    limit = fields.integer("max_results", 100)
+    if not 1 <= limit <= _MOST:
+        raise fields.invalid("max_results", limit, f"max_results must be between 1 and {_MOST}")
     asked = ["webhooks", is_all]
     found, after = rooms.webhooks.list(
         of_models=not is_all,

@@ -99,7 +99,7 @@ def test_fields_change_and_metadata_is_added(room: Room) -> None:
     assert (now.value, now.rationale, now.metadata) == (5, "better", {"a": "1", "b": "2"})
     assert now.changed_ms > made.changed_ms
     assert room.found("feedback.good > 4") == ["tr-1"]
-    with pytest.raises(Invalid, match="cannot become expectation"):
+    with pytest.raises(Invalid, match="cannot become one of another kind"):
         room.said.change("tr-1", made.id, {"kind": "expectation", "value": 1})
     renamed = room.said.change("tr-1", made.id, {"name": "stars"})
     assert renamed.value == 5

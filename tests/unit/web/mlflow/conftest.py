@@ -33,7 +33,7 @@ class Wire:
     def __init__(self, app: Application) -> None:
         self._app = app
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, /, **query: Any) -> Any:
         return self.call("GET", path, query=urlencode(query, doseq=True))
 
     def post(self, path: str, **fields: Any) -> Any:
@@ -108,9 +108,12 @@ def operator(stores: Stores) -> Wire:
     return wire_of(stores, "operator")
 
 
-def wire_of(stores: Stores, role: RoleName, networks: Sequence[str] = ()) -> Wire:
+def wire_of(
+    stores: Stores, role: RoleName, networks: Sequence[str] = (), *, elsewhere: bool = False
+) -> Wire:
     """Return the wire as somebody of a role sees it."""
-    table = RouteTable(mlflow_routes(stores, Scope(project="flights", actor="ada"), networks))
+    scope = Scope(project="flights", actor="ada")
+    table = RouteTable(mlflow_routes(stores, scope, networks, elsewhere=elsewhere))
     return Wire(
         Application(
             table,

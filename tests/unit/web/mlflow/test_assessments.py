@@ -101,7 +101,7 @@ def test_what_makes_no_sense_is_refused(wire: Any, refused: Any) -> None:
     ):
         with pytest.raises(refused, match="INVALID_PARAMETER_VALUE"):
             say(wire, **fields)
-    with pytest.raises(refused, match="cannot become expectation"):
+    with pytest.raises(refused, match="Cannot update expectation value on a Feedback"):
         patch(wire, made, "expectation", expectation={"value": 1})
     with pytest.raises(refused, match="update_mask"):
         patch(wire, made, "span_id", span_id="x")
