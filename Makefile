@@ -68,7 +68,7 @@ system:
 
 lock: $(VENV)/.dev
 	$(COMPILE) pyproject.toml --extra demo --group build --output-file requirements.lock
-	$(COMPILE) pyproject.toml --extra demo --extra objects --extra oidc --extra search --group dev \
+	$(COMPILE) pyproject.toml --extra demo --extra moving --extra objects --extra oidc --extra search --group dev \
 		--constraint requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) pyproject.toml --extra demo --group build --group docs --constraint requirements-dev.lock \
 		--output-file requirements-docs.lock

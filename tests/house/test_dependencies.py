@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 # A distribution's import name, where the two differ.
-IMPORT_NAMES = {"nvidia-ml-py": "pynvml", "scikit-learn": "sklearn"}
+IMPORT_NAMES = {"nvidia-ml-py": "pynvml", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 # Small enough to be imported at the top of the room that needs them.
 LIGHT = {"apsw", "blake3", "httptools", "msgspec", "psutil", "uvicorn", "uvloop"}
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")

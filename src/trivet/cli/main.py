@@ -49,6 +49,8 @@ ROOMS = {
     "tracking": ("trivet.cli.tracking", "runs, parameters, metrics, notes"),
     "retention": ("trivet.cli.retention", "for how long things are kept"),
     "pipelines": ("trivet.cli.pipelines", "flows and steps"),
+    "import": ("trivet.cli.importing", "runs of MLflow, TensorBoard and W&B come in"),
+    "export": ("trivet.cli.exporting", "runs go out to a server of MLflow"),
     "models": ("trivet.cli.models", "packages, verdicts, the registry"),
     "releases": ("trivet.cli.releases", "decisions to serve"),
     "serving": ("trivet.cli.serving", "predictions and labels"),

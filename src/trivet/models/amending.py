@@ -24,7 +24,7 @@ from trivet.models.facts import (
     VersionChanged,
     VersionsDeleted,
 )
-from trivet.tracking.reporting.documents import RUNS
+from trivet.tracking.reporting.documents import RUNS, changed_at, imprinted
 from trivet.tracking.reporting.model_points import LOGGED_MODELS
 
 REGISTERED_MS: Final = "registered"
@@ -41,7 +41,10 @@ def changed_name(changed: NameChanged, at_ms: int) -> Amendment:
     """Amend the document of a name, or take it away."""
     if changed.is_deleted:
         return Amendment(collection=REGISTERED, id=changed.registered, remove=True)
-    now: dict[str, Value] = {"last_updated_timestamp": at_ms, **prefixed(changed.tags)}
+    now: dict[str, Value] = {
+        **changed_at("last_updated_timestamp", changed.imported, at_ms),
+        **prefixed(changed.tags),
+    }
     if changed.name is not None:
         now["name"] = changed.name
     described = changed.description
@@ -50,7 +53,10 @@ def changed_name(changed: NameChanged, at_ms: int) -> Amendment:
         id=changed.registered,
         set=now,
         drop=tuple(f"tags.{key}" for key in changed.dropped),
-        note={} if described is None else {"description": described},
+        note={
+            **({} if described is None else {"description": described}),
+            **imprinted(changed.imported),
+        },
         expect="known",
     )
 
@@ -65,7 +71,10 @@ def renamed_versions(versions: Iterable[str], name: str, at_ms: int) -> Iterator
 
 def changed_version(version: str, changed: VersionChanged, at_ms: int) -> Amendment:
     """Amend the document of a version."""
-    now: dict[str, Value] = {"last_updated_timestamp": at_ms, **prefixed(changed.tags)}
+    now: dict[str, Value] = {
+        **changed_at("last_updated_timestamp", changed.imported, at_ms),
+        **prefixed(changed.tags),
+    }
     if changed.stage is not None:
         now["current_stage"] = changed.stage
     described = changed.description
@@ -74,7 +83,10 @@ def changed_version(version: str, changed: VersionChanged, at_ms: int) -> Amendm
         id=version,
         set=now,
         drop=tuple(f"tags.{key}" for key in changed.dropped),
-        note={} if described is None else {"description": described},
+        note={
+            **({} if described is None else {"description": described}),
+            **imprinted(changed.imported),
+        },
         expect="known",
     )
 
@@ -160,7 +172,8 @@ def _from_logged(entry: Entry, known: Known) -> Iterable[Amendment]:
     if known.document(REGISTERED, made.registered) is not None:
         at_ms = said_ms(made.at_ms, entry)
         yield new_version(entry.project, entry.id, made, user=entry.actor, now_ms=at_ms)
-        yield touched_name(made.registered, at_ms)
+        if made.imported is None:  # else the name says itself when it was changed
+            yield touched_name(made.registered, at_ms)
         yield from registered_from(
             made, at_ms, lambda collection, id: known.document(collection, id) is not None
         )
@@ -183,7 +196,8 @@ def _from_version_change(entry: Entry, known: Known) -> Iterable[Amendment]:
     at_ms = said_ms(changed.at_ms, entry)
     yield changed_version(version.id, changed, at_ms)
     registered = str(version.attributes["registered"])
-    if changed.stage is not None and known.document(REGISTERED, registered) is not None:
+    is_touched = changed.stage is not None and changed.imported is None
+    if is_touched and known.document(REGISTERED, registered) is not None:
         yield touched_name(registered, at_ms)
 
 

@@ -12,13 +12,19 @@ from trivet.models.facts import (
     Version,
 )
 from trivet.models.names import stage_of
+from trivet.tracking.reporting.documents import changed_at, imprinted
+from trivet.tracking.reporting.facts import Imported
 
 REGISTERED: Final = "registered-models"
 VERSIONS: Final = "model-versions"
+ORIGIN: Final = "origin"
+"""The note of an imported version that says which one it was there."""
 
 
 def new_name(project: str, fact: str, made: NameRegistered, *, user: str, now_ms: int) -> Amendment:
-    """Return the document of a name that was just taken."""
+    """Return the document of a name that was just taken; an imported one has its old times."""
+    told = made.imported
+    began_ms = told.made_ms if told else now_ms
     return Amendment(
         collection=REGISTERED,
         id=fact,
@@ -26,11 +32,12 @@ def new_name(project: str, fact: str, made: NameRegistered, *, user: str, now_ms
         set={
             "name": made.name,
             "user_id": user,
-            "creation_timestamp": now_ms,
-            "last_updated_timestamp": now_ms,
+            "creation_timestamp": began_ms,
+            "last_updated_timestamp": began_ms,
+            **changed_at("last_updated_timestamp", told, now_ms),
             **prefixed(made.tags),
         },
-        note={"description": made.description},
+        note={"description": made.description, **imprinted(told)},
         expect="new",
     )
 
@@ -38,13 +45,18 @@ def new_name(project: str, fact: str, made: NameRegistered, *, user: str, now_ms
 def new_version(
     project: str, fact: str, made: LoggedVersion, *, user: str, now_ms: int
 ) -> Amendment:
-    """Return the document of a version that was just logged."""
+    """Return the document of a version that was just logged; an imported one has its old times."""
     attributes: dict[str, Value] = prefixed(made.tags)
+    notes = {"location": made.location, "run_link": made.run_link, "description": made.description}
+    told = made.imported
+    if told is not None:
+        user, now_ms = told.user, told.made_ms
+        attributes |= changed_at("last_updated_timestamp", told, now_ms)
+        notes |= {ORIGIN: version_origin(made.name, told), **imprinted(told)}
     if made.run:
         attributes["run_id"] = made.run
     if made.logged_model:
         attributes["model_id"] = made.logged_model
-    notes = {"location": made.location, "run_link": made.run_link, "description": made.description}
     return _version(
         project,
         (made.registered, made.name, made.version),
@@ -73,6 +85,11 @@ def new_package(
         notes={},
         now_ms=now_ms,
     )
+
+
+def version_origin(name: str, imported: Imported) -> str:
+    """Return what an imported version is known by, whichever way its store was reached."""
+    return f"{name}/{imported.id}@{imported.made_ms}"
 
 
 def version_id(registered: str, number: int) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from trivet.core.facts import Fact
 from trivet.core.gates import Finding
+from trivet.tracking.reporting.facts import Imported
 
 Task = Literal["binary", "multiclass", "regression"]
 InputType = Literal["number", "integer", "boolean", "category", "datetime"]
@@ -148,6 +149,7 @@ class NameRegistered(Fact, frozen=True, kw_only=True):
     name: str
     description: str | None = None
     tags: dict[str, str] = {}
+    imported: Imported | None = None
     at_ms: int | None = None
 
 
@@ -164,6 +166,7 @@ class NameChanged(Fact, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
     """Tags that were taken away."""
     is_deleted: bool = False
+    imported: Imported | None = None
     at_ms: int | None = None
 
 
@@ -202,6 +205,7 @@ class LoggedVersion(Fact, frozen=True, kw_only=True):
     run_link: str | None = None
     description: str | None = None
     tags: dict[str, str] = {}
+    imported: Imported | None = None
     at_ms: int | None = None
 
 
@@ -220,6 +224,7 @@ class VersionChanged(Fact, frozen=True, kw_only=True):
     description: str | None = None
     tags: dict[str, str] = {}
     dropped: tuple[str, ...] = ()
+    imported: Imported | None = None
     at_ms: int | None = None
 
 

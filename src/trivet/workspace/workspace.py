@@ -13,6 +13,7 @@ from trivet.core.clock import Clock, SystemClock
 from trivet.core.facts import Scope
 from trivet.core.ids import check_name
 from trivet.core.ports import Stores
+from trivet.moving.service import MovingService
 from trivet.pipelines.service import PipelinesService
 from trivet.tracking.service import TrackingService
 from trivet.triggers.backfills import BackfillsService
@@ -110,6 +111,11 @@ class Workspace:
             data=self.data,
             workers=self.opened.workers,
         )
+
+    @cached_property
+    def moving(self) -> MovingService:
+        """Runs that come in from other stores, and go out."""
+        return MovingService(self.stores, self.scope, self.clock)
 
     @cached_property
     def models(self) -> "wiring.ModelsService":

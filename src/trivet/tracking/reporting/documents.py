@@ -16,6 +16,7 @@ from trivet.tracking.reporting.facts import (
     WORDS,
     ExperimentChanged,
     ExperimentMade,
+    Imported,
     Input,
     RunJoined,
     RunOpened,
@@ -35,6 +36,8 @@ _MOST_DIGITS: Final = 100
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 STATUS_BY: Final = "status_by"
 """The note of a run that names the report from elsewhere which said how the run stands."""
+IMPRINT: Final = "imported"
+"""The note of what was imported: what it was like there, as a digest."""
 
 
 def group_of(project: str, number: int) -> str:
@@ -42,11 +45,35 @@ def group_of(project: str, number: int) -> str:
     return f"{project}/{number}"
 
 
+# --------------------------------------------------------------- of what is imported
+
+
+def origin_of(imported: Imported) -> str:
+    """Return the attribute by which an experiment is known that was imported before.
+
+    Its name and the spelling of its store may change; its number and first moment do not.
+    """
+    return f"{imported.id}@{imported.made_ms}"
+
+
+def imprinted(imported: Imported | None) -> dict[str, Any]:
+    """Return the note of what something was like where it was imported from."""
+    return {IMPRINT: imported.imprint} if imported is not None and imported.imprint else {}
+
+
+def changed_at(name: str, imported: Imported | None, at_ms: int) -> dict[str, Value]:
+    """Return the attribute of the last change; what is imported was changed when it was there."""
+    if imported is None:
+        return {name: at_ms}
+    return {name: imported.changed_ms} if imported.changed_ms else {}
+
+
 # ----------------------------------------------------------------------- experiments
 
 
 def made_experiment(project: str, fact: str, made: ExperimentMade, at_ms: int) -> Amendment:
-    """Make the document of an experiment."""
+    """Make the document of an experiment; an imported one has its old times."""
+    told = made.imported
     return Amendment(
         collection=EXPERIMENTS,
         id=group_of(project, made.number),
@@ -56,11 +83,12 @@ def made_experiment(project: str, fact: str, made: ExperimentMade, at_ms: int) -
             "experiment_id": str(made.number),
             "name": made.name,
             "stage": "active",
-            "creation_time": at_ms,
-            "last_update_time": at_ms,
+            "creation_time": told.made_ms if told else at_ms,
+            "last_update_time": told.changed_ms if told else at_ms,
+            **({"origin": origin_of(told)} if told else {}),
             **_prefixed("tags.", made.tags),
         },
-        note={"fact": fact, "location": made.location},
+        note={"fact": fact, "location": made.location, **imprinted(told)},
         expect="new",
     )
 
@@ -69,7 +97,14 @@ def changed_experiment(
     project: str, number: int, changed: ExperimentChanged, at_ms: int
 ) -> Amendment:
     """Amend the document of an experiment."""
-    now: dict[str, Value] = {"last_update_time": at_ms, **_prefixed("tags.", changed.tags)}
+    now: dict[str, Value] = {
+        **changed_at("last_update_time", changed.imported, at_ms),
+        **_prefixed("tags.", changed.tags),
+    }
+    if changed.imported is not None:
+        now["origin"] = origin_of(changed.imported)
+    if changed.made_ms is not None:
+        now["creation_time"] = changed.made_ms
     if changed.name is not None:
         now["name"] = changed.name
     if changed.stage is not None:
@@ -79,6 +114,7 @@ def changed_experiment(
         id=group_of(project, number),
         set=now,
         drop=tuple(f"tags.{key}" for key in changed.dropped),
+        note=imprinted(changed.imported),
         expect="known",
     )
 
@@ -109,6 +145,7 @@ def opened_run(group: str, run: str, opened: RunOpened) -> Amendment:
             "start_time": opened.began_ms,
             **_prefixed("tags.", opened.tags),
         },
+        note=imprinted(opened.imported),
         expect="new",
     )
 
@@ -137,7 +174,7 @@ def reported_run(document: Document, said: RunReported) -> Amendment:
         **_standing(said),
     }
     dropped = [f"tags.{key}" for key in said.dropped]
-    notes: dict[str, Any] = {}
+    notes = imprinted(said.imported)
     if said.status is not None:
         dropped.append(LOST)
         if said.arrival:
@@ -214,7 +251,7 @@ def as_number(text: str) -> float | None:
 
 
 def made_model(group: str, fact: str, made: LoggedModelMade, actor: str, at_ms: int) -> Amendment:
-    """Make the document of a logged model.
+    """Make the document of a logged model; an imported one has its old times and user.
 
     Args:
         group: That of its experiment's runs.
@@ -224,6 +261,7 @@ def made_model(group: str, fact: str, made: LoggedModelMade, actor: str, at_ms: 
         at_ms: When.
     """
     model = f"m-{fact}"
+    told = made.imported
     attributes: dict[str, Value] = {
         "model_id": model,
         "experiment_id": group.rpartition("/")[2],
@@ -231,8 +269,8 @@ def made_model(group: str, fact: str, made: LoggedModelMade, actor: str, at_ms: 
         "status": "pending",
         "stage": "active",
         "artifact_location": made.location,
-        "creation_timestamp": at_ms,
-        "last_updated_timestamp": at_ms,
+        "creation_timestamp": told.made_ms if told else at_ms,
+        "last_updated_timestamp": told.changed_ms if told else at_ms,
         **_prefixed("params.", made.parameters),
         **_prefixed("tags.", made.tags),
     }
@@ -245,7 +283,7 @@ def made_model(group: str, fact: str, made: LoggedModelMade, actor: str, at_ms: 
         id=model,
         group=group,
         set=attributes,
-        note={"user": actor},
+        note={"user": told.user if told else actor, **imprinted(told)},
         expect="new",
     )
 
@@ -253,7 +291,7 @@ def made_model(group: str, fact: str, made: LoggedModelMade, actor: str, at_ms: 
 def changed_model(changed: LoggedModelChanged, at_ms: int) -> Amendment:
     """Amend the document of a logged model."""
     now: dict[str, Value] = {
-        "last_updated_timestamp": at_ms,
+        **changed_at("last_updated_timestamp", changed.imported, at_ms),
         **_prefixed("tags.", changed.tags),
     }
     if changed.status is not None:
@@ -266,7 +304,7 @@ def changed_model(changed: LoggedModelChanged, at_ms: int) -> Amendment:
         set=now,
         once=_prefixed("params.", changed.parameters),
         drop=tuple(f"tags.{key}" for key in changed.dropped),
-        note=dict(map(source_note, changed.measured)),
+        note={**dict(map(source_note, changed.measured)), **imprinted(changed.imported)},
         expect="known",
     )
 
@@ -290,7 +328,7 @@ def _from_change(entry: Entry, known: Known) -> Iterable[Amendment]:
     if made is None or known.document(EXPERIMENTS, group_of(entry.project, made.number)) is None:
         return
     yield changed_experiment(entry.project, made.number, changed, said_ms(changed.at_ms, entry))
-    if changed.stage is not None:
+    if changed.stage is not None and changed.imported is None:  # imported runs say it themselves
         wanted = Search(collection=RUNS, groups=(group_of(entry.project, made.number),))
         yield from staged_runs((run.id for run in known.documents(wanted)), changed.stage)
 

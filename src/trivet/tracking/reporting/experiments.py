@@ -17,7 +17,7 @@ from trivet.core.catalog import (
 )
 from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
-from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft, read
+from trivet.core.facts import Draft, Head, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ports import Stores
 from trivet.tracking.reporting.documents import (
     EXPERIMENTS,
@@ -33,7 +33,8 @@ from trivet.tracking.reporting.telling import MOVES, news_of_experiment
 DEFAULT: Final = "Default"
 """The experiment with number 0, which every project has."""
 _NEWEST = "experiments/newest"
-_NAMES = "experiments/names/"
+NAMES: Final = "experiments/names/"
+"""What the heads of experiments' names begin with."""
 _MOST_NAME: Final = 500
 _MOST_KEY: Final = 250
 _MOST_VALUE: Final = 20_000
@@ -79,9 +80,7 @@ class Experiments:
             self.default()
         for _ in range(_ATTEMPTS):
             head = self._stores.ledger.head(self._scope.project, _NEWEST)
-            number = 0
-            if head is not None:
-                number = read(self._stores.ledger.get(head.target), ExperimentMade).number + 1
+            number = self._free(head)
             made = ExperimentMade(
                 name=name,
                 number=number,
@@ -92,7 +91,7 @@ class Experiments:
             fact = draft(made)
             moves = [
                 HeadMove(name=_NEWEST, to=fact.id, expect=head.target if head else None),
-                HeadMove(name=_NAMES + name, to=fact.id, expect=None),
+                HeadMove(name=NAMES + name, to=fact.id, expect=None),
             ]
             try:
                 self._commit(
@@ -103,7 +102,7 @@ class Experiments:
                     self._news("created", number, name),
                 )
             except Conflict as error:
-                if self._stores.ledger.head(self._scope.project, _NAMES + name) is not None:
+                if self._stores.ledger.head(self._scope.project, NAMES + name) is not None:
                     raise _exists(name) from error
                 continue  # somebody else took the number
             return self.get(number)
@@ -138,7 +137,7 @@ class Experiments:
         """
         if name == DEFAULT:
             self.default()
-        head = self._stores.ledger.head(self._scope.project, _NAMES + name)
+        head = self._stores.ledger.head(self._scope.project, NAMES + name)
         if head is None:
             raise NotFound(
                 f"Could not find experiment with name {name!r}",
@@ -203,8 +202,8 @@ class Experiments:
             return
         fact = ExperimentChanged(experiment=known.id, name=name)
         moves = [
-            HeadMove(name=_NAMES + known.name, to=None, expect=known.id),
-            HeadMove(name=_NAMES + name, to=known.id, expect=None),
+            HeadMove(name=NAMES + known.name, to=None, expect=known.id),
+            HeadMove(name=NAMES + name, to=known.id, expect=None),
         ]
         try:
             told = self._news("updated", number, name)
@@ -271,17 +270,40 @@ class Experiments:
     def groups(self) -> list[str]:
         """Return the groups of documents in which the runs of all experiments are."""
         head = self._stores.ledger.head(self._scope.project, _NEWEST)
-        if head is None:
-            return []
-        newest = read(self._stores.ledger.get(head.target), ExperimentMade).number
-        return [self.group_of(number) for number in range(newest + 1)]
+        newest = -1
+        if head is not None:
+            newest = read(self._stores.ledger.get(head.target), ExperimentMade).number
+        counted = [self.group_of(number) for number in range(newest + 1)]
+        return counted + sorted(set(self._beyond(newest)).difference(counted))
 
     def names_of(self, groups: Iterable[str]) -> dict[str, str]:
         """Return the names of experiments by the groups of their runs, of those that there are."""
         found = self._stores.catalog.get(EXPERIMENTS, sorted(set(groups)))
         return {document.id: str(document.attributes["name"]) for document in found}
 
+    def next_number(self) -> int:
+        """Return the number that the next experiment gets, if nobody is quicker."""
+        return self._free(self._stores.ledger.head(self._scope.project, _NEWEST))
+
     # ------------------------------------------------------------------- inside
+
+    def _beyond(self, newest: int) -> Iterator[str]:
+        """Yield the groups of experiments that were imported with greater numbers."""
+        wanted = Search(
+            collection=EXPERIMENTS,
+            groups=(self._scope.project,),
+            where=Compare("number", ">", newest),
+            limit=_PAGE,
+        )
+        return self._all(wanted)
+
+    def _free(self, newest: Head | None) -> int:
+        number = 0
+        if newest is not None:
+            number = read(self._stores.ledger.get(newest.target), ExperimentMade).number + 1
+        while self._find(number) is not None:  # one that was imported has it
+            number += 1
+        return number
 
     def _staged(self, number: int, stage: Stage) -> Experiment:
         known = self.get(number)
@@ -310,7 +332,9 @@ class Experiments:
         raise Conflict("runs are removed faster than they can be counted", code="busy")
 
     def _runs_of(self, number: int) -> Iterator[str]:
-        wanted = Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE)
+        return self._all(Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE))
+
+    def _all(self, wanted: Search) -> Iterator[str]:
         while True:
             page = self._stores.catalog.search(wanted)
             yield from (document.id for document in page.documents)
@@ -427,7 +451,7 @@ def _experiment(document: Document) -> Experiment:
     found = document.attributes
     return Experiment(
         id=document.notes["fact"],
-        number=int(found["number"]),
+        number=int(document.id.rpartition("/")[2]),  # as a float it would lose digits
         name=str(found["name"]),
         location=document.notes["location"],
         stage="deleted" if found["stage"] == "deleted" else "active",

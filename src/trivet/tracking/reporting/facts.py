@@ -34,6 +34,20 @@ LOST: Final = "lost"
 """The attribute that the document of a lost run has besides its status."""
 
 
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """Where something came to be before it was imported, and what was known of it there."""
+
+    source: str
+    id: str
+    """What it was called there."""
+    made_ms: int = 0
+    changed_ms: int = 0
+    """When it was last changed there; 0 in a fact of a change that is not to show as one."""
+    user: str = ""
+    imprint: str = ""
+    """A digest of all that was known of it there, once all of that is here; else empty."""
+
+
 class ExperimentMade(Fact, frozen=True, kw_only=True):
     """Somebody began an experiment: a place for runs that are compared with each other."""
 
@@ -46,6 +60,7 @@ class ExperimentMade(Fact, frozen=True, kw_only=True):
     location: str
     """Where clients find its artifacts, as the wire writes addresses."""
     tags: dict[str, str] = {}
+    imported: Imported | None = None
     at_ms: int | None = None
     """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
@@ -61,6 +76,9 @@ class ExperimentChanged(Fact, frozen=True, kw_only=True):
     stage: Stage | None = None
     tags: dict[str, str] = {}
     dropped: tuple[str, ...] = ()
+    made_ms: int | None = None
+    """When it began, of one that turned out to be older: it is imported into one of its name."""
+    imported: Imported | None = None
     at_ms: int | None = None
 
 
@@ -76,6 +94,7 @@ class RunOpened(Fact, frozen=True, kw_only=True):
     began_ms: int
     location: str
     tags: dict[str, str] = {}
+    imported: Imported | None = None
 
 
 class RunJoined(Fact, frozen=True, kw_only=True):
@@ -141,6 +160,7 @@ class RunReported(Fact, frozen=True, kw_only=True):
     stage: Stage | None = None
     arrival: str = ""
     """Names a report that came from elsewhere; names rise with time."""
+    imported: Imported | None = None
 
 
 class RunObserved(Fact, frozen=True, kw_only=True):

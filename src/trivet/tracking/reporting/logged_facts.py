@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from trivet.core.facts import Fact
-from trivet.tracking.reporting.facts import Stage
+from trivet.tracking.reporting.facts import Imported, Stage
 
 ModelStatus = Literal["pending", "ready", "failed"]
 """Whether its files are still on their way, are all there, or will never be."""
@@ -37,6 +37,7 @@ class LoggedModelMade(Fact, frozen=True, kw_only=True):
     """The run that made it, by the program's own words."""
     parameters: dict[str, str] = {}
     tags: dict[str, str] = {}
+    imported: Imported | None = None
     at_ms: int | None = None
     """When, in milliseconds since 1970 (UTC); None in facts of older formats: when committed."""
 
@@ -59,6 +60,7 @@ class LoggedModelChanged(Fact, frozen=True, kw_only=True):
     """Tags that were taken away."""
     measured: tuple[Measurement, ...] = ()
     """By whom and on what it is measured from now on, too."""
+    imported: Imported | None = None
     at_ms: int | None = None
 
 

@@ -1,0 +1,1 @@
+"""TensorBoard: its event files, read as holdings. Nothing of TensorFlow is imported."""

@@ -1,0 +1,119 @@
+"""Importing from, and exporting to, a server that speaks MLflow's interface: Trivet's own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.unit.moving.conftest import Bring
+
+from trivet.core.errors import Forbidden, Invalid, Unavailable
+from trivet.moving.bringing import Wishes
+from trivet.moving.facts import Moved
+from trivet.tracking.reporting.facts import Report
+from trivet.workspace.holdings import mlflow_holdings, mlflow_receiver
+from trivet.workspace.workspace import Workspace
+from trivet.workspace.workspace import open as open_workspace
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a tracking server of another project, in a process of its own."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "trivet.toml").write_text('project = "other"\n')
+    words = [sys.executable, "-m", "trivet", "tracking", "serve", "--port", "0", "--json"]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    log = folder / "said"
+    with log.open("wb") as lines:
+        process = subprocess.Popen(
+            words, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, stdout=lines
+        )
+    limit = time.monotonic() + PATIENCE_S
+    while "}" not in log.read_text() and time.monotonic() < limit:
+        time.sleep(0.05)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", (folder / ".trivet" / "token").read_text().strip())
+    yield log.read_text().split('"url": "')[1].partition('"')[0]
+    process.terminate()
+    process.wait()
+
+
+def send(workspace: Workspace, url: str) -> Moved:
+    receiver = mlflow_receiver(url)
+    try:
+        return workspace.moving.send(receiver, (), is_dry=False, tell=lambda _: None)
+    finally:
+        receiver.close()
+
+
+def report(workspace: Workspace) -> str:
+    with workspace.tracking.begin("digits", name="first", parameters={"lr": 0.1}) as run:
+        for step in range(3):
+            run.log(loss=1 / (step + 1), step=step)
+        run.log(odd=float("nan"))
+        run.text("note", "hello")
+    with workspace.tracking.begin("digits", name="second", parent=run.id, system=False) as inner:
+        inner.log(loss=9.0)
+    return run.id
+
+
+def test_what_goes_out_comes_back_from_there(
+    workspace: Workspace, other: str, tmp_path: Path
+) -> None:
+    id = report(workspace)
+    sent = send(workspace, other)
+    assert (sent.counts.runs_new, sent.left) == (2, ())
+    again = send(workspace, other)
+    assert (again.counts.runs_same, again.counts.points) == (2, 0)
+    third = tmp_path / "third"
+    third.mkdir()
+    (third / "trivet.toml").write_text('project = "third"\n')
+    with open_workspace(third) as back:
+        holdings = mlflow_holdings(other, [])
+        back.moving.bring(holdings, Wishes(), lambda _: None)
+        holdings.close()
+        number = back.tracking.experiments.by_name("digits").number
+        found, _ = back.tracking.reported.search([number])
+        runs = {run.name: run for run in found}
+        first = runs["first"]
+        assert first.tags["trivet.source"] == id
+        assert first.parameters == {"lr": "0.1"}
+        assert (first.status, first.metrics["loss"].step) == ("succeeded", 2)
+        history = back.tracking.reported.metrics.history(first.id, "loss")
+        assert [point.value for point in history] == [1.0, 0.5, 1 / 3]
+        assert runs["second"].tags["mlflow.parentRunId"] == first.id
+        assert [m.kind for m in back.tracking.media(first.id)] == ["text"]
+
+
+def test_what_is_new_goes_out_with_the_next_export(workspace: Workspace, other: str) -> None:
+    id = report(workspace)
+    send(workspace, other)
+    workspace.tracking.reported.report(id, Report(tags={"late": "yes"}))
+    again = send(workspace, other)
+    assert (again.counts.runs_changed, again.counts.runs_same) == (1, 1)
+    assert again.counts.points == 0
+
+
+def test_without_the_right_nothing_is_told(
+    other: str, bring: Bring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "wrong")
+    with pytest.raises(Forbidden):
+        bring(mlflow_holdings(other, []))
+
+
+def test_an_address_that_nobody_answers_is_told(bring: Bring) -> None:
+    with pytest.raises(Unavailable, match="did not answer"):
+        bring(mlflow_holdings("http://127.0.0.1:9", []))
+    with pytest.raises(Invalid):
+        mlflow_receiver("ftp://somewhere")
+
+
+def test_passwords_are_not_shown(bring: Bring) -> None:
+    holdings = mlflow_holdings("http://ada:secret@127.0.0.1:9/mlflow", [])
+    assert holdings.name == "http://127.0.0.1:9/mlflow"
