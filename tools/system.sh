@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what the crash tests ask of the operating system, where that can be done without asking.
+# Install what tests ask of the operating system, where that can be done without asking.
 # Never fails: a test that lacks its tool skips itself and says so.
 set -u
 
@@ -7,6 +7,9 @@ missing=""
 for pair in strace:strace; do # command:package
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
+# Debian keeps servers off the path.
+command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
+    missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
 if [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
