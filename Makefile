@@ -8,6 +8,7 @@ ITSELF := $(PIP) install --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
+TESTS = TRIVET_MOTO_SERVER=$(CURDIR)/$(VENV)-objects/bin/moto_server $(BIN)/python -m pytest
 TORCH := 2.13.0
 TORCH_TESTS := tests/unit/pipelines/materialising/test_values_of_torch.py \
 	tests/unit/tracking/autolog/test_callbacks.py
@@ -123,9 +124,14 @@ clients: $(CLIENTS_READY)
 conformance-oracle: $(VENV)/.dev $(CLIENTS_READY)
 	TRIVET_CONFORMANCE=oracle $(BIN)/python -m pytest tests/clients $(ARGS)
 
+# What runs in environments of its own, MLflow's clients and PyTorch, runs beside all else.
 test: $(VENV)/.dev $(VENV)-objects/.ready $(VENV)-oidc/.ready $(if $(ARGS),,$(VENV)-torch/.ready $(CLIENTS_READY)) system
-	TRIVET_MOTO_SERVER=$(CURDIR)/$(VENV)-objects/bin/moto_server $(BIN)/python -m pytest $(ARGS)
-	$(if $(ARGS),,$(VENV)-torch/bin/python -m pytest -q $(TORCH_TESTS))
+	$(if $(ARGS),$(TESTS) $(ARGS),@mkdir -p build; \
+		( $(BIN)/python -m pytest tests/clients && $(VENV)-torch/bin/python -m pytest -q $(TORCH_TESTS) ) \
+			>build/beside.log 2>&1 & beside=$$!; \
+		$(TESTS) --ignore=tests/clients; code=$$?; \
+		wait $$beside || code=1; \
+		cat build/beside.log; exit $$code)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

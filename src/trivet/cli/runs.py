@@ -5,6 +5,7 @@ import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from shutil import get_terminal_size
 from typing import get_args
 
@@ -94,6 +95,12 @@ def _search(ws: Workspace, options: Namespace) -> Answer:
     )
     token = token_of(found.after, options, *given)
     if options.out:
+        if not Path(options.out).absolute().parent.is_dir():
+            raise NotFound(
+                f"there is no folder {Path(options.out).parent} for {Path(options.out).name}",
+                code="no-folder",
+                hint="Make it first, or write elsewhere.",
+            )
         place = found.write(options.out)
         text = f"{len(found)} runs in {place}"
         return Answer(

@@ -80,7 +80,7 @@ def _text(said: list[Sending], *, is_dry: bool) -> str:
         for why in [tally.waiting or "-"]
     ]
     heads = ("run", "server", f"reports {verb}", "points", "files", "bytes", "waits because")
-    lines = [table(heads, rows, empty="nothing to send" if is_dry else "nothing was to be sent")]
+    lines = [table(heads, rows, empty="nothing to send" if is_dry else "nothing was sent")]
     lines += [f"{each.place}: {each.trouble}" for each in said if each.state == "failed"]
     live = sum(each.state == "live" for each in said)
     if live:

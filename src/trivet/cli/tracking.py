@@ -169,7 +169,7 @@ def _metrics(run: Run) -> str:
 
 VERBS: Group = {
     "list": Command(
-        "List runs, newest first.",
+        "List the runs of flows, newest first; `trivet runs` has all runs.",
         "trivet tracking list --limit 5",
         _list,
         (
@@ -178,7 +178,7 @@ VERBS: Group = {
         ),
     ),
     "show": Command(
-        "Show a run: parameters, code, environment, metrics, outputs.",
+        "Show the run of a flow; `trivet runs show` shows any run.",
         "trivet tracking show 01a20078b2f679378f03478a29de8f60",
         _show,
         (Argument("id", "the run"),),

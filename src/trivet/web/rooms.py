@@ -8,7 +8,6 @@ from trivet.access.permissions import Permission, RoleName
 from trivet.core.errors import Invalid, NotFound
 from trivet.data.facts import Dataset
 from trivet.http.application import Request
-from trivet.models.approvals import Approval
 from trivet.models.facts import Model
 from trivet.monitoring.facts import Alert, WindowClosed
 from trivet.releases.facts import Release
@@ -16,6 +15,7 @@ from trivet.serving.lineage import Why
 from trivet.serving.service import Replay
 from trivet.tracking.facts import Run
 from trivet.triggers.facts import Explanation, Firing, Trigger, Woken
+from trivet.web import approving
 from trivet.web.asking import RouteOf, body_as, get, idempotency_key_of, limit_of, post
 from trivet.workspace.cards.card import Card
 from trivet.workspace.cards.making import make_card
@@ -49,13 +49,6 @@ class TokenWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     days: float = 90.0
     only: list[Permission] | None = None
     """What it is narrowed to, of what the role may."""
-
-
-class ApprovalWish(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What becomes of a request to move a protected alias."""
-
-    decision: Literal["approve", "refuse"]
-    reason: str
 
 
 class ShownAlert(msgspec.Struct, kw_only=True):
@@ -168,17 +161,6 @@ def _asked_model(workspace: Workspace, wish: ReleaseWish) -> Model:
     return workspace.models.get(wish.model)
 
 
-def _approvals(workspace: Workspace, _: Request) -> tuple[Approval, ...]:
-    return workspace.models.approvals.requests()
-
-
-def _approve(workspace: Workspace, request: Request) -> Approval:
-    wish = body_as(request, ApprovalWish)
-    approvals = workspace.acting_for(request.principal.name).models.approvals
-    decide = approvals.approve if wish.decision == "approve" else approvals.refuse
-    return decide(request.values["id"], wish.reason)
-
-
 def _windows(workspace: Workspace, request: Request) -> tuple[WindowClosed, ...]:
     return workspace.monitoring.windows(_released(workspace, request), limit=limit_of(request))
 
@@ -280,21 +262,7 @@ ROUTES: tuple[RouteOf, ...] = (
         query=("direction", "limit"),
         response=Lineage,
     ),
-    get(
-        "/approvals",
-        _READ,
-        "List requests to move protected aliases",
-        _approvals,
-        response=tuple[Approval, ...],
-    ),
-    post(
-        "/approvals/{id}",
-        Permission.APPROVE,
-        "Approve or refuse what another asked for",
-        _approve,
-        request=ApprovalWish,
-        response=Approval,
-    ),
+    *approving.ROUTES,
     get("/releases", _READ, "List releases in force", _releases, response=list[Release]),
     get(
         "/releases/{endpoint}",

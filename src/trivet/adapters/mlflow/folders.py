@@ -44,7 +44,13 @@ class FolderHoldings:
 
     def __init__(self, folder: Path, roots: Sequence[Path]) -> None:
         if not folder.is_dir():
-            raise NotFound(f"there is no folder {folder}", code="no-folder")
+            raise NotFound(
+                f"{folder} is a file; expected a folder of MLflow's"
+                if folder.is_file()
+                else f"there is no folder {folder}",
+                code="no-folder",
+                hint=f"A database is named `sqlite:///{folder.resolve()}`.",
+            )
         self._folder = folder.resolve()
         self._artifacts = LocalArtifacts([folder, *roots])
         self.problems: list[str] = []

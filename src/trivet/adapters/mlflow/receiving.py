@@ -335,6 +335,9 @@ class ServerReceiver:
         ):
             if value:
                 body[field] = value
+        whole, _, rest = str(body["source"]).removeprefix("models:/").partition("/")
+        if str(body["source"]).startswith("models:/m-") and not rest:
+            body["model_id"] = whole  # the server demands it beside such a source
         answer = self._post("model-versions/create", body)
         return read_as(answer.get("model_version"), VersionItem, self.name).version
 

@@ -94,6 +94,8 @@ def _by_step(whole: Sequence[Piece], read: Columns, points: int) -> Curve:
     rows = np.concatenate([piece.rows for piece in whole])
     lows = [*read.steps[:1].tolist(), *([int(rows["first_step"].min())] if len(rows) else [])]
     highs = [*read.steps[-1:].tolist(), *([int(rows["last_step"].max())] if len(rows) else [])]
+    if not lows:
+        return _curve(_entries(read, read.steps))
     edges = _edges(min(lows), max(highs), points)
     kept: list[Rows] = []
     buckets: list[Ints] = []
@@ -157,9 +159,13 @@ def _is_rising(piece: Piece) -> bool:
 
 
 def _edges(low: int, high: int, points: int) -> Ints:
-    """Return where buckets 1, 2, … begin: `low` to `high` in `points` parts of equal width."""
+    """Return where buckets 1, 2, … begin: `low` to `high` in `points` parts of equal width.
+
+    Those that would begin behind `high` are empty and left out: that may be no int64 any more.
+    """
     span = high - low + 1
-    return np.array([low - (-at * span // points) for at in range(1, points)], np.int64)
+    edges = (low - (-at * span // points) for at in range(1, points))
+    return np.array([edge for edge in edges if edge <= high], np.int64)
 
 
 def _numbers(*bounds: int) -> Ints:
