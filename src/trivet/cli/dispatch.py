@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 
 from trivet.cli.command import Command, Group
@@ -29,17 +30,10 @@ def dispatch(words: Sequence[str], commands: Table, rooms: Table) -> int:
         as_text = command.json_to_file or not options.json
         print(answer.text if as_text else to_json(answer.data))
         return answer.exit_code
-    except TrivetError as error:
-        show_error(error, as_json=as_json)
-        return exit_code_of(error)
     except BrokenPipeError:
         raise  # nobody reads any more: the entry point knows what to do
-    except OSError as error:
-        told = Unavailable(
-            f"the system refused: {error}",
-            code="system-refused",
-            hint="Look at the path, its permissions and the free space: `trivet doctor`.",
-        )
+    except (TrivetError, ModuleNotFoundError, OSError) as error:
+        told = _told(error)
         show_error(told, as_json=as_json)
         return exit_code_of(told)
     except SystemExit as stop:
@@ -47,6 +41,34 @@ def dispatch(words: Sequence[str], commands: Table, rooms: Table) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _told(error: TrivetError | ModuleNotFoundError | OSError) -> TrivetError:
+    """Return an error as people are told it; raise what is none of Trivet's."""
+    if isinstance(error, TrivetError):
+        return error
+    if isinstance(error, OSError):
+        return Unavailable(
+            f"the system refused: {error}",
+            code="system-refused",
+            hint="Look at the path, its permissions and the free space: `trivet doctor`.",
+        )
+    if not _asked_by_trivet(error):
+        raise error
+    return Unsupported(
+        f"this needs the library {error.name!r}, which is not installed",
+        code="no-library",
+        hint="Install what works on this machine: `pip install 'trivet[local]'`.",
+    )
+
+
+def _asked_by_trivet(error: ModuleNotFoundError) -> bool:
+    """Say whether Trivet itself missed a library, and not the user's own code."""
+    modules = [
+        str(frame.f_globals.get("__name__", "")) for frame, _ in walk_tb(error.__traceback__)
+    ]
+    last = next((name for name in reversed(modules) if not name.startswith("importlib")), "")
+    return last.startswith("trivet.")
 
 
 def _code_of(stop: SystemExit) -> int:

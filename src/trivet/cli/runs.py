@@ -5,6 +5,7 @@ import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import get_args
@@ -47,7 +48,8 @@ _GIVEN = 120
 def _list(options: Namespace) -> Answer:
     asks = (options.filter, options.order, options.columns, options.experiment, options.after)
     with open_workspace(options.project) as ws:
-        ws.pipelines.sweep()  # what was killed is told to be lost, not to be running
+        with suppress(ModuleNotFoundError):  # where tracking alone is installed no flows run
+            ws.pipelines.sweep()  # what was killed is told to be lost, not to be running
         if any(asks) or options.out:
             return _search(ws, options)
         return _newest(ws, options)
