@@ -1,7 +1,10 @@
-"""Searches of the ledger that are read to their end, page by page."""
+"""Searches of the ledger and of the catalog that are read to their end, page by page."""
 
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
+from trivet.core.catalog import Catalog, Document, Search
 from trivet.core.facts import Entry
 from trivet.core.ports import Ledger
 
@@ -37,3 +40,18 @@ def find_all(
         after = found.after
         if after is None:
             return
+
+
+def walk(catalog: Catalog, wanted: Search) -> Iterator[Document]:
+    """Yield every document that a search finds; the next page is read when it is asked for.
+
+    Args:
+        catalog: Where to search.
+        wanted: What to search for; its limit says how many documents are read at once.
+    """
+    while True:
+        page = catalog.search(wanted)
+        yield from page.documents
+        if page.after is None:
+            return
+        wanted = msgspec.structs.replace(wanted, after=page.after)

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from trivet.core.catalog import Compare, Order, Search
 from trivet.core.facts import Draft, HeadMove, Scope
 from trivet.core.ports import Stores
+from trivet.core.search import walk
 from trivet.models.contents import Described
 from trivet.models.documents import VERSIONS
 from trivet.models.facts import ApprovalGiven, ApprovalRefused, ApprovalRequested, VersionsDeleted
 from trivet.models.names import name_of, stage_of
 from trivet.models.protections import Protections, stage_place
-from trivet.models.reading import walk
 from trivet.tracking.freezing import FrozenFiles, Place
 
 
@@ -127,6 +127,6 @@ class Freezing:
             order=(Order("name"),),
             limit=1000,
         )
-        for document in walk(self._stores, wanted):
+        for document in walk(self._stores.catalog, wanted):
             stage = stage_of(str(document.attributes["current_stage"]))
             yield f"{document.attributes['name']}@{stage_place(stage)}", document.notes["fact"]

@@ -19,6 +19,7 @@ from trivet.core.catalog import (
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
+from trivet.core.search import walk
 from trivet.models.amending import (
     changed_version,
     gone_versions,
@@ -45,7 +46,7 @@ from trivet.models.facts import (
 from trivet.models.names import ACTIVE_STAGES, head_of, stage_of
 from trivet.models.origins import Origin, Origins
 from trivet.models.protections import stage_place
-from trivet.models.reading import number_behind, walk
+from trivet.models.reading import number_behind
 from trivet.models.registered_models import RegisteredModels, no_version
 from trivet.models.tags import check_free_tag
 from trivet.models.telling import News
@@ -354,7 +355,7 @@ class ModelVersions:
         where = Every(
             (Compare("registered", "=", registered), Compare("current_stage", "=", stage))
         )
-        return walk(self._stores, self._newest(where))
+        return walk(self._stores.catalog, self._newest(where))
 
     def _staged_and_newest(self, registered: Sequence[str]) -> Iterable[Document]:
         """Yield the versions among which the greatest of each stage are, the greatest first.
@@ -364,7 +365,7 @@ class ModelVersions:
         staged = Every(
             (OneOf("registered", tuple(registered)), Compare("current_stage", "!=", "None"))
         )
-        yield from walk(self._stores, self._newest(staged))
+        yield from walk(self._stores.catalog, self._newest(staged))
         for each in registered:
             plain = Every((Compare("registered", "=", each), Compare("current_stage", "=", "None")))
             wanted = msgspec.structs.replace(self._newest(plain), limit=1)

@@ -1,25 +1,10 @@
-"""Reading the registry to its end: documents page by page, and which versions are gone."""
+"""Reading the registry: which versions are gone, and which number a version has."""
 
-from collections.abc import Iterator
-
-import msgspec
-
-from trivet.core.catalog import Document, Search
 from trivet.core.facts import read
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
 from trivet.models.facts import LoggedVersion, ModelVersion, NameRegistered, VersionsDeleted
 from trivet.models.names import head_of
-
-
-def walk(stores: Stores, wanted: Search) -> Iterator[Document]:
-    """Yield every document that a search finds; pages are read when they are asked for."""
-    while True:
-        page = stores.catalog.search(wanted)
-        yield from page.documents
-        if page.after is None:
-            return
-        wanted = msgspec.structs.replace(wanted, after=page.after)
 
 
 def deleted_models(stores: Stores, project: str, name: str) -> set[str]:

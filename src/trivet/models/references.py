@@ -9,6 +9,7 @@ from trivet.core.catalog import Compare, Document, Every, Order, Search
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import read
 from trivet.core.ports import Stores
+from trivet.core.search import walk
 from trivet.models.documents import REGISTERED, VERSIONS, to_name, to_version, version_id
 from trivet.models.facts import (
     LoggedVersion,
@@ -17,7 +18,7 @@ from trivet.models.facts import (
     Version,
 )
 from trivet.models.names import head_of, registered_head
-from trivet.models.reading import number_of, walk
+from trivet.models.reading import number_of
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
@@ -92,7 +93,9 @@ class Finder:
     def versions(self, registered: RegisteredName) -> tuple[Version, ...]:
         """Return all versions of a model, the newest first."""
         wanted = self._of(registered)
-        return tuple(_aliased(registered, document) for document in walk(self._stores, wanted))
+        return tuple(
+            _aliased(registered, document) for document in walk(self._stores.catalog, wanted)
+        )
 
     def names(self) -> tuple[RegisteredName, ...]:
         """Return all models, prompts among them, by name."""
@@ -105,7 +108,7 @@ class Finder:
         )
         return tuple(
             to_name(document, self._aliases(str(document.attributes["name"])))
-            for document in walk(self._stores, wanted)
+            for document in walk(self._stores.catalog, wanted)
         )
 
     # ------------------------------------------------------------------- inside

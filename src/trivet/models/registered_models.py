@@ -16,7 +16,7 @@ from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Entry, HeadMove, Scope, TaskNew, draft
 from trivet.core.ports import Stores
-from trivet.core.search import find_all
+from trivet.core.search import find_all, walk
 from trivet.models.amending import (
     changed_name,
     gone_versions,
@@ -49,7 +49,7 @@ from trivet.models.names import (
     stage_of,
 )
 from trivet.models.protections import stage_place
-from trivet.models.reading import deleted_models, number_of, walk
+from trivet.models.reading import deleted_models, number_of
 from trivet.models.tags import check_free_tag
 from trivet.models.telling import News, is_prompt
 from trivet.tracking.reporting.experiments import check_tags
@@ -436,7 +436,7 @@ class RegisteredModels:
             order=(Order("version_number", falls=newest_first),),
             limit=_PAGE,
         )
-        return walk(self._stores, wanted)
+        return walk(self._stores.catalog, wanted)
 
     def _move(
         self,

@@ -9,7 +9,7 @@ from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
 from trivet.core.facts import Draft, Entry, HeadMove, HeadMoved, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, check_name
 from trivet.core.ports import Stores
-from trivet.core.search import find_all
+from trivet.core.search import find_all, walk
 from trivet.models.amending import touched_name
 from trivet.models.approvals import Approvals
 from trivet.models.comments import Comments
@@ -31,7 +31,7 @@ from trivet.models.moving import along_alias, warn_of_deprecation
 from trivet.models.names import CHAMPION, check_alias, head_of, name_of, registered_head
 from trivet.models.packaging import Package, open_package
 from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
-from trivet.models.reading import deleted_models, number_behind, walk
+from trivet.models.reading import deleted_models, number_behind
 from trivet.models.references import Finder
 from trivet.models.searching import is_no_prompt
 from trivet.models.telling import News
@@ -170,7 +170,7 @@ class Registry:
             order=(Order("version_number", falls=True),),
             limit=1000,
         )
-        return tuple(map(to_version, walk(self._stores, wanted)))
+        return tuple(map(to_version, walk(self._stores.catalog, wanted)))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all registered models, sorted."""

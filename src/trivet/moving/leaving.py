@@ -23,10 +23,11 @@ from trivet.core.moving import (
 )
 from trivet.core.points import Points, SeriesKey
 from trivet.core.ports import Stores
+from trivet.core.search import walk
 from trivet.models.documents import REGISTERED, VERSIONS, to_name, to_version
 from trivet.models.facts import Version
 from trivet.models.names import head_of
-from trivet.models.reading import number_of, walk
+from trivet.models.reading import number_of
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.facts import WORDS, Input, ReportedRun
@@ -142,7 +143,7 @@ class ProjectHoldings:
     def models(self, experiment: str) -> Iterator[HeldModel]:
         group = self._experiments.group_of(int(experiment))
         wanted = Search(collection=LOGGED_MODELS, groups=(group,), limit=_PAGE)
-        for document in walk(self._stores, wanted):
+        for document in walk(self._stores.catalog, wanted):
             known = self._models.get(document.id, allow_deleted=True)
             yield HeldModel(
                 id=known.id,
@@ -174,7 +175,7 @@ class ProjectHoldings:
 
     def names(self) -> Iterator[HeldName]:
         wanted = Search(collection=REGISTERED, groups=(self._scope.project,), limit=_PAGE)
-        for document in walk(self._stores, wanted):
+        for document in walk(self._stores.catalog, wanted):
             name = str(document.attributes["name"])
             known = to_name(document, self._aliases(name))
             versions = sorted(self._versions(known.id), key=lambda version: version.number)
@@ -199,7 +200,7 @@ class ProjectHoldings:
             where=Compare("registered", "=", registered),
             limit=_PAGE,
         )
-        for document in walk(self._stores, wanted):
+        for document in walk(self._stores.catalog, wanted):
             version = to_version(document)
             if version.is_packaged:
                 self.problems.append(f"{version.label} is packaged, and no version of MLflow's")

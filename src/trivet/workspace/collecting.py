@@ -18,9 +18,8 @@ from trivet.core.clock import to_micros
 from trivet.core.errors import Conflict, NotFound
 from trivet.core.facts import Fact, Scope, draft, read
 from trivet.core.ports import Stores
-from trivet.core.search import find_all
+from trivet.core.search import find_all, walk
 from trivet.models.amending import REGISTERED_MS
-from trivet.models.reading import walk
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.facts import ArtifactStored, Note
 from trivet.tracking.reporting.documents import RUNS
@@ -281,7 +280,7 @@ class Collector:
     def _leave_out_points(self) -> None:
         """Leave the points of what was erased out of the series, earlier remainders among them."""
         wanted = Search(collection=ERASURES, groups=(self._scope.project,), limit=_AT_ONCE)
-        waiting = list(walk(self._stores, wanted))
+        waiting = list(walk(self._stores.catalog, wanted))
         owners = [owner for document in waiting for owner in _owners(document)]
         if not owners:
             return

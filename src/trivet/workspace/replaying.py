@@ -12,7 +12,7 @@ from trivet.core.errors import NotFound, TrivetError
 from trivet.core.facts import Entry, F, read
 from trivet.core.ports import Ledger
 from trivet.core.projecting import Projectors
-from trivet.core.search import find_all
+from trivet.core.search import find_all, walk
 
 Key = tuple[str, str]
 """A collection and an identifier."""
@@ -79,13 +79,7 @@ class Replay:
     def documents(self, search: Search) -> Iterator[Document]:
         """Yield every document that a search finds, whatever its limit is."""
         self._flush()
-        wanted = msgspec.structs.replace(search, limit=1000)
-        while True:
-            page = self._scratch.search(wanted)
-            yield from page.documents
-            if page.after is None:
-                return
-            wanted = msgspec.structs.replace(wanted, after=page.after)
+        yield from walk(self._scratch, msgspec.structs.replace(search, limit=1000))
 
     def fact(self, id: str, kind: type[F]) -> F | None:
         """Return a fact; None when it is missing, of another kind, or forgotten."""

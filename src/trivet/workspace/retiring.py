@@ -11,11 +11,10 @@ from trivet.core.catalog import Compare, Condition, Document, Every, Has, OneOf,
 from trivet.core.clock import to_micros
 from trivet.core.facts import Entry, Scope, read
 from trivet.core.ports import Stores
-from trivet.core.search import find_all
+from trivet.core.search import find_all, walk
 from trivet.models.documents import REGISTERED, VERSIONS
 from trivet.models.facts import LoggedVersion, VersionsDeleted
 from trivet.models.names import head_of
-from trivet.models.reading import walk
 from trivet.releases.service import ReleasesService
 from trivet.tracking.artifacts import owner_of
 from trivet.tracking.reporting.documents import RUNS
@@ -181,7 +180,7 @@ class Retiring:
         where = OneOf(field, tuple(ids))
         wanted = Search(collection=VERSIONS, groups=(self._project,), where=where, limit=_PAGE)
         found: dict[str, list[str]] = {}
-        for version in walk(self._stores, wanted):
+        for version in walk(self._stores.catalog, wanted):
             names = found.setdefault(str(version.attributes[field]), [])
             names += self._names_of(version)
         for identifier in ids:
@@ -268,7 +267,7 @@ class Retiring:
     def _documents(self, collection: str, home: Experiment, where: Condition) -> Iterator[Document]:
         group = self._experiments.group_of(home.number)
         return walk(
-            self._stores,
+            self._stores.catalog,
             Search(collection=collection, groups=(group,), where=where, limit=_PAGE),
         )
 

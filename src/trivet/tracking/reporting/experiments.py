@@ -19,6 +19,7 @@ from trivet.core.clock import Clock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, Head, HeadMove, Scope, TaskNew, draft, read
 from trivet.core.ports import Stores
+from trivet.core.search import walk
 from trivet.tracking.reporting.documents import (
     EXPERIMENTS,
     RUNS,
@@ -335,12 +336,7 @@ class Experiments:
         return self._all(Search(collection=RUNS, groups=(self.group_of(number),), limit=_PAGE))
 
     def _all(self, wanted: Search) -> Iterator[str]:
-        while True:
-            page = self._stores.catalog.search(wanted)
-            yield from (document.id for document in page.documents)
-            if page.after is None:
-                return
-            wanted = msgspec.structs.replace(wanted, after=page.after)
+        return (document.id for document in walk(self._stores.catalog, wanted))
 
     def _change(
         self,

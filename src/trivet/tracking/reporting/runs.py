@@ -19,6 +19,7 @@ from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Inbox, Scope, TaskNew, draft, read
 from trivet.core.ids import check_id, new_id
 from trivet.core.ports import Stores
+from trivet.core.search import walk
 from trivet.core.training import Machine
 from trivet.tracking.facts import CodeState, Environment
 from trivet.tracking.reporting.documents import (
@@ -157,11 +158,7 @@ class ReportedRuns:
 
     def knows(self, run: str) -> bool:
         """Say whether there is such a run in this project."""
-        try:
-            self._document(run)
-        except NotFound:
-            return False
-        return True
+        return self._found(run) is not None
 
     def get(self, run: str) -> ReportedRun:
         """Return a run, a deleted one as well, with the latest points of its metrics.
@@ -176,13 +173,13 @@ class ReportedRuns:
 
     def history(self, run: str, key: str) -> list[Point]:
         """Return all points of a metric by time, step and value; none for a run not of here."""
-        return self.metrics.history(run, key) if self._is_here(run) else []
+        return self.metrics.history(run, key) if self.knows(run) else []
 
     def sample(
         self, run: str, key: str, most: int, *, first: int | None = None, last: int | None = None
     ) -> list[Point]:
         """Return points of a metric as `Metrics.sample` does; none for a run not of here."""
-        if not self._is_here(run):
+        if not self.knows(run):
             return []
         return self.metrics.sample(run, key, most, first=first, last=last)
 
@@ -362,22 +359,18 @@ class ReportedRuns:
             where=Every((is_in_stage("active"), Has("datasets.0.name"))),
             limit=1000,
         )
-        while True:
-            page = self._stores.catalog.search(wanted)
-            yield from page.documents
-            if page.after is None:
-                return
-            wanted = msgspec.structs.replace(wanted, after=page.after)
+        return walk(self._stores.catalog, wanted)
 
-    def _is_here(self, run: str) -> bool:
-        found = self._stores.catalog.get(RUNS, [run]) if run else ()
-        return bool(found) and found[0].group.rpartition("/")[0] == self._scope.project
+    def _found(self, run: str) -> Document | None:
+        found = next(iter(self._stores.catalog.get(RUNS, [run])), None) if run else None
+        is_ours = found is not None and found.group.rpartition("/")[0] == self._scope.project
+        return found if is_ours else None
 
     def _document(self, run: str) -> Document:
-        found = self._stores.catalog.get(RUNS, [run]) if run else ()
-        if not found or found[0].group.rpartition("/")[0] != self._scope.project:
+        found = self._found(run)
+        if found is None:
             raise NotFound(f"Run with id={run} not found", code="no-run")
-        return found[0]
+        return found
 
     def _move(self, run: str, stage: Stage, arrival: str) -> None:
         document = self._document(run)

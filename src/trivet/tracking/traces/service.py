@@ -19,6 +19,7 @@ from trivet.core.catalog import (
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, Scope, draft
 from trivet.core.ports import Stores
+from trivet.core.search import find_all
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import RUNS, Experiments
 from trivet.tracking.reporting.facts import Experiment
@@ -390,19 +391,10 @@ class Traces:
     def _told(self, trace: str) -> Iterator[str]:
         """Yield the facts that hold what a trace was asked and answered."""
         for kind in (TraceReported.KIND, TraceAssessed.KIND):
-            after: int | None = None
-            while True:
-                page = self._stores.ledger.find(
-                    kind,
-                    where={"trace": trace},
-                    project=self._scope.project,
-                    after=after,
-                    limit=_PAGE,
-                )
-                yield from (entry.id for entry in page.entries if entry.payload is not None)
-                if page.after is None:
-                    break
-                after = page.after
+            found = find_all(
+                self._stores.ledger, kind, where={"trace": trace}, project=self._scope.project
+            )
+            yield from (entry.id for entry in found if entry.payload is not None)
 
     def _commit(self, reason: str, facts: Sequence[Draft], documents: Sequence[Amendment]) -> None:
         self._stores.ledger.commit(self._scope.batch(reason, facts, documents=documents))

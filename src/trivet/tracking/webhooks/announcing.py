@@ -11,6 +11,7 @@ from trivet.core.facts import TaskNew
 from trivet.core.ids import new_id
 from trivet.core.outbox import message_task
 from trivet.core.ports import Message, Stores
+from trivet.core.search import walk
 
 WEBHOOKS: Final = "webhooks"
 PREFIX: Final = "webhook/"
@@ -65,9 +66,4 @@ def _told_of(stores: Stores, project: str, event: str) -> Iterator[Document]:
         order=(Order("creation_time"),),
         limit=_PAGE,
     )
-    while True:
-        page = stores.catalog.search(wanted)
-        yield from page.documents
-        if page.after is None:
-            return
-        wanted = msgspec.structs.replace(wanted, after=page.after)
+    return walk(stores.catalog, wanted)

@@ -14,11 +14,10 @@ import msgspec
 from trivet.core.catalog import Compare, Document, Either, Every, Order, Search
 from trivet.core.facts import Entry, read
 from trivet.core.ports import Stores
-from trivet.core.search import find_all
+from trivet.core.search import find_all, walk
 from trivet.models.documents import VERSIONS
 from trivet.models.facts import LoggedVersion, ModelVersion, Version
 from trivet.models.names import head_of, name_of
-from trivet.models.reading import walk
 from trivet.models.references import Finder
 from trivet.monitoring.facts import WindowClosed
 from trivet.releases.facts import ReleasePlan
@@ -289,7 +288,7 @@ class Links:
             order=(Order("name"), Order("version_number")),
             limit=_PAGE,
         )
-        return walk(self._stores, wanted)
+        return walk(self._stores.catalog, wanted)
 
     def _inputs(self, run: str) -> tuple[Input, ...]:
         for document in self._stores.catalog.get(RUNS, [run]):
@@ -314,7 +313,7 @@ class Links:
             for place in places
         )
         for document in walk(
-            self._stores, Search(collection=RUNS, where=Either(same), limit=_PAGE)
+            self._stores.catalog, Search(collection=RUNS, where=Either(same), limit=_PAGE)
         ):
             if document.group.startswith(f"{self._project}/"):
                 yield document
