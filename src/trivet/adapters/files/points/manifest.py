@@ -6,7 +6,7 @@ removes.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import blake3
 import msgspec
@@ -14,6 +14,8 @@ import msgspec
 from trivet.adapters.files.segments import SUFFIX
 from trivet.core import disk
 from trivet.core.errors import Corrupt
+
+T = TypeVar("T")
 
 MERGED: Final = "merged"
 MANIFEST: Final = "manifest"
@@ -66,15 +68,20 @@ class Manifests:
             return Manifest()
         before, manifest = self._last
         if content != before:
-            manifest = _decode(content)
+            manifest = decode_manifest(content, Manifest)
             self._last = content, manifest
         return manifest
 
 
-def _decode(content: bytes) -> Manifest:
+def decode_manifest(content: bytes, type_: type[T]) -> T:
+    """Check and read the content of a manifest, of this format or an older one.
+
+    Raises:
+        Corrupt: It is damaged.
+    """
     body, _, check = content.rstrip(b"\n").rpartition(b"\n")
     if content.endswith(b"\n") and check == _check(body):
-        return msgspec.json.decode(body, type=Manifest)
+        return msgspec.json.decode(body, type=type_)
     raise Corrupt(
         "the manifest of the series is damaged",
         code="corrupt-manifest",

@@ -11,13 +11,18 @@ from struct import Struct
 from typing import Final
 from zlib import crc32
 
-import blake3
 import msgspec
 
 from trivet.adapters.files import layout, segments
 from trivet.adapters.files.points import chunks
 from trivet.adapters.files.points.figures import POINT_BYTES
-from trivet.adapters.files.points.manifest import MANIFEST, place_of_merged, place_of_raw
+from trivet.adapters.files.points.manifest import (
+    MANIFEST,
+    MERGED,
+    decode_manifest,
+    place_of_merged,
+    place_of_raw,
+)
 from trivet.adapters.files.points.sources import index_dead
 from trivet.adapters.files.segments import Segment
 from trivet.core import disk
@@ -62,22 +67,15 @@ def upgrade_series(folder: Path) -> None:
         disk.sync_folder(folder)
         (folder / MANIFEST).unlink(missing_ok=True)
         disk.sync_folder(folder)
-        shutil.rmtree(folder / "merged", ignore_errors=True)
+        shutil.rmtree(folder / MERGED, ignore_errors=True)
         stage.rmdir()
 
 
 def _read_manifest(place: Path) -> _Manifest:
     try:
-        body, _, check = place.read_bytes().rstrip(b"\n").rpartition(b"\n")
+        return decode_manifest(place.read_bytes(), _Manifest)
     except FileNotFoundError:
         return _Manifest()
-    if check != blake3.blake3(body).hexdigest().encode():
-        raise Corrupt(
-            "the manifest of the series is damaged",
-            code="corrupt-manifest",
-            hint="Restore the manifest from a backup.",
-        )
-    return msgspec.json.decode(body, type=_Manifest)
 
 
 def _convert(place: Path, stage: Path, target: Path) -> None:
