@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import Counter
 from datetime import UTC, date, datetime
+from random import Random
 from typing import Any
 
 import msgspec
@@ -72,6 +73,14 @@ def test_a_profile_survives_json_and_is_always_the_same(columns: dict[str, list[
     encoded = msgspec.json.encode(profile_table(frame))
     assert msgspec.json.encode(profile_table(frame)) == encoded
     assert msgspec.json.decode(encoded, type=Profile) == profile_table(frame)
+
+
+@given(tables, st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_change_a_profile(columns: dict[str, Any], by: Random) -> None:
+    rows = list(zip(*columns.values(), strict=True))
+    by.shuffle(rows)
+    shuffled = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    assert profile_table(as_table(shuffled)) == profile_table(as_table(columns))
 
 
 @given(tables, tables)
