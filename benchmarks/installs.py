@@ -68,7 +68,7 @@ def row(
     what: str, value: float | None, unit: str, target: float | None, mode: str
 ) -> dict[str, Any]:
     """Make a row; a figure that is only stated, or could not be had, is neither ok nor not."""
-    known = value is not None and target is not None
+    ratio = None if value is None or target is None else value / target
     return {
         "id": "2.2",
         "what": what,
@@ -76,8 +76,8 @@ def row(
         "unit": unit,
         "target": target,
         "floor": None,
-        "ratio": round(value / target, 3) if known else None,
-        "ok": value <= target if known else None,
+        "ratio": None if ratio is None else round(ratio, 3),
+        "ok": None if ratio is None else ratio <= 1,
         "mode": mode if target is not None else f"{mode}; stated",
     }
 

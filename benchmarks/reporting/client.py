@@ -79,12 +79,13 @@ def later(calls: int) -> dict[str, Any]:
     run = _run()
     client.log_metric(run, "loss", 1.0, step=-1)
     taken: list[float] = []
+    answers: list[Any] = []
     start = time.perf_counter()
     for step in range(calls):
         begun = time.perf_counter()
-        waiting = client.log_metric(run, "loss", 0.5, step=step, synchronous=False)
+        answers.append(client.log_metric(run, "loss", 0.5, step=step, synchronous=False))
         taken.append(time.perf_counter() - begun)
-    waiting.wait()
+    answers[-1].wait()
     return _figures(taken, time.perf_counter() - start)
 
 

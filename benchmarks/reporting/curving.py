@@ -84,8 +84,8 @@ def of_store(folder: Path, points: int) -> tuple[str, float]:
             start = time.perf_counter()
             curve = workspace.stores.series.curve(key, points=SHOWN)
             taken.append((time.perf_counter() - start) * 1e3)
-    if len(curve.least) != SHOWN:
-        raise RuntimeError(f"{len(curve.least)} buckets, expected {SHOWN}")
+            if len(curve.least) != SHOWN:
+                raise RuntimeError(f"{len(curve.least)} buckets, expected {SHOWN}")
     return run.id, statistics.median(taken)
 
 

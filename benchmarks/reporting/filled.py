@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 import trivet as tv
 from benchmarks.__main__ import OUTPUT
 from benchmarks.reporting.servers import SETTINGS
-from trivet.core.catalog import Amendment
+from trivet.core.catalog import Amendment, Document
 from trivet.core.facts import Draft, draft
 from trivet.core.ids import new_id
 from trivet.core.ports import Points, SeriesKey
-from trivet.tracking.reporting.experiments import RUNS, as_numbers
+from trivet.tracking.reporting.documents import opened_run, reported_run
 from trivet.tracking.reporting.facts import RunOpened, RunReported
 from trivet.workspace.workspace import Workspace
 
@@ -42,7 +44,7 @@ def filled(runs: int) -> Path:
     """Return the folder of a project with so many runs; fill it when it is not there."""
     folder = OUTPUT / f"runs-{runs}"
     stamp = folder / _DONE
-    wanted = f"{runs} runs of {METRICS} metrics, form 3\n"
+    wanted = f"{runs} runs of {METRICS} metrics, form 4\n"
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -93,27 +95,16 @@ def runs_of(numbers: range, chance: random.Random, experiment: str, group: str) 
         reported = RunReported(
             run=run, parameters=parameters, status="succeeded", ended_ms=began_ms + 500
         )
-        document = Amendment(
-            collection=RUNS,
-            id=run,
-            group=group,
-            set={
-                "run_id": run,
-                "experiment_id": "0",
-                "run_name": name,
-                "status": "FINISHED",
-                "stage": "active",
-                "user_id": "bench",
-                "artifact_uri": location,
-                "start_time": began_ms,
-                "end_time": began_ms + 500,
-                **{f"tags.{key}": value for key, value in opened.tags.items()},
-                **{f"params.{key}": value for key, value in parameters.items()},
-                **as_numbers(parameters),
-                **{f"metrics.{key}": value for key, value in metrics.items()},
-            },
-            note={f"latest.{key}": [0, began_ms] for key in metrics},
-            expect="new",
+        begun = opened_run(group, run, opened)
+        known = Document(id=run, group=group, attributes=begun.set, notes=begun.note)
+        ended = reported_run(known, reported)
+        values = {f"metrics.{key}": value for key, value in metrics.items()}
+        places = {f"latest.{key}": [0, began_ms] for key in metrics}
+        document = msgspec.structs.replace(
+            begun,
+            set={**begun.set, **ended.set, **values},
+            once=ended.once,
+            note={**begun.note, **ended.note, **places},
         )
         points = [
             (SeriesKey(run, key), Points(array("q", [0]), array("q", [began_ms]), array("d", [v])))
