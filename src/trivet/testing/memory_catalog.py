@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 
+import msgspec
+
 from trivet.core.catalog import (
     Amendment,
     Document,
@@ -51,8 +53,11 @@ class MemoryCatalog:
             found = [one for one in found if is_behind(one, search.order, search.after)]
         page = arranged(found, search.order)[: search.limit]
         is_more = len(found) > len(page)
+        documents = map(_copy, page)
+        if not search.with_notes:
+            documents = (msgspec.structs.replace(one, notes={}) for one in documents)
         return Found(
-            documents=tuple(map(_copy, page)),
+            documents=tuple(documents),
             after=position_of(page[-1], search.order) if is_more else None,
         )
 

@@ -96,6 +96,7 @@ class Finder:
             where=Every((is_in_stage("active"), *where)),
             order=_orders(order, grammar),
             after=after,
+            with_notes=False,
         )
         documents, after = self._pages(search, limit)
         names = self._experiments.names_of(document.group for document in documents)

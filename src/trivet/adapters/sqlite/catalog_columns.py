@@ -173,14 +173,17 @@ class Shelf:
         cells = self._session.all("cells_at", (numbers(places),)) if places else []
         return Column(cells, self._widths)
 
-    def documents(self, rows: Rows) -> list[Document]:
-        """Return documents whole, in the order asked for."""
+    def documents(self, rows: Rows, *, with_notes: bool = False) -> list[Document]:
+        """Return documents, in the order asked for."""
         if not len(rows):
             return []
         wanted = numbers(self._numbers(rows))
         found: list[Any] = self._session.all("documents_at", (wanted,))
         word = self._session.words.word
-        return [to_document(id_, word(group), *packed) for id_, group, *packed in found]
+        return [
+            to_document(id_, word(group), attributes, notes if with_notes else None)
+            for id_, group, attributes, notes in found
+        ]
 
     def _numbers(self, rows: Rows) -> list[int]:
         places = np.searchsorted(self._ends, rows, side="right")

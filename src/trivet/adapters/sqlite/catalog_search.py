@@ -38,7 +38,7 @@ def find_page(session: Session, search: Search) -> Found:
         behind = _behind(shelf, rows, keys, there, str(search.after[-1]))
         rows, keys = rows[behind], [one[behind] for one in keys]
     page = _first(shelf, rows, keys, search.limit + 1)
-    documents = tuple(shelf.documents(page[: search.limit]))
+    documents = tuple(shelf.documents(page[: search.limit], with_notes=search.with_notes))
     is_more = len(page) > search.limit
     return Found(
         documents=documents,

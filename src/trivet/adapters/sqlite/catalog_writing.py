@@ -46,13 +46,13 @@ def sort_of_attributes(collection: str) -> str:
     return f"attribute:{collection}"
 
 
-def to_document(identifier: str, group: str, attributes: bytes, notes: bytes) -> Document:
-    """Read a document from its row."""
+def to_document(identifier: str, group: str, attributes: bytes, notes: bytes | None) -> Document:
+    """Read a document from its row; its notes may be left out."""
     return Document(
         id=identifier,
         group=group,
         attributes=_attributes.decode(attributes),
-        notes=msgspec.msgpack.decode(notes),
+        notes={} if notes is None else msgspec.msgpack.decode(notes),
     )
 
 

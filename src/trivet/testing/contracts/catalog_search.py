@@ -67,6 +67,14 @@ def all_pages(stores: Trio, wanted: Search) -> list[Document]:
 class CatalogSearchContract(OnTrio):
     """Conditions, orders, groups and pages."""
 
+    def test_notes_are_left_out_when_they_are_not_wanted(self, stores: Trio) -> None:
+        stores.catalog.write([amendment("a", set={"m": 1}, note={"words": ["x"]})])
+        (whole,) = stores.catalog.search(search()).documents
+        (bare,) = stores.catalog.search(search(with_notes=False)).documents
+        assert (whole.attributes, whole.notes) == ({"m": 1}, {"words": ["x"]})
+        assert (bare.attributes, bare.notes) == ({"m": 1}, {})
+        assert stores.catalog.get(RUNS, ["a"]) == (whole,)
+
     @pytest.mark.parametrize(
         ("operator", "value", "expected"),
         [
