@@ -78,7 +78,7 @@ def check_models(workspace: Workspace, acknowledged: list[str], moved: list[str]
     assert workspace.models.get("churn").id == versions[0].id
     assert {model.id for model in versions} >= set(acknowledged)
     for model in versions:
-        assert workspace.models.verdict(model.version.verdict).passed
+        assert workspace.models.verdicts.get(model.version.verdict).passed
     if moved:
         alias = workspace.models.get("churn@tried")
         newest = workspace.models.get(moved[-1])

@@ -264,7 +264,7 @@ def test_the_ring_turns_by_itself_when_the_world_moves(town: Town) -> None:
     assert run.started.asked_by is not None
 
     # The gate compared it with the champion, on the same rows, before it was registered.
-    verdict = workspace.models.verdict(second.version.verdict)
+    verdict = workspace.models.verdicts.get(second.version.verdict)
     assert verdict.passed
     assert verdict.champion == workspace.models.get("left:1").id
     assert {f.check: f.ok for f in verdict.findings}["champion"] is True

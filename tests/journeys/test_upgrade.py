@@ -120,7 +120,7 @@ def test_the_model_is_there_and_answers_its_golden_rows(
     assert (model.id, model.version.package) == (expected["model"], expected["package"])
     package = workspace.models.open(model)
     assert package.golden.rows
-    assert workspace.models.verdict(model.version.verdict).passed
+    assert workspace.models.verdicts.get(model.version.verdict).passed
     current = workspace.releases.current("left")
     assert current is not None
     assert current.id == expected["release"]

@@ -34,7 +34,7 @@ def _to_mind(ws: Workspace, request: Approval) -> Iterator[str]:
     wanted = request.requested
     if wanted.model is None or not wanted.digest:
         return
-    if wanted.verdict is not None and not ws.models.verdict(wanted.verdict).passed:
+    if wanted.verdict is not None and not ws.models.verdicts.get(wanted.verdict).passed:
         yield f"the gate refused {wanted.label}: `trivet models show {wanted.label}`"
     said = deprecation_of(ws.stores.ledger, ws.scope.project, wanted.model)
     if said is not None:

@@ -77,8 +77,8 @@ def _show(options: Namespace) -> Answer:
         if not found.is_packaged:
             return Answer({"version": found, "deprecation": said}, _logged(found, said))
         model = ws.models.get(found.id)
-        verdict = ws.models.verdict(model.version.verdict)
-        overrides = dict(ws.models.overrides(model.version.name))
+        verdict = ws.models.verdicts.get(model.version.verdict)
+        overrides = dict(ws.models.verdicts.overrides(model.version.name))
     override = overrides.get(model.version.override or "")
     text = "\n".join(
         [
@@ -161,10 +161,10 @@ class _Judged(msgspec.Struct, frozen=True):
 def _verdicts(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         name = options.name or ws.settings.model
-        overrides = [item for _, item in ws.models.overrides(name)]
+        overrides = [item for _, item in ws.models.verdicts.overrides(name)]
         found = [
             _Judged(id_, verdict, tuple(o for o in overrides if o.verdict == id_))
-            for id_, verdict in ws.models.verdicts(name)
+            for id_, verdict in ws.models.verdicts.of(name)
         ]
     heads = ("verdict", "look", "level", "smallest gain it finds", "answer")
     rows = [_verdict_row(item) for item in found]
@@ -182,8 +182,8 @@ def _verdict_row(item: _Judged) -> tuple[object, ...]:
 
 def _override(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        verdict = ws.models.verdict(options.verdict)
-        id_, override = ws.models.override(options.verdict, options.reason)
+        verdict = ws.models.verdicts.get(options.verdict)
+        id_, override = ws.models.verdicts.override(options.verdict, options.reason)
         model = None
         if verdict.run is not None:
             package = ws.models.open(verdict.subject)

@@ -234,7 +234,7 @@ class Story:
                     f"the asked-for run ended as {move.state}: {(move.result or b'').decode()}"
                 )
         run = ws.tracking.runs(limit=1)[0]
-        verdict = ws.models.verdicts(NAME)[-1][1]
+        verdict = ws.models.verdicts.of(NAME)[-1][1]
         reasons = tuple(f.summary for f in verdict.findings if f.ok is not True)
         newest = ws.models.get(NAME)
         model = newest.label if newest.version.run == run.id else None
@@ -329,7 +329,7 @@ class Story:
             )
 
     def _check_decisions(self, ws: Workspace) -> None:
-        verdicts = [verdict for _, verdict in ws.models.verdicts(NAME)]
+        verdicts = [verdict for _, verdict in ws.models.verdicts.of(NAME)]
         self.evidence.gate_verdicts = [
             Judged(
                 model=verdict.model,

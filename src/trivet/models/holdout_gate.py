@@ -24,8 +24,9 @@ from trivet.models.facts import GateVerdict, Task
 from trivet.models.looks import Look, next_look
 from trivet.models.metrics import Groups, default_metric, metric_named
 from trivet.models.questions import answers_question, labels_digest
-from trivet.models.registry import ATTEMPTS, Registry, too_busy, verdict_heads
+from trivet.models.registry import ATTEMPTS, Registry, too_busy
 from trivet.models.rules import Champion
+from trivet.models.verdicts import verdict_heads
 from trivet.pipelines.looping.place import Place
 from trivet.statistics.paired import Comparison
 
@@ -116,7 +117,7 @@ class HoldoutGate:
         subject = sha256_hex(self._champion.tobytes(), candidate.tobytes())
         for _ in range(ATTEMPTS):
             stand = self._stand()
-            earlier = [verdict for _, verdict in self._registry.verdicts(self._name, self._rows)]
+            earlier = [verdict for _, verdict in self._registry.verdicts.of(self._name, self._rows)]
             look = next_look(earlier, question, self._span, self._rules, self._rows)
             verdict = self._verdict(found, subject, question, look)
             if _is_known(verdict, earlier) or self._record(verdict, stand):

@@ -1,10 +1,35 @@
-"""Reading the registry: which versions are gone, and which number a version has."""
+"""Reading the registry: what is there, which versions are gone, and which number one has."""
 
-from trivet.core.facts import read
+from trivet.core.errors import NotFound
+from trivet.core.facts import Entry, read
+from trivet.core.ids import check_id
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
 from trivet.models.facts import LoggedVersion, ModelVersion, NameRegistered, VersionsDeleted
 from trivet.models.names import head_of
+
+
+def entry_of(stores: Stores, project: str, id: str, what: str) -> Entry:
+    """Return the entry of an identifier.
+
+    Raises:
+        Invalid: It is no identifier.
+        NotFound: The project has no such entry; `what` is what errors call it.
+    """
+    entry = stores.ledger.get(check_id(id, what))
+    if entry is None or entry.project != project:
+        raise NotFound(
+            f"no {what} {id} in project {project!r}",
+            code=f"no-{what}",
+            hint="Copy the identifier as Trivet printed it.",
+        )
+    return entry
+
+
+def known_entries(stores: Stores, project: str, kind: str, where: dict[str, str]) -> list[Entry]:
+    """Return every entry of a kind that was not forgotten, oldest first."""
+    found = find_all(stores.ledger, kind, where=where, project=project)
+    return [entry for entry in found if entry.payload is not None]
 
 
 def deleted_models(stores: Stores, project: str, name: str) -> set[str]:

@@ -1,13 +1,12 @@
-"""The registry: versions of names, aliases that point at them, and the verdicts behind them."""
+"""The registry: versions of names, and aliases that point at them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from trivet.core.catalog import Amendment, Compare, Every, Order, Search
 from trivet.core.clock import SystemClock, to_micros
 from trivet.core.errors import Conflict, Invalid, NotFound, Unavailable
 from trivet.core.facts import Draft, Entry, HeadMove, HeadMoved, Scope, TaskNew, draft, read
-from trivet.core.ids import check_id, check_name
+from trivet.core.ids import check_name
 from trivet.core.ports import Stores
 from trivet.core.search import find_all, walk
 from trivet.models.amending import touched_name
@@ -18,10 +17,7 @@ from trivet.models.deprecations import Deprecations
 from trivet.models.documents import VERSIONS, new_name, new_package, to_version
 from trivet.models.facts import (
     AliasMove,
-    GateOverride,
-    GateVerdict,
     LoggedVersion,
-    Measured,
     Model,
     ModelVersion,
     NameRegistered,
@@ -30,11 +26,12 @@ from trivet.models.facts import (
 from trivet.models.moving import along_alias, warn_of_deprecation
 from trivet.models.names import CHAMPION, check_alias, head_of, name_of, registered_head
 from trivet.models.packaging import Package, open_package
-from trivet.models.provenance import demand_package, demand_run, demand_verdict, reasons_of
-from trivet.models.reading import deleted_models, number_behind
+from trivet.models.provenance import demand_package, demand_run, demand_verdict
+from trivet.models.reading import deleted_models, entry_of, known_entries, number_behind
 from trivet.models.references import Finder
 from trivet.models.searching import is_no_prompt
 from trivet.models.telling import News
+from trivet.models.verdicts import Verdicts, figures_of
 from trivet.tracking.facts import Run
 from trivet.tracking.service import TrackingService
 
@@ -56,6 +53,7 @@ class Registry:
         self.approvals = Approvals(stores, scope)
         self.deprecations = Deprecations(stores, scope)
         self.comments = Comments(stores, scope)
+        self.verdicts = Verdicts(stores, scope)
         self.finder = Finder(stores, scope.project)
 
     def register(
@@ -85,8 +83,8 @@ class Registry:
         demand_run(run, data, self._stores.blobs.has)
         demand_package(package, run)
         open_package(self._stores.blobs, package.digest)  # bytes first: they are there, and whole
-        verdict = self.verdict(verdict_id)
-        override = None if verdict.passed else self._override(verdict_id)
+        verdict = self.verdicts.get(verdict_id)
+        override = None if verdict.passed else self.verdicts.override_of(verdict_id)
         demand_verdict(verdict, name, package, run, is_overruled=override is not None)
         parents = (run.finished_id or run.id, *data, verdict_id, *([override] if override else []))
         for _ in range(ATTEMPTS):
@@ -101,7 +99,7 @@ class Registry:
                 size_bytes=package.size_bytes,
                 flavour=package.manifest.flavour,
                 signature=package.signature,
-                metrics=_metrics(verdict),
+                metrics=figures_of(verdict),
                 run=run.id,
                 verdict=verdict_id,
                 data=data,
@@ -153,7 +151,7 @@ class Registry:
     def versions(self, name: str) -> tuple[Model, ...]:
         """Return the packaged versions of a name, newest first; none for one nobody has taken."""
         gone = deleted_models(self._stores, self._scope.project, name)
-        entries = self._all(ModelVersion.KIND, {"name": name})
+        entries = self._known(ModelVersion.KIND, {"name": name})
         return tuple(
             Model(id=entry.id, version=read(entry, ModelVersion))
             for entry in reversed(entries)
@@ -271,81 +269,6 @@ class Registry:
         heads = self._stores.ledger.heads(self._scope.project, f"{head_of(name)}@")
         return tuple(sorted(head.name.rpartition("@")[2] for head in heads))
 
-    def verdict(self, id: str) -> GateVerdict:
-        """Return a verdict.
-
-        Raises:
-            NotFound: There is no such verdict in this project.
-        """
-        return read(self._entry(id, "verdict"), GateVerdict)
-
-    def verdicts(self, name: str, labels: str | None = None) -> tuple[tuple[str, GateVerdict], ...]:
-        """Return identifier and verdict of everything judged for a name, oldest first.
-
-        Args:
-            name: The name.
-            labels: Digest of held-out labels: what was judged on them for other names, too.
-        """
-        found = {entry.seq: entry for entry in self._all(GateVerdict.KIND, {"model": name})}
-        if labels is not None:
-            shared = self._all(GateVerdict.KIND, {"labels": labels})
-            found |= {entry.seq: entry for entry in shared}
-        return tuple((found[seq].id, read(found[seq], GateVerdict)) for seq in sorted(found))
-
-    def override(self, verdict_id: str, reason: str) -> tuple[str, GateOverride]:
-        """Overrule a refusal, in one's own name. The refusal stays on record beside it.
-
-        What was refused can then be registered by that verdict; every release of it says who
-        overruled the gate, and why.
-
-        Args:
-            verdict_id: The verdict.
-            reason: Why the model shall be used all the same.
-
-        Returns:
-            The override's identifier and the override.
-
-        Raises:
-            Invalid: The reason is empty (`no-reason`), or the verdict is a yes (`passed`).
-            NotFound: There is no such verdict in this project.
-        """
-        verdict = self.verdict(verdict_id)
-        if not reason.strip():
-            raise Invalid(
-                "the reason is empty",
-                code="no-reason",
-                hint="Say why the model shall be used although its gate refused.",
-            )
-        if verdict.passed:
-            raise Invalid(
-                f"the verdict {verdict_id} passed: there is nothing to override",
-                code="passed",
-                hint="Register the model by this verdict.",
-            )
-        found = GateOverride(
-            verdict=verdict_id,
-            model=verdict.model,
-            gate=verdict.gate,
-            subject=verdict.subject,
-            overruled=tuple(finding.check for finding in reasons_of(verdict)),
-            by=self._scope.actor,
-            reason=reason.strip(),
-        )
-        item = draft(found, parents=[verdict_id])
-        why = f"override of gate {verdict.gate}: {found.reason}"
-        self._stores.ledger.commit(self._scope.batch(why, [item]))
-        return item.id, found
-
-    def overrides(self, name: str) -> tuple[tuple[str, GateOverride], ...]:
-        """Return identifier and content of every override for a name, oldest first."""
-        entries = self._all(GateOverride.KIND, {"model": name})
-        return tuple((entry.id, read(entry, GateOverride)) for entry in entries)
-
-    def _override(self, verdict_id: str) -> str | None:
-        """Return the first override of a verdict, or None."""
-        entries = self._all(GateOverride.KIND, {"verdict": verdict_id})
-        return entries[0].id if entries else None
-
     def _enter(
         self,
         reason: str,
@@ -387,25 +310,15 @@ class Registry:
         read_later = [id_ for id_ in ending.parents if id_ != run.id] if ending else []
         return tuple(dict.fromkeys((*run.started.data, *read_later)))
 
-    def _entry(self, id: str, what: str) -> Entry:
-        entry = self._stores.ledger.get(check_id(id, what))
-        if entry is None or entry.project != self._scope.project:
-            raise NotFound(
-                f"no {what} {id} in project {self._scope.project!r}",
-                code=f"no-{what}",
-                hint="Copy the identifier as Trivet printed it.",
-            )
-        return entry
-
     def _model(self, id: str) -> Model:
-        entry = self._entry(id, "model")
+        entry = entry_of(self._stores, self._scope.project, id, "model")
         if entry.kind == LoggedVersion.KIND:
             version = read(entry, LoggedVersion)
             raise _not_packaged(f"{version.name}:{version.version}")
         return Model(id=id, version=read(entry, ModelVersion))
 
     def _label(self, id: str) -> str:
-        entry = self._entry(id, "model")
+        entry = entry_of(self._stores, self._scope.project, id, "model")
         kind = LoggedVersion if entry.kind == LoggedVersion.KIND else ModelVersion
         version = read(entry, kind)
         return f"{version.name}:{version.version}"
@@ -424,16 +337,14 @@ class Registry:
 
     def _registered(self, name: str, package: Package, verdict_id: str) -> Model | None:
         gone = deleted_models(self._stores, self._scope.project, name)
-        for entry in self._all(ModelVersion.KIND, {"package": package.digest}):
+        for entry in self._known(ModelVersion.KIND, {"package": package.digest}):
             version = read(entry, ModelVersion)
             if (version.name, version.verdict) == (name, verdict_id) and entry.id not in gone:
                 return Model(id=entry.id, version=version)
         return None
 
-    def _all(self, kind: str, where: dict[str, str]) -> list[Entry]:
-        """Return every entry that was not forgotten, oldest first."""
-        found = find_all(self._stores.ledger, kind, where=where, project=self._scope.project)
-        return [entry for entry in found if entry.payload is not None]
+    def _known(self, kind: str, where: dict[str, str]) -> list[Entry]:
+        return known_entries(self._stores, self._scope.project, kind, where)
 
     def _commit(
         self,
@@ -456,29 +367,6 @@ class Registry:
                 raise
             return False  # the name was given up meanwhile
         return True
-
-
-def verdict_heads(name: str, labels: str | None) -> tuple[str, ...]:
-    """Return the heads that a verdict moves, so that no look is priced twice.
-
-    Args:
-        name: What it is about.
-        labels: Digest of the held-out labels, where rows are known by them.
-    """
-    return (f"verdict/{name}", *([f"verdict/labels/{labels}"] if labels else ()))
-
-
-def _metrics(verdict: GateVerdict) -> dict[str, Measured]:
-    """Take the figures of merit out of a verdict's findings."""
-    figures: dict[str, Any] = {}
-    rows = 0
-    for finding in verdict.findings:
-        if finding.check == "quality":
-            figures, rows = finding.evidence.get("metrics", {}), finding.rows or 0
-    return {
-        name: Measured(value=value, low=low, high=high, rows=rows)
-        for name, (value, low, high) in figures.items()
-    }
 
 
 def _not_packaged(label: str) -> Invalid:

@@ -25,8 +25,10 @@ from trivet.models.moving import warn_of_deprecation
 from trivet.models.packaging import Package, open_package
 from trivet.models.parity import TOLERANCE
 from trivet.models.questions import exam_question, labels_digest
-from trivet.models.registry import ATTEMPTS, Registry, too_busy, verdict_heads
+from trivet.models.reading import entry_of
+from trivet.models.registry import ATTEMPTS, Registry, too_busy
 from trivet.models.rules import ChecklistSpec
+from trivet.models.verdicts import verdict_heads
 from trivet.pipelines.memo import pickled_of
 from trivet.tracking.facts import Run
 
@@ -209,7 +211,7 @@ class ModelsService(Registry):
         """
         run = self._run(run)
         found = gate.judge(evidence)
-        earlier = {question_of(verdict) for _, verdict in self.verdicts(name)}
+        earlier = {question_of(verdict) for _, verdict in self.verdicts.of(name)}
         verdict = GateVerdict(
             model=check_name(name, "model"),
             gate=found.gate,
@@ -230,7 +232,7 @@ class ModelsService(Registry):
     def _columns(self, data: Sequence[str]) -> dict[str, str]:
         columns: dict[str, str] = {}
         for id_ in data:
-            commit = read(self._entry(id_, "data"), DataCommit)
+            commit = read(entry_of(self._stores, self._scope.project, id_, "data"), DataCommit)
             for table in commit.tables:
                 columns.update(table.columns)
         return columns
@@ -246,7 +248,7 @@ class ModelsService(Registry):
 
     def _priced(self, name: str, exam: Exam, labels: str | None) -> Exam:
         """Give an exam the level that this look at its rows is worth, champion or none."""
-        earlier = [verdict for _, verdict in self.verdicts(name, labels)]
+        earlier = [verdict for _, verdict in self.verdicts.of(name, labels)]
         question, rules = exam_question(exam), exam.spec.champion
         look = next_look(earlier, question, exam.holdout.span_us, rules, labels)
         return replace(exam, alpha=look.alpha, look=look.number, question=question)

@@ -92,7 +92,7 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
             run=run.id,
             package=known.version.package,
             verdict_id=known.version.verdict,
-            verdict=workspace.models.verdict(known.version.verdict),
+            verdict=workspace.models.verdicts.get(known.version.verdict),
             model=known,
             note=f"nothing changed: this is {known.label}",
         )
@@ -126,7 +126,7 @@ def deliver(workspace: Workspace, run: Run) -> Delivered | None:
 def _same_model(workspace: Workspace, package: str) -> Model | None:
     """Return the version that came of a package, or of the same one before it was completed."""
     name = workspace.settings.model
-    passed = [item for _, item in workspace.models.verdicts(name) if item.passed]
+    passed = [item for _, item in workspace.models.verdicts.of(name) if item.passed]
     runs = {verdict.run for verdict in passed if verdict.subject == package}
     return next(
         (

@@ -76,7 +76,7 @@ def test_looks_are_counted_over_gates_and_people(place: Place, stores: Stores) -
     )
     looks = [look_of(gate(next(worse))) for gate in (ada, bob, ada)]
     assert looks == [(1, 0.025), (2, 0.05 / 6), (3, 0.05 / 12)]
-    recorded = ModelsService(stores, place.scope, ()).verdicts("churn")
+    recorded = ModelsService(stores, place.scope, ()).verdicts.of("churn")
     assert [verdict.look for _, verdict in recorded] == [1, 2, 3]
 
 
@@ -89,7 +89,7 @@ def test_the_same_answers_are_the_same_look_and_leave_no_second_verdict(
     first = gate(one)
     gate(two)
     assert gate(one) == first
-    assert len(ModelsService(stores, place.scope, ()).verdicts("churn")) == 2
+    assert len(ModelsService(stores, place.scope, ()).verdicts.of("churn")) == 2
 
 
 def test_a_finer_level_sees_only_larger_gains(place: Place) -> None:
@@ -321,7 +321,7 @@ def main():
 
         def judged(answers):
             verdict = gate(answers)
-            if Path("slow").exists() and len(ws.models.verdicts("churn")) == 3:
+            if Path("slow").exists() and len(ws.models.verdicts.of("churn")) == 3:
                 print("reached", flush=True)
                 time.sleep(600)
             return verdict
@@ -352,7 +352,7 @@ def test_a_loop_killed_after_a_verdict_makes_and_judges_nothing_twice(tmp_path: 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "made.txt").read_text().split() == list("123456")
     with open_workspace(tmp_path) as ws:
-        looks = [verdict.look for _, verdict in ws.models.verdicts("churn")]
+        looks = [verdict.look for _, verdict in ws.models.verdicts.of("churn")]
     assert looks == [1, 2, 3, 4, 5, 6]
 
 

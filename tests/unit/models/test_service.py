@@ -207,7 +207,7 @@ def test_a_verdict_that_is_a_no_carries_its_reasons(
         service.register("parcels", package, run=run, verdict_id=id_)
     assert caught.value.code == "gate-refused"
     assert [f["check"] for f in caught.value.detail["findings"]] == ["quality"]
-    assert service.verdict(id_) == verdict
+    assert service.verdicts.get(id_) == verdict
 
 
 def test_a_verdict_about_something_else_is_refused(
@@ -254,7 +254,7 @@ def test_the_champion_is_what_the_next_candidate_must_face(
     (reason,) = [f for f in found.findings if f.check == "champion"]
     assert reason.ok is False
     assert "parcels:1" in reason.summary
-    assert service.verdicts("parcels")[-1] == (id_, found)
+    assert service.verdicts.of("parcels")[-1] == (id_, found)
 
 
 def test_each_further_look_at_the_same_rows_is_judged_more_strictly(
@@ -306,7 +306,7 @@ def test_other_rows_or_another_champion_are_other_looks_for_the_same_package(
     id_, _ = service.examine(
         "parcels", other, spec, holdout=trained.holdout, training=trained.training, run=run
     )
-    service.override(id_, "to have a champion")
+    service.verdicts.override(id_, "to have a champion")
     champion = service.register("parcels", other, run=run, verdict_id=id_)
     service.set_alias("parcels", "champion", champion, "the first")
     assert [look(), look()] == [8, 8]
@@ -395,7 +395,7 @@ def test_another_project_sees_nothing(
     assert other.names() == ()
     for action in (
         lambda: other.get(model.id),
-        lambda: other.verdict(verdict),
+        lambda: other.verdicts.get(verdict),
         lambda: other.register("parcels", package, run=run, verdict_id=verdict),
     ):
         with pytest.raises(NotFound):
@@ -449,26 +449,26 @@ def test_a_refusal_can_be_overruled_in_ones_own_name_and_stays_on_record(
         return service.register("parcels", package, run=run, verdict_id=id_)
 
     assert code_of(register) == "gate-refused"
-    assert code_of(lambda: service.override(id_, "  "), Invalid) == "no-reason"
+    assert code_of(lambda: service.verdicts.override(id_, "  "), Invalid) == "no-reason"
     bob = ModelsService(stores, Scope(project="parcels", actor="bob"), ())
-    override, found = bob.override(id_, "the old model is down")
+    override, found = bob.verdicts.override(id_, "the old model is down")
     assert (found.by, found.reason) == ("bob", "the old model is down")
     assert found.overruled == ("quality",)
     model = register()
     assert model.version.override == override
     assert register() == model
-    assert service.verdict(id_) == verdict
+    assert service.verdicts.get(id_) == verdict
     entry = stores.ledger.get(override)
     assert entry is not None
     assert (entry.actor, entry.parents) == ("bob", (id_,))
     kinds = [item.kind for item in ancestors(stores.ledger, model.id).entries]
     assert {"gate.override", "gate.verdict"} <= set(kinds)
-    assert service.overrides("parcels") == ((override, found),)
+    assert service.verdicts.overrides("parcels") == ((override, found),)
 
 
 def test_a_yes_needs_no_override(service: ModelsService, passed: tuple[Run, Package, str]) -> None:
     *_, verdict = passed
-    assert code_of(lambda: service.override(verdict, "to be sure"), Invalid) == "passed"
+    assert code_of(lambda: service.verdicts.override(verdict, "to be sure"), Invalid) == "passed"
 
 
 def test_a_refusal_may_hide_its_figures(

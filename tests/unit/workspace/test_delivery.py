@@ -55,13 +55,13 @@ def test_hidden_figures_keep_held_out_losses_out_of_a_refused_package(
     (project / "gate.toml").write_text(HIDDEN + "[quality]\nthreshold = 0.999\n")
     assert "refused by its gate" in run()
     with open_workspace(project) as ws:
-        ((_, refused),) = ws.models.verdicts("left")
+        ((_, refused),) = ws.models.verdicts.of("left")
         assert ws.models.open(refused.subject).reference.windows == ()
     (project / "gate.toml").write_text(HIDDEN)
     said = run()
     assert "registered" in said, said
     with open_workspace(project) as ws:
-        _, (_, bare), (id_, whole) = ws.models.verdicts("left")
+        _, (_, bare), (id_, whole) = ws.models.verdicts.of("left")
         model = ws.models.get("left")
         assert model.version.verdict == id_
         assert ws.models.open(model).reference.windows
@@ -70,4 +70,4 @@ def test_hidden_figures_keep_held_out_losses_out_of_a_refused_package(
         assert whole.subject != bare.subject == refused.subject
     assert "nothing changed: this is left:1" in run()
     with open_workspace(project) as ws:
-        assert len(ws.models.verdicts("left")) == 3
+        assert len(ws.models.verdicts.of("left")) == 3
