@@ -366,13 +366,7 @@ def _check_terms(
             hint="Name the role of a service token, or the user whose token it is.",
         )
     if role is not None:
-        check_role(role)
-    if role == "owner" and project != EVERYWHERE:
-        raise Invalid(
-            "role owner is one of the whole workspace; expected it for all projects",
-            code="bad-role",
-            hint="Take admin for one project.",
-        )
+        check_role(role, project)
     if not 0 < days <= _MAX_DAYS:
         raise _bad_days(days)
     if only is not None and not only:

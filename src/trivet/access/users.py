@@ -55,7 +55,7 @@ class Users:
             Invalid: The name or the address is none.
             Conflict: There is a user of this name, or was a service token.
         """
-        check_name(name, "user")
+        check_name(name, "user", example="ada.l")
         user = User(name=name, email=_checked(email), is_service=is_service)
 
         def decide() -> tuple[Change, User]:
@@ -192,13 +192,7 @@ class Users:
             Forbidden: The granter does not hold the rights that they give.
         """
         if role is not None:
-            check_role(role)
-        if role == "owner" and project != EVERYWHERE:
-            raise Invalid(
-                "role owner is one of the whole workspace; expected it for all projects",
-                code="bad-role",
-                hint="Grant admin for one project, or owner everywhere.",
-            )
+            check_role(role, project)
         if granter is not None and role is not None:
             granter.demand_all(ROLES[role])
         place = self._projects.check(project)
@@ -289,17 +283,23 @@ class Users:
         raise Conflict(f"no name like {plain!r} is free", code="name-taken")
 
 
-def check_role(role: object) -> None:
-    """Check that there is a role of this name.
+def check_role(role: object, project: str | None) -> None:
+    """Check that there is a role of this name, and that a project (`*`: all) can have it.
 
     Raises:
-        Invalid: There is none.
+        Invalid: There is none, or it is `owner` of one project alone.
     """
     if role not in ROLES:
         raise Invalid(
             f"role is {role!r}; expected one of {', '.join(ROLES)}",
             code="unknown-role",
             hint="Choose the weakest role that suffices.",
+        )
+    if role == "owner" and project != EVERYWHERE:
+        raise Invalid(
+            "role owner is one of the whole workspace; expected it for all projects",
+            code="bad-role",
+            hint="Grant admin for one project, or owner everywhere.",
         )
 
 

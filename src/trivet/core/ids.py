@@ -64,8 +64,13 @@ def check_id(value: object, field: str = "id") -> str:
     )
 
 
-def check_name(value: object, field: str = "name") -> str:
+def check_name(value: object, field: str = "name", *, example: str = "churn-2025") -> str:
     """Return `value` when it is a name that Trivet accepts.
+
+    Args:
+        value: What was given.
+        field: What errors call it.
+        example: A name of its kind, for errors.
 
     Raises:
         Invalid: It is not 1 to 64 characters of a-z, 0-9, dot, dash or underscore, beginning and
@@ -77,7 +82,7 @@ def check_name(value: object, field: str = "name") -> str:
         f"{field} is a {type(value).__name__} that is no valid name; expected 1 to 64 characters "
         "of a-z, 0-9, '.', '-' or '_', beginning and ending with a letter or a digit",
         code="bad-name",
-        hint="Use lower-case letters, for example 'churn-2025'.",
+        hint=f"Use lower-case letters, for example {example!r}.",
     )
 
 
