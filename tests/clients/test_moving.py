@@ -146,11 +146,17 @@ def test_a_running_server_answers_alike_here_and_after_it_went_on_to_another(
         assert runs_of(again) == [0, 0, RUNS + 1]
     assert differences(there, asked_here("mlflow3", project)) == {}
     with start_oracle(tmp_path / "second") as second:
+        planned = trivet(project, "export", "mlflow", second.url, "--dry-run")
         sent = trivet(project, "export", "mlflow", second.url)
         assert runs_of(sent) == [RUNS + 1, 0, 0]
-        resent = trivet(project, "export", "mlflow", second.url)
-        assert runs_of(resent) == [0, 0, RUNS + 1]
-        assert resent["counts"]["versions"] == 0
+        unplanned = {"points", "files", "size_bytes"}
+        for name in planned["counts"].keys() - unplanned:
+            assert planned["counts"][name] == sent["counts"][name], name
+        assert sent["counts"]["versions"] > 0
+        for dry in (("--dry-run",), ()):
+            resent = trivet(project, "export", "mlflow", second.url, *dry)
+            assert runs_of(resent) == [0, 0, RUNS + 1]
+            assert resent["counts"]["versions"] == 0
         beyond = asked("mlflow3", second.url, tmp_path, "beyond")
     assert differences(comparable(there, there), comparable(beyond, there)) == {}
 

@@ -221,6 +221,10 @@ class Receiver(Protocol):
         """Return the experiment of this name there; it is made when there is none."""
         ...
 
+    def find(self, held: HeldExperiment) -> str | None:
+        """Return the experiment of this name there, None when there is none."""
+        ...
+
     def sent(self, experiment: str) -> dict[str, Sent]:
         """Return the runs that earlier exports sent into an experiment, by their names here."""
         ...
@@ -254,6 +258,10 @@ class Receiver(Protocol):
 
     def register(self, held: HeldName) -> int:
         """Make a registered model with its versions and aliases; return how many are new."""
+        ...
+
+    def missing(self, held: HeldName) -> int:
+        """Return how many versions of a registered model `register` would make."""
         ...
 
     def settle(self, experiment: str, held: HeldExperiment) -> None:

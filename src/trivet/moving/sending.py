@@ -6,7 +6,7 @@ run is sent, and last a tag by which the next export knows that nothing is missi
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
@@ -17,6 +17,7 @@ from trivet.core.errors import Forbidden, Invalid, NotFound, TrivetError, Unavai
 from trivet.core.moving import (
     HeldExperiment,
     HeldModel,
+    HeldName,
     HeldRun,
     HeldVersion,
     Holdings,
@@ -84,20 +85,11 @@ class Sending:
             Unavailable: The other store does not answer.
         """
         wanted = list(self._wanted())
-        sent: dict[str, Sent] = {}
-        for held in wanted:
-            self._counts.experiments += 1
-            if not self._is_dry:
-                sent |= self._begin(held)
+        self._counts.experiments = len(wanted)
         if self._is_dry:
             self._look(wanted)
         else:
-            for held in wanted:
-                self._send_models(held)
-            for held in wanted:
-                self._send_runs(held, sent)
-                self._receiver.settle(self._homes[held.id], held)
-            self._send_names()
+            self._send_all(wanted)
         for problem in self._holdings.problems:
             self._remarks.note(problem)
         return Moved(
@@ -122,10 +114,31 @@ class Sending:
                 hint="Leave --experiment out to send all of them.",
             )
 
-    def _look(self, wanted: list[HeldExperiment]) -> None:
+    def _send_all(self, wanted: Sequence[HeldExperiment]) -> None:
+        sent: dict[str, Sent] = {}
         for held in wanted:
-            self._counts.runs_new += sum(1 for _ in self._holdings.runs(held.id))
-            self._counts.logged_models += sum(1 for _ in self._holdings.models(held.id))
+            sent |= self._begin(held)
+        for held in wanted:
+            self._send_models(held)
+        for held in wanted:
+            self._send_runs(held, sent)
+            self._receiver.settle(self._homes[held.id], held)
+        self._send_names()
+
+    def _look(self, wanted: Sequence[HeldExperiment]) -> None:
+        """Count what `_send_all` would send; what is not there yet is called what it is here."""
+        for held in wanted:
+            home = self._receiver.find(held)
+            sent = {} if home is None else self._receiver.sent(home)
+            for run in self._holdings.runs(held.id):
+                self._runs[run.id] = sent[run.id].id if run.id in sent else run.id
+                self._is_to_send(run, digest_of(run), sent.get(run.id))
+            for model in self._holdings.models(held.id):
+                self._models[model.id] = model.id
+                self._counts.logged_models += 1
+        for name in self._names_to_send():
+            self._counts.versions += self._receiver.missing(name)
+            self._counts.registered_models += 1
 
     # ------------------------------------------------------------------------- runs
 
@@ -152,14 +165,19 @@ class Sending:
             if there is None:
                 continue  # begun here while the export goes on: the next one sends it
             known, imprint = sent.get(run.id), digest_of(run)
-            if known is not None and known.imprint == imprint and known.stage == run.stage:
-                self._counts.runs_same += 1
-                continue
-            if known is not None and known.imprint:
-                self._counts.runs_changed += 1
-            else:
-                self._counts.runs_new += 1
-            yield Job(held=run, run=there, imprint=imprint, again=known is not None)
+            if self._is_to_send(run, imprint, known):
+                yield Job(held=run, run=there, imprint=imprint, again=known is not None)
+
+    def _is_to_send(self, run: HeldRun, imprint: str, known: Sent | None) -> bool:
+        """Count a run as new, changed or the same; say whether it is to be sent."""
+        if known is not None and known.imprint == imprint and known.stage == run.stage:
+            self._counts.runs_same += 1
+            return False
+        if known is not None and known.imprint:
+            self._counts.runs_changed += 1
+        else:
+            self._counts.runs_new += 1
+        return True
 
     def _send(self, job: Job) -> int:
         held = self._translated(job.held)
@@ -217,18 +235,20 @@ class Sending:
         return msgspec.structs.replace(held, run=self._runs.get(held.run, ""), measures=measures)
 
     def _send_names(self) -> None:
-        for held in self._holdings.names():
-            versions = tuple(filter(None, map(self._translated_version, held.versions)))
-            if self._names and not versions:
-                continue
+        for name in self._names_to_send():
             try:
-                name = msgspec.structs.replace(held, versions=versions)
                 self._counts.versions += self._receiver.register(name)
                 self._counts.registered_models += 1
             except Unavailable:
                 raise
             except TrivetError as error:
-                self._remarks.note(f"{held.name} is not registered there: {error.message}")
+                self._remarks.note(f"{name.name} is not registered there: {error.message}")
+
+    def _names_to_send(self) -> Iterator[HeldName]:
+        for held in self._holdings.names():
+            versions = tuple(filter(None, map(self._translated_version, held.versions)))
+            if versions or not self._names:
+                yield msgspec.structs.replace(held, versions=versions)
 
     def _translated_version(self, held: HeldVersion) -> HeldVersion | None:
         """Return a version whose files are those of a run or model of there."""

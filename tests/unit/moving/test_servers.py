@@ -43,10 +43,10 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     process.wait()
 
 
-def send(workspace: Workspace, url: str) -> Moved:
+def send(workspace: Workspace, url: str, *, is_dry: bool = False) -> Moved:
     receiver = mlflow_receiver(url)
     try:
-        return workspace.moving.send(receiver, (), is_dry=False, tell=lambda _: None)
+        return workspace.moving.send(receiver, (), is_dry=is_dry, tell=lambda _: None)
     finally:
         receiver.close()
 
@@ -97,6 +97,21 @@ def test_what_is_new_goes_out_with_the_next_export(workspace: Workspace, other: 
     again = send(workspace, other)
     assert (again.counts.runs_changed, again.counts.runs_same) == (1, 1)
     assert again.counts.points == 0
+
+
+def test_a_dry_export_counts_what_the_server_lacks_and_sends_nothing(
+    workspace: Workspace, other: str
+) -> None:
+    id = report(workspace)
+    for _ in range(2):
+        before = send(workspace, other, is_dry=True)
+        assert (before.is_dry, before.counts.runs_new, before.counts.runs_same) == (True, 2, 0)
+    send(workspace, other)
+    workspace.tracking.reported.report(id, Report(tags={"late": "yes"}))
+    after = send(workspace, other, is_dry=True)
+    assert (after.counts.runs_new, after.counts.runs_changed, after.counts.runs_same) == (0, 1, 1)
+    with pytest.raises(Unavailable):
+        send(workspace, "http://127.0.0.1:9", is_dry=True)
 
 
 def test_without_the_right_nothing_is_told(

@@ -66,15 +66,21 @@ class ServerReceiver:
     # ------------------------------------------------------------------ experiments
 
     def experiment(self, held: HeldExperiment) -> str:
+        found = self.find(held)
+        if found is not None:
+            return found
+        body = {"name": held.name, "tags": listed(held.tags)}
+        made = str(self._post("experiments/create", body)["experiment_id"])
+        self._stages[made] = "active"
+        return made
+
+    def find(self, held: HeldExperiment) -> str | None:
         try:
             found = self._caller.get(
                 f"{API}/experiments/get-by-name", {"experiment_name": held.name}
             )["experiment"]
         except NotFound:
-            body = {"name": held.name, "tags": listed(held.tags)}
-            made = str(self._post("experiments/create", body)["experiment_id"])
-            self._stages[made] = "active"
-            return made
+            return None
         number = str(found["experiment_id"])
         self._stages[number] = found.get("lifecycle_stage") or "active"
         return number
@@ -267,22 +273,19 @@ class ServerReceiver:
         with suppress(Conflict):
             self._post("registered-models/create", body)
         known = {version.version: version for version in self._versions(held)}
-        sources = {pairs(version.tags).get(SOURCE) for version in known.values()}
-        numbers: dict[int, int] = {}
-        count = 0
-        for version in held.versions:
-            source = f"{held.name}/{version.number}"
-            if source in sources:
-                continue
-            made = self._new_version(held.name, version, source)
-            numbers[version.number] = made
-            count += 1
+        numbers = {
+            version.number: self._new_version(held.name, version, _source_of(held, version))
+            for version in _unknown(held, known.values())
+        }
         for alias, number in held.aliases.items():
             there = numbers.get(number) or self._numbered(known, f"{held.name}/{number}")
             if there:
                 body = {"name": held.name, "alias": alias, "version": str(there)}
                 self._post("registered-models/alias", body)
-        return count
+        return len(numbers)
+
+    def missing(self, held: HeldName) -> int:
+        return len(_unknown(held, self._versions(held)))
 
     def _versions(self, held: HeldName) -> list[VersionItem]:
         quote = '"' if "'" in held.name else "'"
@@ -385,6 +388,16 @@ def _input(held: HeldInput) -> Message:
 
 def _cut(values: Mapping[str, str], most: int) -> dict[str, str]:
     return {key: value[:most] for key, value in values.items()}
+
+
+def _source_of(held: HeldName, version: HeldVersion) -> str:
+    return f"{held.name}/{version.number}"
+
+
+def _unknown(held: HeldName, there: Iterable[VersionItem]) -> list[HeldVersion]:
+    """Return the versions that no version of there comes from."""
+    sources = {pairs(version.tags).get(SOURCE) for version in there}
+    return [version for version in held.versions if _source_of(held, version) not in sources]
 
 
 def _batches(items: Iterable[Message], size: int) -> Iterator[list[Message]]:
