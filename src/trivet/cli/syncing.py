@@ -21,7 +21,7 @@ _EVERY_S = 1.0
 
 
 def _sync(options: Namespace) -> Answer:
-    address = _address(options.url or os.environ.get(URL) or "")
+    address = _address(options.url or os.environ.get(URL) or "", options.spooled_for)
     said = [] if address is None else [*_sendings(options, address)]
     code = 0
     if any(each.state == "failed" for each in said):
@@ -31,10 +31,16 @@ def _sync(options: Namespace) -> Answer:
     return Answer(msgspec.to_builtins(said), _text(said, is_dry=options.dry_run), code)
 
 
-def _address(url: str) -> Address | None:
+def _address(url: str, spooled_for: str | None) -> Address | None:
     """Return where to send; None when nothing is spooled for anybody."""
     if url:
         return read_address(url)
+    if spooled_for is not None:
+        raise Invalid(
+            f"what waits for {spooled_for} is to go elsewhere, and no address says where",
+            code="no-url",
+            hint=f"Name it: `trivet sync URL --spooled-for {spooled_for}`.",
+        )
     urls = spooled_urls()
     if len(urls) > 1:
         raise Invalid(
@@ -49,7 +55,10 @@ def _address(url: str) -> Address | None:
 def _sendings(options: Namespace, address: Address) -> Iterator[Sending]:
     progress = None if options.json else _Progress()
     token = token_of(None)
-    yield from send_spools(address, token, is_dry=options.dry_run, progress=progress)
+    only, to = address, None
+    if options.spooled_for is not None:
+        only, to = read_address(options.spooled_for), address
+    yield from send_spools(only, token, to=to, is_dry=options.dry_run, progress=progress)
     if options.folder is not None:
         with open_workspace(options.folder) as ws:
             yield send_folder(ws, address, token, is_dry=options.dry_run, progress=progress)
@@ -76,12 +85,16 @@ def _text(said: list[Sending], *, is_dry: bool) -> str:
     rows = [
         (run, each.url, tally.entries, tally.points, tally.files, size(tally.size_bytes), why)
         for each in said
+        if each.state != "failed"
         for run, tally in each.runs.items()
         for why in [tally.waiting or "-"]
     ]
     heads = ("run", "server", f"reports {verb}", "points", "files", "bytes", "waits because")
     lines = [table(heads, rows, empty="nothing to send" if is_dry else "nothing was sent")]
-    lines += [f"{each.place}: {each.trouble}" for each in said if each.state == "failed"]
+    for each in said:
+        if each.state == "failed":
+            lines.append(f"{each.place}: {each.trouble}")
+            lines += [f"  {run} waits: {_size_of(tally)}" for run, tally in each.runs.items()]
     live = sum(each.state == "live" for each in said)
     if live:
         lines.append(f"{live} programs run and send by themselves")
@@ -89,6 +102,13 @@ def _text(said: list[Sending], *, is_dry: bool) -> str:
     if elsewhere:
         lines.append(f"programs of other machines left something; sync there: {elsewhere[0]} …")
     return "\n".join(lines)
+
+
+def _size_of(tally: Tally) -> str:
+    return (
+        f"{tally.entries} reports, {tally.points:,} points, {tally.files} files "
+        f"({size(tally.size_bytes)})"
+    )
 
 
 sync = Command(
@@ -103,6 +123,11 @@ sync = Command(
             {"nargs": "?"},
         ),
         Argument("--dry-run", "say what would be sent, and send nothing", {"action": "store_true"}),
+        Argument(
+            "--spooled-for",
+            "send what waits for this address instead: the server has moved",
+            {"metavar": "URL"},
+        ),
         Argument(
             "--folder",
             "send the runs in this project's folder, too; they stay there",

@@ -31,6 +31,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     run). `live`: its program runs and sends by itself. `elsewhere`: another machine's program made
     it. `failed`: the server could not be asked."""
     runs: dict[str, Tally] = {}
+    """What was sent, by run; where nothing was, what is to be sent."""
     trouble: str = ""
 
 
@@ -41,19 +42,27 @@ class _Where(NamedTuple):
 
 
 def send_spools(
-    only: Address, token: str, *, is_dry: bool = False, progress: Progress | None = None
+    only: Address,
+    token: str,
+    *,
+    to: Address | None = None,
+    is_dry: bool = False,
+    progress: Progress | None = None,
 ) -> Iterator[Sending]:
     """Send what programs that are gone have left; spools that are sent whole are removed.
 
     Args:
         only: Spools for this server alone: a token is shown to nobody else.
         token: What the server knows.
+        to: Where the server is now, when it has moved.
         is_dry: Count what would be sent, and send nothing.
         progress: Told of what was sent.
     """
     for folder, label in labels():
         if only.covers(read_address(label.url)):
-            yield _send_spool(folder, label, token, is_dry=is_dry, progress=progress)
+            address = _moved(read_address(label.url), only, to)
+            where = _Where(str(folder), address, token)
+            yield _send_spool(label, where, is_dry=is_dry, progress=progress)
 
 
 def spooled_urls() -> list[str]:
@@ -84,21 +93,27 @@ def send_folder(
     )
 
 
-def _send_spool(
-    folder: Path, label: Label, token: str, *, is_dry: bool, progress: Progress | None
-) -> Sending:
+def _moved(address: Address, before: Address, now: Address | None) -> Address:
+    """Return where something goes that was for an address of a server that is elsewhere now."""
+    if now is None:
+        return address
+    return Address(server=now.server, path=now.path + address.path.removeprefix(before.path))
+
+
+def _send_spool(label: Label, where: _Where, *, is_dry: bool, progress: Progress | None) -> Sending:
+    url = where.address.url
     if not is_from_here(label):
-        return Sending(place=str(folder), url=label.url, state="elsewhere")
-    with taken(folder, label) as spool:
+        return Sending(place=where.folder, url=url, state="elsewhere")
+    with taken(Path(where.folder), label) as spool:
         if spool is None:
-            return Sending(place=str(folder), url=label.url, state="live")
-        where = _Where(str(folder), read_address(label.url), token)
+            return Sending(place=where.folder, url=url, state="live")
         opened = spool.open()
         try:
             sending = _send(opened.stores, SCOPE, where, is_dry=is_dry, progress=progress)
         except TrivetError as error:
             trouble = f"{error.message}. {error.hint}".strip()
-            return Sending(place=str(folder), url=label.url, state="failed", trouble=trouble)
+            runs = _pending(opened.stores, SCOPE, url)
+            return Sending(place=where.folder, url=url, state="failed", runs=runs, trouble=trouble)
         finally:
             opened.close()
         if sending.state == "sent":
@@ -111,8 +126,7 @@ def _send(
 ) -> Sending:
     url = where.address.url
     if is_dry:
-        nobody = wiring.courier(url, "")  # asked for nothing, it connects to nothing
-        runs = Sender(stores, scope, nobody, server=url).pending()
+        runs = _pending(stores, scope, url)
         return Sending(place=where.folder, url=url, state="waiting", runs=runs)
     courier, _ = reach(where.address, where.token)
     try:
@@ -123,3 +137,8 @@ def _send(
         courier.close()
     state: State = "waiting" if sender.waits else "sent"
     return Sending(place=where.folder, url=url, state=state, runs=runs)
+
+
+def _pending(stores: Stores, scope: Scope, url: str) -> dict[str, Tally]:
+    nobody = wiring.courier(url, "")  # asked for nothing, it connects to nothing
+    return Sender(stores, scope, nobody, server=url).pending()

@@ -159,10 +159,11 @@ def test_a_server_that_is_not_there_keeps_nobody_waiting(server: Server) -> None
     assert len(spooled()) == 1
     told = sync()
     assert told.returncode == 7
-    assert json.loads(told.stdout)[0]["state"] == "failed"
+    (failed,) = json.loads(told.stdout)
+    assert (failed["state"], failed["runs"][run.id]["points"]) == ("failed", 1000)
     server.start()
     dry = json.loads(sync("--dry-run").stdout)
-    assert dry[0]["runs"][run.id]["points"] == 1000
+    assert dry[0]["runs"][run.id] == failed["runs"][run.id]
     assert server.points(run.id) == []
     sent = sync(server.url)
     assert sent.returncode == 0
@@ -171,6 +172,33 @@ def test_a_server_that_is_not_there_keeps_nobody_waiting(server: Server) -> None
     assert spooled() == []
     assert server.points(run.id) == [(step, step * 0.5) for step in range(1000)]
     assert server.run(run.id).status == "succeeded"
+
+
+def test_a_dry_run_counts_what_is_sent_then(server: Server) -> None:
+    server.kill()
+    with tv.open(server.url) as ws, ws.tracking.begin(system=False) as run:
+        run.log(loss=1)
+        run.artifact(b"x" * 300_000, "model.bin")
+        run.artifact(b"y", "sub/small.txt")
+    server.start()
+    (dry,) = json.loads(sync("--dry-run").stdout)
+    (sent,) = json.loads(sync().stdout)
+    assert dry["runs"] == sent["runs"]
+    assert sent["runs"][run.id]["files"] >= 2
+    assert sent["runs"][run.id]["size_bytes"] >= 300_001
+
+
+def test_what_waits_for_a_server_that_has_moved_goes_where_it_is_now(server: Server) -> None:
+    before = "http://127.0.0.1:1"
+    with tv.open(f"{before}/left") as ws, ws.tracking.begin(system=False) as run:
+        run.log(loss=1)
+    assert json.loads(sync(server.url).stdout) == []  # its token is for nobody else's spools
+    assert sync("--spooled-for", before).returncode == 2
+    told = sync(server.url, "--spooled-for", before)
+    assert told.returncode == 0
+    assert json.loads(told.stdout)[0]["url"] == f"{server.url}/left"
+    assert server.points(run.id) == [(0, 1.0)]
+    assert spooled() == []
 
 
 @pytest.mark.crash

@@ -8,6 +8,7 @@ from another machine, or be restored.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -120,11 +121,20 @@ class Sender:
         )
 
     def pending(self) -> dict[str, Tally]:
-        """Count what is to be sent, by run. It asks nobody; points are counted at most."""
+        """Count what is to be sent, by run.
+
+        It asks nobody, so points and files may be fewer: what the server has is not sent again.
+        """
         found: dict[str, Tally] = {}
-        for _, page in self._gatherer.after(self._cursor.seq):
-            for each in page:
-                found.setdefault(each.entry.run, Tally()).entries += 1
+        files: dict[str, str] = {}
+        for each in chain.from_iterable(page for _, page in self._gatherer.after(self._cursor.seq)):
+            found.setdefault(each.entry.run, Tally()).entries += 1
+            with suppress(NotFound, Corrupt):
+                files |= dict.fromkeys(self._gatherer.digests(each.entry), each.entry.run)
+        for digest, run in files.items():
+            with suppress(NotFound, Corrupt), self._stores.blobs.open(digest) as stream:
+                found[run].size_bytes += stream.seek(0, 2)
+                found[run].files += 1
         for key, first, last in self._changes(self._cursor.position):
             points = self._stores.series.read(key, first=first, last=last)
             found.setdefault(key.owner, Tally()).points += len(points.steps)
