@@ -78,8 +78,12 @@ def _tell(part: str) -> None:
 def _planned(plan: Plan) -> str:
     rows = [(what, count, size(total)) for what, (count, total) in sorted(plan.counts().items())]
     young = f"; {plan.young} more were put too recently" if plan.young else ""
+    shown = [(item.what, item.id, item.experiment, item.why) for item in plan.items[:_MOST_SHOWN]]
+    more = len(plan.items) - len(shown)
     lines = [
         table(("would go", "how many", "files"), rows, empty="no rule lets anything go"),
+        *(["", table(("what", "which", "experiment", "why"), shown), ""] if shown else []),
+        *([f"and {more} more: --json has them all", ""] if more > 0 else []),
         f"{plan.blobs} blobs, {size(plan.blob_bytes)}, would be named by nothing{young}",
     ]
     if plan.shared.blobs:
@@ -106,7 +110,7 @@ def _held(held: tuple[Item, ...]) -> list[str]:
     rows = [(item.what, item.id, ", ".join(item.held_by)) for item in held[:_MOST_SHOWN]]
     more = len(held) - len(rows)
     lines = ["", table(("past its time", "which", "stays because of"), rows)]
-    return [*lines, f"and {more} more"] if more > 0 else lines
+    return [*lines, f"and {more} more: --json has them all"] if more > 0 else lines
 
 
 gc = Command(

@@ -1,13 +1,16 @@
 """`trivet lineage`: what something came from, and what came from it."""
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
+from trivet.cli.choosing import any_run_of
 from trivet.cli.command import Answer, Argument, Command
-from trivet.core.errors import Invalid
+from trivet.core.errors import Invalid, NotFound
 from trivet.workspace.lineage.page import lineage_page
 from trivet.workspace.lineage.tree import draw_tree
 from trivet.workspace.lineage.walking import MOST_NODES, trace_lineage
+from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
 
@@ -20,14 +23,26 @@ def _lineage(options: Namespace) -> Answer:
         )
     direction = "up" if options.up else "down" if options.down else "both"
     with open_workspace(options.project) as ws:
-        found = trace_lineage(
-            ws.stores, ws.scope.project, options.ref, direction=direction, limit=options.limit
+        trace = partial(
+            trace_lineage, ws.stores, ws.scope.project, direction=direction, limit=options.limit
         )
+        try:
+            found = trace(options.ref)
+        except NotFound as unknown:
+            found = trace(_run_meant(ws, options.ref, unknown))
     text = draw_tree(found)
     if options.html:
         Path(options.html).write_text(lineage_page(found), encoding="utf-8")
         text += f"\n\nwritten to {options.html}"
     return Answer(found, text)
+
+
+def _run_meant(ws: Workspace, word: str, unknown: NotFound) -> str:
+    """Return the run that a word means as it does elsewhere: `last`, a name, an end of a name."""
+    try:
+        return any_run_of(ws, word)
+    except (NotFound, Invalid):
+        raise unknown from None
 
 
 lineage = Command(
@@ -37,8 +52,8 @@ lineage = Command(
     (
         Argument(
             "ref",
-            "a model (`churn:3`), a data set, a run, a logged model, a prediction, or any "
-            "identifier",
+            "a model (`churn:3`), a data set, a run (or its name, or `last`), a logged model, "
+            "a prediction, or any identifier",
         ),
         Argument("--up", "only what it came from", {"action": "store_true"}),
         Argument("--down", "only what came from it", {"action": "store_true"}),

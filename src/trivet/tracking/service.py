@@ -273,7 +273,7 @@ class TrackingService(Programs):
         """
         if not _FEWEST <= len(runs) <= _MOST_COMPARED:
             raise Invalid(
-                f"there are {len(runs)} runs to compare; expected {_FEWEST} to {_MOST_COMPARED}",
+                f"{len(runs)} run(s) cannot be compared; expected {_FEWEST} to {_MOST_COMPARED}",
                 code="how-many-runs",
             )
         examiner = Examiner(self._stores, self.reported)

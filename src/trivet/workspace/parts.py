@@ -67,8 +67,8 @@ def bind(port: int, *, patience_s: float = 0.0) -> socket.socket:
                 raise Unavailable(
                     f"port {port} of 127.0.0.1 cannot be used: {error.strerror}",
                     code="port-taken",
-                    hint="Stop what listens there, or set another port in trivet.toml, section "
-                    "[up].",
+                    hint="Stop what listens there, or take another: in trivet.toml, section [up], "
+                    "or with `trivet tracking serve --port`.",
                 ) from error
             time.sleep(0.2)
         else:

@@ -167,7 +167,11 @@ def read_settings(folder: Path) -> Settings:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         settings = msgspec.convert(table, Settings)
     except FileNotFoundError as error:
-        raise NotFound(f"{folder} holds no {FILE}", code="no-project") from error
+        raise NotFound(
+            f"{folder} holds no {FILE}",
+            code="no-project",
+            hint="Make it a project: run `trivet init .` there.",
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise unreadable(FILE, error, Settings) from error
     check_name(settings.project, "project")

@@ -139,7 +139,7 @@ def test_too_few_runs_and_unknown_ones_are_refused(
     stores: Stores, tracking: TrackingService
 ) -> None:
     run = reported(tracking, 1)
-    with pytest.raises(Invalid, match="1 runs to compare; expected 2 to 50"):
+    with pytest.raises(Invalid, match=r"1 run\(s\) cannot be compared; expected 2 to 50"):
         tracking.compare(run)
     with pytest.raises(NotFound):
         tracking.compare(run, "0" * 32)
