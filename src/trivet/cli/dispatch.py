@@ -113,6 +113,15 @@ def _load(module: str) -> ModuleType:
         ) from error
 
 
+def _usage(room: str, summary: str, group: Group) -> str:
+    lines = [f"usage: trivet {room} VERB ...", "", summary, "", "verbs:"]
+    lines += [f"  {verb:<11} {command.summary}" for verb, command in group.items()]
+    if "list" in group:
+        whole = group["list"].parser(f"trivet {room} list").format_help()
+        lines += ["", f"Without a verb it is `trivet {room} list`:", "", whole.rstrip()]
+    return "\n".join(lines)
+
+
 def _find(
     words: Sequence[str], commands: Table, rooms: Table
 ) -> tuple[Command | None, str, Sequence[str]]:
@@ -132,9 +141,7 @@ def _find(
         # A room without a verb shows what is in it.
         return group["list"], f"trivet {name} list", rest
     if not rest or wants_help:
-        lines = [f"usage: trivet {name} VERB ...", "", f"{rooms[name][1]}", "", "verbs:"]
-        lines += [f"  {verb:<11} {command.summary}" for verb, command in group.items()]
-        print("\n".join(lines))
+        print(_usage(name, rooms[name][1], group))
         return None, "", ()
     verb, *rest = rest
     if verb not in group:

@@ -46,7 +46,7 @@ ROOMS = {
     "users": ("trivet.cli.users", "people and programs, and their roles"),
     "projects": ("trivet.cli.projects", "the projects that one server serves"),
     "data": ("trivet.cli.data", "data sets and their versions"),
-    "tracking": ("trivet.cli.tracking", "runs, parameters, metrics, notes"),
+    "tracking": ("trivet.cli.tracking", "a server for what programs track, and notes"),
     "retention": ("trivet.cli.retention", "for how long things are kept"),
     "pipelines": ("trivet.cli.pipelines", "flows and steps"),
     "import": ("trivet.cli.importing", "runs of MLflow, TensorBoard and W&B come in"),

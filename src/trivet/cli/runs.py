@@ -24,14 +24,12 @@ from trivet.cli.searching import (
     with_rest,
 )
 from trivet.cli.tracking import describe_reported, describe_run
-from trivet.core.clock import from_micros
 from trivet.core.errors import NotFound
-from trivet.core.ids import time_of
 from trivet.drawing.words import readable
 from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.tracking.artifacts import owner_of
-from trivet.tracking.facts import Run, RunStatus
-from trivet.tracking.found import FoundRun, time_of_ms
+from trivet.tracking.facts import RunStatus
+from trivet.tracking.found import FoundRun, FoundRuns, time_of_ms
 from trivet.tracking.reporting.sampling import PREFIX as SYSTEM
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
@@ -40,81 +38,59 @@ _HEADINGS = ("run", "name", "status", "started", "took", "run/remembered", "metr
 _END = 8
 """How many of an identifier's last digits name a run where there is no room for all."""
 _YEAR = len("2026-")
-_MOST_LOOKED_AT = 1000
 _MOST_SHOWN = 200
 _GIVEN = 120
 
 
 def _list(options: Namespace) -> Answer:
-    asks = (options.filter, options.order, options.columns, options.experiment, options.after)
     with open_workspace(options.project) as ws:
         with suppress(ModuleNotFoundError):  # where tracking alone is installed no flows run
             ws.pipelines.sweep()  # what was killed is told to be lost, not to be running
-        if any(asks) or options.out:
-            return _search(ws, options)
-        return _newest(ws, options)
-
-
-def _newest(ws: Workspace, options: Namespace) -> Answer:
-    """List the newest runs: those of flows with their steps, and those that programs report."""
-    looked = options.limit if options.status is None else _MOST_LOOKED_AT
-    flows = ws.tracking.runs(options.flow, limit=min(looked, _MOST_LOOKED_AT))
-    reported: tuple[FoundRun, ...] = ()
-    if options.flow is None:
-        reported = ws.tracking.finder.find(
-            "flow IS NULL", also=_narrowed(options), limit=options.limit
-        ).runs
-    wanted = [run for run in flows if options.status in {None, run.status}]
-    newest = sorted((*wanted, *reported), key=lambda run: run.id, reverse=True)[: options.limit]
-    steps = [
-        Counter(step.status for step in ws.pipelines.steps(run.id))
-        if isinstance(run, Run)
-        else None
-        for run in newest
-    ]
-    rows = [
-        _row(run, count) if isinstance(run, Run) else _reported_row(run)
-        for run, count in zip(newest, steps, strict=True)
-    ]
-    data = [
-        {"run": run, "status": run.status, "steps": dict(count or {})}
-        for run, count in zip(newest, steps, strict=True)
-    ]
-    return Answer(data, _fitted(_HEADINGS, rows))
-
-
-def _search(ws: Workspace, options: Namespace) -> Answer:
-    columns = listed(options.columns) or None
-    given = (options.flow, options.status, options.experiment)
-    found = ws.tracking.finder.find(
-        options.filter,
-        also=_narrowed(options),
-        order=listed(options.order),
-        columns=columns,
-        experiment=options.experiment,
-        after=position_in(options, *given),
-        limit=options.limit,
-    )
-    token = token_of(found.after, options, *given)
-    if options.out:
-        if not Path(options.out).absolute().parent.is_dir():
-            raise NotFound(
-                f"there is no folder {Path(options.out).parent} for {Path(options.out).name}",
-                code="no-folder",
-                hint="Make it first, or write elsewhere.",
-            )
-        place = found.write(options.out)
-        text = f"{len(found)} runs in {place}"
-        return Answer(
-            {"file": str(place), "runs": len(found), "after": token}, with_rest(text, token)
+        columns = listed(options.columns) or None
+        given = (options.flow, options.status, options.experiment)
+        found = ws.tracking.finder.find(
+            options.filter,
+            also=_narrowed(options),
+            order=listed(options.order),
+            columns=columns,
+            experiment=options.experiment,
+            after=position_in(options, *given),
+            limit=options.limit,
         )
-    data = {"runs": found.rows(), "after": token}
-    if columns is None:
-        text = _fitted(_HEADINGS, [_reported_row(run) for run in found])
-    else:
-        rows = [tuple(row.values()) for row in found.rows()]
-        text = table(list(found.wanted or ()), rows, empty="no runs")
-    return Answer(data, with_rest(text, token))
+        token = token_of(found.after, options, *given)
+        if options.out:
+            return _written(found, options.out, token)
+        if columns is None:
+            return _with_steps(ws, found, token)
+    rows = [tuple(row.values()) for row in found.rows()]
+    text = table(list(found.wanted or ()), rows, empty="no runs")
+    return Answer({"runs": found.rows(), "after": token}, with_rest(text, token))
+
+
+def _written(found: FoundRuns, file: str, token: str | None) -> Answer:
+    if not Path(file).absolute().parent.is_dir():
+        raise NotFound(
+            f"there is no folder {Path(file).parent} for {Path(file).name}",
+            code="no-folder",
+            hint="Make it first, or write elsewhere.",
+        )
+    place = found.write(file)
+    data = {"file": str(place), "runs": len(found), "after": token}
+    return Answer(data, with_rest(f"{len(found)} runs in {place}", token))
+
+
+def _with_steps(ws: Workspace, found: FoundRuns, token: str | None) -> Answer:
+    """List runs; those of flows with how many of their steps were run, and how many remembered."""
+    steps = {
+        run.id: Counter(step.status for step in ws.pipelines.steps(run.id))
+        for run in found
+        if run.flow
+    }
+    data = [
+        {**run.row, "steps": dict(steps[run.id])} if run.id in steps else run.row for run in found
+    ]
+    text = _fitted(_HEADINGS, [_row(run, steps.get(run.id)) for run in found])
+    return Answer({"runs": data, "after": token}, with_rest(text, token))
 
 
 def _narrowed(options: Namespace) -> list[str]:
@@ -133,23 +109,7 @@ def _fitted(headings: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
     return "\n".join(cut(line, width) for line in table(headings, short).splitlines())
 
 
-def _row(run: Run, count: Counter[str] | None) -> tuple[object, ...]:
-    started = from_micros(time_of(run.id) * 1000).astimezone()
-    seconds = run.finished.seconds if run.finished else time.time() - started.timestamp()
-    metrics = run.finished.metrics if run.finished else {}
-    count = count or Counter()
-    return (
-        run.id,
-        run.started.name,
-        run.status,
-        f"{started:%Y-%m-%d %H:%M}",
-        duration(max(0.0, seconds)),
-        f"{count['run']}/{count['remembered']}",
-        _first(metrics),
-    )
-
-
-def _reported_row(run: FoundRun) -> tuple[object, ...]:
+def _row(run: FoundRun, steps: Counter[str] | None) -> tuple[object, ...]:
     began = time_of_ms(run.began_ms)
     seconds = time.time() - run.began_ms / 1000 if run.seconds is None else run.seconds
     metrics = {name: v for name, v in run.metrics.items() if not name.startswith(SYSTEM)}
@@ -159,7 +119,7 @@ def _reported_row(run: FoundRun) -> tuple[object, ...]:
         run.status,
         None if began is None else f"{began.astimezone():%Y-%m-%d %H:%M}",
         duration(max(0.0, seconds)),
-        None,
+        None if steps is None else f"{steps['run']}/{steps['remembered']}",
         _first(metrics),
     )
 

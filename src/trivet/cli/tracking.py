@@ -1,4 +1,4 @@
-"""`trivet tracking`: runs, metrics, notes."""
+"""`trivet tracking`: its server, and notes."""
 
 import shlex
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from trivet.cli.command import Answer, Argument, Command, Group
-from trivet.cli.output import cut, duration, fields, size, table, to_json
+from trivet.cli.output import cut, duration, fields, size, to_json
 from trivet.core.errors import Unsupported
 from trivet.tracking.facts import Run
 from trivet.tracking.found import FoundRun
@@ -23,30 +23,6 @@ from trivet.workspace.settings import name_project
 from trivet.workspace.workspace import open as open_workspace
 
 _WIDE = 200
-
-
-def _list(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
-        runs = ws.tracking.runs(options.name, limit=options.limit)
-    rows = [
-        (
-            run.id,
-            run.started.name,
-            run.status,
-            run.finished.seconds if run.finished else None,
-            _metrics(run),
-        )
-        for run in runs
-    ]
-    return Answer(
-        runs, table(("run", "flow", "status", "seconds", "metrics"), rows, empty="no runs yet")
-    )
-
-
-def _show(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
-        run = ws.tracking.get(options.id)
-    return Answer(run, describe_run(run))
 
 
 def _note(options: Namespace) -> Answer:
@@ -162,27 +138,7 @@ def describe_reported(
     return fields(pairs)
 
 
-def _metrics(run: Run) -> str:
-    metrics = run.finished.metrics if run.finished else {}
-    return ", ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:4])
-
-
 VERBS: Group = {
-    "list": Command(
-        "List the runs of flows, newest first; `trivet runs` has all runs.",
-        "trivet tracking list --limit 5",
-        _list,
-        (
-            Argument("--name", "only runs of this flow"),
-            Argument("--limit", "at most so many", {"type": int, "default": 20}),
-        ),
-    ),
-    "show": Command(
-        "Show the run of a flow; `trivet runs show` shows any run.",
-        "trivet tracking show 01a20078b2f679378f03478a29de8f60",
-        _show,
-        (Argument("id", "the run"),),
-    ),
     "serve": Command(
         "Serve tracking alone, to MLflow's clients and Trivet's, on loopback, behind one token.",
         "trivet tracking serve --port 5000",

@@ -39,6 +39,11 @@ class FoundRun(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
 
     @property
+    def flow(self) -> str | None:
+        """The flow whose run it is, None for a run that reported itself."""
+        return None if self.experiment else self.name
+
+    @property
     def seconds(self) -> float | None:
         """How long it took, None while it runs."""
         return None if self.ended_ms is None else (self.ended_ms - self.began_ms) / 1000
@@ -57,7 +62,7 @@ class FoundRun(msgspec.Struct, frozen=True, kw_only=True):
 _READ: Final[dict[str, Callable[[FoundRun], Any]]] = {
     "id": lambda run: run.id,
     "name": lambda run: run.name,
-    "flow": lambda run: None if run.experiment else run.name,
+    "flow": lambda run: run.flow,
     "experiment": lambda run: run.experiment,
     "status": lambda run: run.status,
     "user": lambda run: run.user,

@@ -71,7 +71,7 @@ def test_a_room_without_a_verb_shows_what_is_in_it_or_its_verbs(room: str, trive
 READING = (
     "access list",
     "data list",
-    "tracking list",
+    "runs list",
     "models list",
     "models verdicts",
     "releases list",

@@ -126,7 +126,7 @@ def test_a_missing_gate_is_noticed_before_anything_is_run(trivet: Trivet, projec
     said = trivet("run")
     assert said.code == 3
     assert "the project has no gate.toml" in said.err
-    assert trivet("tracking", "list", "--json").data == []
+    assert trivet("runs", "--json").data["runs"] == []
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_runs_are_listed_with_what_was_run_and_remembered(trivet: Trivet) -> Non
     rows = [line.split() for line in said.out.splitlines()[2:]]
     assert [row[2] for row in rows] == ["failed", "succeeded", "succeeded"]
     assert [next(word for word in row if "/" in word) for row in rows] == ["0/14", "0/14", "14/0"]
-    failed = trivet("runs", "list", "--status", "failed", "--json").data
+    failed = trivet("runs", "list", "--status", "failed", "--json").data["runs"]
     assert [item["status"] for item in failed] == ["failed"]
     assert trivet("runs", "list", "--flow", "other").out.strip() == "no runs"
 

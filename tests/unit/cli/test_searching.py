@@ -93,9 +93,20 @@ def test_experiments_are_listed_and_filtered(filled: Path, trivet: Trivet) -> No
     assert [one["name"] for one in found["experiments"]] == ["sweep"]
 
 
+def test_lineage_takes_the_words_for_runs_that_other_commands_take(
+    filled: Path, trivet: Trivet
+) -> None:
+    (found,) = trivet("runs", "--filter", "name = 's7'", "--json").data["runs"]
+    wanted = trivet("lineage", found["id"]).out
+    for word in ("s7", "sweep/s7", found["id"][-8:]):
+        assert trivet("lineage", word).out == wanted
+    said = trivet("lineage", "nobody")
+    assert (said.code, "nobody" in said.err) == (3, True)
+
+
 def test_runs_are_compared_by_name_end_or_identifier(filled: Path, trivet: Trivet) -> None:
     page = filled / "compared.html"
-    last = trivet("runs", "--limit", "1", "--json").data[0]["run"]["id"]
+    last = trivet("runs", "--limit", "1", "--json").data["runs"][0]["id"]
     said = trivet("compare", "s0", "sweep/s1", last[-8:], "--html", str(page))
     assert said.code == 0
     for word in ("parameters: 3 of 3 differ", "* ", "lr", "loss, steps 0 to 2", "code: the same"):
