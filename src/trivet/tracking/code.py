@@ -7,14 +7,18 @@ Whatever git does or fails to do, recording never fails a run.
 import difflib
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from trivet.core.ports import Blobs
 from trivet.core.trees import store_tree
 from trivet.tracking.facts import CodeState
 
-_SUFFIXES = {".py", ".pyi", ".toml", ".sql", ".md", ".yaml", ".yml", ".lock"}
+_SUFFIXES = (".py", ".pyi", ".toml", ".sql", ".md", ".yaml", ".yml", ".lock")
 _NAMES = {"requirements.txt", "Makefile"}
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "data"}
 _MAX_FILE_BYTES = 1 << 20
@@ -25,89 +29,159 @@ _MAX_DIFF_BYTES = 8 << 20
 _GIT_TIMEOUT_S = 10.0
 _LEFT_OUT = ".left-out.txt"
 """A file of the stored tree that names the sources which were too many or too large."""
+_ENVIRONMENT = "pyvenv.cfg"
+_SETTLED_NS: Final = 1_000_000_000
+"""A file that was written within this time may be written again without a new time of its own."""
+_REMEMBERED_S: Final = 600.0
+"""For how long a stored tree is named again without being put again. What nothing names may be
+collected; a run may have been deleted in the meantime."""
 
 
-def record_code(
-    blobs: Blobs, folder: Path, entry: str, more: Mapping[str, bytes] | None = None
-) -> CodeState:
-    """Store the project's sources and say where the repository stands.
+class _Found(NamedTuple):
+    """A source as the folder lists it: equal ones have equal content."""
+
+    name: str
+    size: int
+    written_ns: int
+    changed_ns: int
+    """When anything of it changed, which no program can set."""
+
+
+class _Stored(NamedTuple):
+    found: tuple[_Found, ...]
+    left_out: list[str]
+    tree: str
+    until: float
+
+    def still_is(self, found: tuple[_Found, ...], left_out: list[str]) -> bool:
+        return (self.found, self.left_out) == (found, left_out) and time.monotonic() < self.until
+
+
+class CodeRecorder:
+    """Records the code of folders again and again; sources that did not change are not read again.
 
     Args:
         blobs: Where the bytes go.
-        folder: The project's folder. Its text sources are taken (Python, SQL, TOML, YAML, Markdown,
-            locks; at most 1 MiB each and 32 MiB together), without hidden folders, virtual
-            environments, builds, `data` and links.
-        entry: `module:function` that is run.
-        more: Sources by path that are in no file, such as the cells of a notebook.
     """
-    sources = read_sources(folder)
-    tree = store_tree(blobs, {**sources, **(more or {})}).digest
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    state = CodeState(tree=tree, entry=entry)
-    if commit is None:
-        return state
-    diff = _dirty_diff(folder, sources)
-    return CodeState(
-        tree=state.tree,
-        entry=entry,
-        commit=commit.decode().strip(),
-        dirty=bool(diff),
-        diff=blobs.put(diff) if diff else None,
-    )
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._stored: dict[Path, _Stored] = {}
+        self._lock = threading.Lock()
+
+    def record(
+        self, folder: Path, entry: str, more: Mapping[str, bytes] | None = None
+    ) -> CodeState:
+        """Store a project's sources and say where the repository stands.
+
+        Args:
+            folder: The project's folder. Its text sources are taken (Python, SQL, TOML, YAML,
+                Markdown, locks; at most 1 MiB each and 32 MiB together), without hidden folders,
+                virtual environments, builds, `data` and links.
+            entry: `module:function` that is run.
+            more: Sources by path that are in no file, such as the cells of a notebook.
+        """
+        with self._lock:  # many runs that begin together look once
+            found, left_out = _chosen(folder)
+            tree = self._tree(folder, found, left_out, more or {})
+        commit = _git(folder, "rev-parse", "--verify", "HEAD")
+        state = CodeState(tree=tree, entry=entry)
+        if commit is None:
+            return state
+        diff = _dirty_diff(folder, {each.name for each in found})
+        return CodeState(
+            tree=state.tree,
+            entry=entry,
+            commit=commit.decode().strip(),
+            dirty=bool(diff),
+            diff=self._blobs.put(diff) if diff else None,
+        )
+
+    def _tree(
+        self,
+        folder: Path,
+        found: tuple[_Found, ...],
+        left_out: list[str],
+        more: Mapping[str, bytes],
+    ) -> str:
+        stored = self._stored.get(folder)
+        if stored is not None and not more and stored.still_is(found, left_out):
+            return stored.tree
+        began_ns, began = time.time_ns(), time.monotonic()
+        tree = store_tree(self._blobs, {**_read(folder, found, left_out), **more}).digest
+        is_settled = all(began_ns - each.changed_ns > _SETTLED_NS for each in found)
+        if is_settled and not more:
+            self._stored = {folder: _Stored(found, left_out, tree, began + _REMEMBERED_S)}
+        return tree
 
 
-def read_sources(folder: Path) -> dict[str, bytes]:
-    """Read a project's text sources by relative path; what was left out is named in one file."""
+def _read(folder: Path, found: Sequence[_Found], left_out: Sequence[str]) -> dict[str, bytes]:
+    """Read sources by relative path; what was left out is named in one file."""
     sources: dict[str, bytes] = {}
-    left_out: list[str] = []
-    total = 0
-    for path, size in _walk(folder):
-        name = path.relative_to(folder).as_posix()
-        if size > _MAX_FILE_BYTES or total + size > _MAX_TREE_BYTES or len(sources) >= _MAX_FILES:
-            left_out.append(name)
-            continue
+    unread = list(left_out)
+    for each in found:
         try:
-            sources[name] = path.read_bytes()
+            sources[each.name] = (folder / each.name).read_bytes()
         except OSError:  # it went away, or may not be read
-            left_out.append(name)
-            continue
-        total += len(sources[name])
-    if left_out:
-        sources[_LEFT_OUT] = "\n".join([*left_out, ""]).encode()
+            unread.append(each.name)
+    if unread:
+        sources[_LEFT_OUT] = "\n".join([*unread, ""]).encode()
     return sources
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
-    seen = 0
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        folders[:] = sorted(name for name in folders if _is_source_folder(here / name))
-        seen += len(files) + len(folders)
-        if seen > _MAX_ENTRIES:
-            return
-        for name in sorted(files):
-            size = _source_size(here / name)
-            if size is not None:
-                yield here / name, size
+def _chosen(folder: Path) -> tuple[tuple[_Found, ...], list[str]]:
+    """Return the sources to take, and the names of those that are too many or too large."""
+    chosen: list[_Found] = []
+    left_out: list[str] = []
+    total = 0
+    for each in _walk(str(folder), "", [_MAX_ENTRIES]):
+        is_too_much = each.size > _MAX_FILE_BYTES or total + each.size > _MAX_TREE_BYTES
+        if is_too_much or len(chosen) >= _MAX_FILES:
+            left_out.append(each.name)
+            continue
+        chosen.append(each)
+        total += each.size
+    return tuple(chosen), left_out
 
 
-def _source_size(path: Path) -> int | None:
-    """Return a source file's size in bytes, None for what is no source."""
-    if (path.suffix not in _SUFFIXES and path.name not in _NAMES) or path.is_symlink():
-        return None
+def _walk(folder: str, prefix: str, left: list[int]) -> Iterator[_Found]:
+    """Yield the sources in a folder and below, in a fixed order.
+
+    Args:
+        folder: The folder.
+        prefix: What stands before the names of its files.
+        left: How many more entries are looked at, in all folders together.
+    """
     try:
-        return path.stat().st_size
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
     except OSError:
-        return None
+        return
+    if prefix and any(entry.name == _ENVIRONMENT for entry in entries):
+        return
+    left[0] -= len(entries)
+    if left[0] < 0:  # more than anybody's project has: it is left out, and named so
+        yield _Found(f"{prefix}*", _MAX_FILE_BYTES + 1, 0, 0)
+        return
+    below: list[str] = []
+    for entry in entries:
+        with suppress(OSError):  # it went away
+            if entry.is_dir(follow_symlinks=False):
+                below.append(entry.name)
+            elif _is_source(entry.name) and entry.is_file(follow_symlinks=False):
+                stat = entry.stat(follow_symlinks=False)
+                name = prefix + entry.name
+                yield _Found(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    for name in below:
+        if not name.startswith(".") and name not in _SKIPPED:
+            yield from _walk(f"{folder}/{name}", f"{prefix}{name}/", left)
 
 
-def _is_source_folder(path: Path) -> bool:
-    if path.name.startswith(".") or path.name in _SKIPPED or path.is_symlink():
-        return False
-    return not (path / "pyvenv.cfg").exists()
+def _is_source(name: str) -> bool:
+    return name.endswith(_SUFFIXES) or name in _NAMES
 
 
-def _dirty_diff(folder: Path, sources: dict[str, bytes]) -> bytes:
+def _dirty_diff(folder: Path, sources: Collection[str]) -> bytes:
     """Return `git diff HEAD` of the folder with its untracked sources; empty when clean."""
     options = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary", "--relative")
     diff = _git(folder, "diff", *options, "HEAD", "--", ".") or b""
@@ -117,7 +191,8 @@ def _dirty_diff(folder: Path, sources: dict[str, bytes]) -> bytes:
     listed = _git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", ".") or b""
     for name in sorted(listed.decode("utf-8", "replace").split("\0")):
         if name in sources:
-            diff += _new_file(name, sources[name])
+            with suppress(OSError):
+                diff += _new_file(name, (folder / name).read_bytes())
     return diff
 
 

@@ -19,7 +19,7 @@ from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.autolog.libraries import Libraries, only
 from trivet.tracking.autolog.session import Autolog
 from trivet.tracking.autolog.telling import Told
-from trivet.tracking.code import record_code
+from trivet.tracking.code import CodeRecorder
 from trivet.tracking.environment import record_environment
 from trivet.tracking.finding import Finder
 from trivet.tracking.found import FoundRuns
@@ -61,6 +61,7 @@ class Programs:
         self._scope = scope
         self._libraries = libraries
         self._clock = SystemClock()
+        self._code = CodeRecorder(stores.blobs)
         self.experiments = Experiments(stores, scope, self._clock)
         """Places for runs that programs report about themselves."""
         self.reported = ReportedRuns(stores, scope, self.experiments, Metrics(stores))
@@ -356,7 +357,7 @@ class Programs:
     def _observe(self, root: Path) -> Seen:
         blobs, entry, cells = self._stores.blobs, entry_of_program(), executed_cells()
         more = {FILE: source_of_cells(cells)} if cells is not None else {}
-        code = record_code(blobs, root, entry, more)
+        code = self._code.record(root, entry, more)
         return code, record_environment(blobs), self._machine
 
     @cached_property

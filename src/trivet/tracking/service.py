@@ -19,7 +19,6 @@ from trivet.core.ports import Points, SeriesKey, Stores
 from trivet.core.tasks import TaskChange
 from trivet.tracking import documents
 from trivet.tracking.autolog.libraries import Libraries
-from trivet.tracking.code import record_code
 from trivet.tracking.comparison import RunComparison, Side, compare_sides
 from trivet.tracking.environment import record_environment
 from trivet.tracking.examining import Examiner
@@ -116,7 +115,7 @@ class TrackingService(Programs):
         started = RunStarted(
             name=name,
             parameters=_json_ready(parameters or {}),
-            code=record_code(self._stores.blobs, folder, entry),
+            code=self._code.record(folder, entry),
             environment=record_environment(self._stores.blobs),
             data=tuple(data),
             assets=tuple(assets),

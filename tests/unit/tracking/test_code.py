@@ -1,12 +1,14 @@
+import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from trivet.core.trees import load_tree
 from trivet.testing.memory_stores import MemoryBlobs
-from trivet.tracking.code import read_sources, record_code
+from trivet.tracking.code import CodeRecorder
 from trivet.tracking.facts import CodeState
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -40,9 +42,14 @@ def diff_of(blobs: MemoryBlobs, state: CodeState) -> bytes:
         return stream.read()
 
 
+def sources_of(folder: Path) -> dict[str, bytes]:
+    blobs = MemoryBlobs()
+    return load_tree(blobs, CodeRecorder(blobs).record(folder, "x:y").tree)
+
+
 def test_without_git_the_sources_are_stored_and_nothing_is_claimed(folder: Path) -> None:
     blobs = MemoryBlobs()
-    state = record_code(blobs, folder, "pipeline:train")
+    state = CodeRecorder(blobs).record(folder, "pipeline:train")
     assert (state.commit, state.dirty, state.diff) == (None, False, None)
     assert state.entry == "pipeline:train"
     assert load_tree(blobs, state.tree) == {
@@ -53,15 +60,50 @@ def test_without_git_the_sources_are_stored_and_nothing_is_claimed(folder: Path)
 
 def test_equal_sources_have_one_identity_and_an_edit_has_another(folder: Path) -> None:
     blobs = MemoryBlobs()
-    first = record_code(blobs, folder, "pipeline:train")
-    assert record_code(blobs, folder, "pipeline:train") == first
+    first = CodeRecorder(blobs).record(folder, "pipeline:train")
+    assert CodeRecorder(blobs).record(folder, "pipeline:train") == first
     (folder / "pipeline.py").write_text("def train():\n    return 2\n")
-    assert record_code(blobs, folder, "pipeline:train").tree != first.tree
+    assert CodeRecorder(blobs).record(folder, "pipeline:train").tree != first.tree
+
+
+def test_sources_that_stand_as_they_stood_are_not_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = time.time_ns() + 10_000_000_000
+    recorder = CodeRecorder(MemoryBlobs())
+    monkeypatch.setattr(time, "time_ns", lambda: long_ago)  # what was just written has settled
+    first = recorder.record(folder, "pipeline:train")
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read again"))
+    assert recorder.record(folder, "other:train").tree == first.tree
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_every_edit_is_seen_by_the_next_record(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, is_settled: bool
+) -> None:
+    if is_settled:
+        later = time.time_ns() + 10_000_000_000
+        monkeypatch.setattr(time, "time_ns", lambda: later)
+    blobs = MemoryBlobs()
+    recorder = CodeRecorder(blobs)
+    seen = {recorder.record(folder, "pipeline:train").tree}
+    source = folder / "pipeline.py"
+    before = source.stat()
+    source.write_text("def train():\n    return 2\n")  # of the same size, with the same time
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    seen.add(recorder.record(folder, "pipeline:train").tree)
+    (folder / "more.py").write_text("")
+    seen.add(recorder.record(folder, "pipeline:train").tree)
+    source.unlink()
+    seen.add(recorder.record(folder, "pipeline:train").tree)
+    seen.add(recorder.record(folder, "pipeline:train", {"cells.py": b"1"}).tree)
+    assert len(seen) == 5
+    assert load_tree(blobs, recorder.record(folder, "x").tree).keys() == {"more.py", "sql/load.sql"}
 
 
 @needs_git
 def test_a_clean_repository_gives_its_commit(repository: Path) -> None:
-    state = record_code(MemoryBlobs(), repository, "pipeline:train")
+    state = CodeRecorder(MemoryBlobs()).record(repository, "pipeline:train")
     assert state.commit == git(repository, "rev-parse", "HEAD").strip()
     assert (state.dirty, state.diff) == (False, None)
 
@@ -74,24 +116,24 @@ def test_the_dirty_diff_restores_the_sources_upon_the_commit(
     (repository / "helpers.py").write_text("FLOOR = 1\nCEILING = 2")
     (repository / "empty.py").write_text("")
     blobs = MemoryBlobs()
-    state = record_code(blobs, repository, "pipeline:train")
+    state = CodeRecorder(blobs).record(repository, "pipeline:train")
     assert state.dirty
     copy = tmp_path_factory.mktemp("copy")
     git(copy, "clone", "-q", str(repository), ".")
     patch = tmp_path_factory.mktemp("patch") / "dirty.diff"
     patch.write_bytes(diff_of(blobs, state))
     git(copy, "apply", str(patch))
-    assert read_sources(copy) == read_sources(repository)
+    assert sources_of(copy) == sources_of(repository)
 
 
 @needs_git
 def test_a_project_below_the_repository_s_root_gives_its_own_diff(repository: Path) -> None:
     below = repository / "sql"
     (repository / "pipeline.py").write_text("changed = True\n")
-    assert not record_code(MemoryBlobs(), below, "x:y").dirty
+    assert not CodeRecorder(MemoryBlobs()).record(below, "x:y").dirty
     (below / "load.sql").write_text("select 2\n")
     blobs = MemoryBlobs()
-    state = record_code(blobs, below, "x:y")
+    state = CodeRecorder(blobs).record(below, "x:y")
     assert b"+select 2" in diff_of(blobs, state)
     assert b"changed" not in diff_of(blobs, state)
 
@@ -99,7 +141,7 @@ def test_a_project_below_the_repository_s_root_gives_its_own_diff(repository: Pa
 @needs_git
 def test_a_repository_without_a_commit_is_no_obstacle(folder: Path) -> None:
     git(folder, "init", "-q")
-    assert record_code(MemoryBlobs(), folder, "pipeline:train").commit is None
+    assert CodeRecorder(MemoryBlobs()).record(folder, "pipeline:train").commit is None
 
 
 @needs_git
@@ -111,7 +153,7 @@ def test_a_repository_s_settings_start_no_program(repository: Path, tmp_path: Pa
     git(repository, "config", "core.fsmonitor", str(script))
     git(repository, "config", "diff.external", str(script))
     (repository / "pipeline.py").write_text("changed = True\n")
-    assert record_code(MemoryBlobs(), repository, "pipeline:train").dirty
+    assert CodeRecorder(MemoryBlobs()).record(repository, "pipeline:train").dirty
     assert not witness.exists()
 
 
@@ -119,7 +161,7 @@ def test_a_git_that_is_not_there_or_broken_fails_no_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(folder))
-    assert record_code(MemoryBlobs(), folder, "pipeline:train").commit is None
+    assert CodeRecorder(MemoryBlobs()).record(folder, "pipeline:train").commit is None
 
 
 def test_environments_hidden_folders_data_and_links_are_no_sources(folder: Path) -> None:
@@ -129,11 +171,11 @@ def test_environments_hidden_folders_data_and_links_are_no_sources(folder: Path)
     (folder / "env" / "pyvenv.cfg").write_text("")
     (folder / "rows.csv").write_text("1\n")
     (folder / "link.py").symlink_to(folder / "pipeline.py")
-    assert sorted(read_sources(folder)) == ["pipeline.py", "sql/load.sql"]
+    assert sorted(sources_of(folder)) == ["pipeline.py", "sql/load.sql"]
 
 
 def test_what_is_too_large_is_left_out_and_named(folder: Path) -> None:
     (folder / "huge.py").write_bytes(b"#" * ((1 << 20) + 1))
-    sources = read_sources(folder)
+    sources = sources_of(folder)
     assert "huge.py" not in sources
     assert sources[".left-out.txt"] == b"huge.py\n"
