@@ -180,8 +180,9 @@ def _check_known(name: Name, entity: Entity, grammar: Grammar, at: int | None) -
     if not known or name.attribute in known:
         return
     some = sorted(known)[:_MOST_TOLD]
+    begin = "name begins" if len(known) == 1 else "names begin"
     raise Invalid(
-        f"there is no {name.attribute!r}{_place(at)}; {len(known)} names begin with "
+        f"there is no {name.attribute!r}{_place(at)}; {len(known)} {begin} with "
         f"{entity.prefix!r}: {', '.join(some)}{', ...' if len(known) > len(some) else ''}",
         code="unknown-column",
         hint=_did_you_mean(name.attribute, known) or "Names are case-sensitive.",

@@ -81,8 +81,7 @@ class Finder:
                 run has (code `unknown-column`).
             NotFound: There is no such experiment.
         """
-        if not 1 <= limit <= MOST_RUNS:
-            raise Invalid(f"limit is {limit}; expected 1 to {MOST_RUNS}", code="bad-limit")
+        check_limit(limit)
         self._catch_up()
         grammar = finder_grammar(self)
         wanted = self._columns(columns, grammar)
@@ -169,6 +168,16 @@ class Finder:
             name: name if name in _COMPUTED else resolve(name, grammar).attribute
             for name in columns
         }
+
+
+def check_limit(limit: int) -> None:
+    """Check how many runs are asked for.
+
+    Raises:
+        Invalid: It is none of 1 to 1,000,000 (code `bad-limit`).
+    """
+    if not 1 <= limit <= MOST_RUNS:
+        raise Invalid(f"limit is {limit}; expected 1 to {MOST_RUNS}", code="bad-limit")
 
 
 def _orders(texts: Iterable[str], grammar: Grammar) -> tuple[Order, ...]:

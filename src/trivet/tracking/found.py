@@ -4,11 +4,11 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -200,6 +200,28 @@ class FoundRuns(msgspec.Struct, frozen=True, kw_only=True):
 
     def _own(self, name: str) -> str:
         return (self.wanted or {}).get(name, name)
+
+
+class RunFinder(Protocol):
+    """Searches runs: those of a folder, or those that a server has."""
+
+    def find(
+        self,
+        text: str = "",
+        *,
+        also: Iterable[str] = (),
+        order: Iterable[str] = (),
+        columns: Sequence[str] | None = None,
+        experiment: str | None = None,
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> FoundRuns:
+        """Return a page of runs, the newest first unless an order is given."""
+        ...
+
+    def get(self, ids: Sequence[str]) -> list[FoundRun]:
+        """Return those runs that have one of these identifiers, in their order."""
+        ...
 
 
 def time_of_ms(milliseconds: int) -> datetime | None:

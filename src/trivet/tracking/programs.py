@@ -22,12 +22,12 @@ from trivet.tracking.autolog.telling import Told
 from trivet.tracking.code import CodeRecorder
 from trivet.tracking.environment import record_environment
 from trivet.tracking.finding import Finder
-from trivet.tracking.found import FoundRuns
+from trivet.tracking.found import FoundRuns, RunFinder
 from trivet.tracking.notebook import FILE, executed_cells, source_of_cells
 from trivet.tracking.ranks import place_of_process, run_of_job
 from trivet.tracking.reporting.buffering import PointBuffer
 from trivet.tracking.reporting.experiments import DEFAULT, Experiments
-from trivet.tracking.reporting.facts import Latest, Report
+from trivet.tracking.reporting.facts import Report
 from trivet.tracking.reporting.keeping import Medium, RunFiles
 from trivet.tracking.reporting.live import (
     LiveRun,
@@ -41,7 +41,7 @@ from trivet.tracking.reporting.live import (
 from trivet.tracking.reporting.liveness import Pulse
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import PARENT, Opening, ReportedRuns
-from trivet.tracking.reporting.sampling import PREFIX, Sampler, describe, seconds_of
+from trivet.tracking.reporting.sampling import Sampler, describe, last_step, seconds_of
 
 _ordinals: Final = count()
 """Numbers the shared runs of this process; all ranks of a training begin them in one order."""
@@ -77,7 +77,7 @@ class Programs:
         return Artifacts(self._stores, self._scope)
 
     @cached_property
-    def finder(self) -> Finder:
+    def finder(self) -> RunFinder:
         """The search over all runs, those of flows as well."""
         metrics = self.reported.metrics
         return Finder(self._stores, self._scope, self.experiments, metrics)
@@ -363,12 +363,6 @@ class Programs:
     @cached_property
     def _machine(self) -> Machine:
         return describe(self._libraries.meters())
-
-
-def last_step(metrics: Mapping[str, Latest]) -> int:
-    """Return the greatest step of a program's own metrics, -1 when there are none."""
-    own = (latest.step for name, latest in metrics.items() if not name.startswith(PREFIX))
-    return max(own, default=-1)
 
 
 def _once(observe: Callable[[], Seen]) -> Observe:

@@ -3,25 +3,37 @@
 import asyncio
 from typing import Final
 
+from msgspec import structs
+
 from trivet.access.permissions import Permission
+from trivet.core.clock import SystemClock
 from trivet.core.facts import Scope
 from trivet.core.ports import Stores
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Route
 from trivet.tracking.artifacts import Artifacts
-from trivet.tracking.reporting.facts import ReportedRun
+from trivet.tracking.finding import Finder
+from trivet.tracking.found import FoundRuns
+from trivet.tracking.reporting.experiments import Experiments
+from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.syncing.finding import page_of
 from trivet.tracking.syncing.receiving import Receiver
 from trivet.tracking.syncing.wire import (
     MOST_BODY_BYTES,
     MOST_FILE_BYTES,
+    MOST_RUNS,
     Delivery,
+    LastStep,
     Missing,
+    PageThere,
     Question,
     Receipt,
     Taken,
     Welcome,
+    Wish,
 )
 from trivet.web.asking import body_as, check_query
+from trivet.web.mlflow.paging import read_token, write_token
 from trivet.web.receiving import Threads
 
 ROOT: Final = "/sync"
@@ -40,7 +52,7 @@ def sync_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
         Route(
             method="GET",
             path=ROOT,
-            permission=write,
+            permission=Permission.READ,
             handler=here.welcome,
             summary="Which project takes what programs reported elsewhere",
             response=Welcome,
@@ -66,11 +78,20 @@ def sync_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
         ),
         Route(
             method="GET",
-            path=f"{ROOT}/runs/{{id}}",
+            path=f"{ROOT}/runs/{{id}}/last-step",
             permission=Permission.READ,
-            handler=here.run,
-            summary="Read a run that a program reported",
-            response=ReportedRun,
+            handler=here.last_step,
+            summary="Say how far a run has come that a program reported",
+            response=LastStep,
+        ),
+        Route(
+            method="POST",
+            path=f"{ROOT}/search",
+            permission=Permission.READ,
+            handler=here.search,
+            summary="Search all runs of the project by the grammar of `trivet runs`",
+            request=Wish,
+            response=PageThere,
         ),
         Route(
             method="PUT",
@@ -95,6 +116,8 @@ class _Here:
         self._stores = stores
         self._project = scope.project
         self._artifacts = Artifacts(stores, scope)
+        experiments = Experiments(stores, scope, SystemClock())
+        self._finder = Finder(stores, scope, experiments, Metrics(stores))
         self._threads = Threads()
 
     async def welcome(self, request: Request) -> Reply:
@@ -114,9 +137,32 @@ class _Here:
 
         return json_reply(await asyncio.to_thread(ask))
 
-    async def run(self, request: Request) -> Reply:
+    async def last_step(self, request: Request) -> Reply:
         receiver = self._receiver(request)
-        return json_reply(await asyncio.to_thread(receiver.run, request.values["id"]))
+        return json_reply(await asyncio.to_thread(receiver.last_step, request.values["id"]))
+
+    async def search(self, request: Request) -> Reply:
+        check_query(request)
+
+        def search() -> PageThere:
+            return self._found(body_as(request, Wish))
+
+        return json_reply(await asyncio.to_thread(search))
+
+    def _found(self, wish: Wish) -> PageThere:
+        if wish.ids:
+            return page_of(FoundRuns(runs=tuple(self._finder.get(wish.ids))), None)
+        asked = structs.replace(wish, after="", limit=MOST_RUNS)
+        found = self._finder.find(
+            also=wish.filters,
+            order=wish.order,
+            columns=wish.columns,
+            experiment=wish.experiment,
+            after=read_token(wish.after, structs.asdict(asked)),
+            limit=wish.limit,
+        )
+        token = None if found.after is None else write_token(found.after, structs.asdict(asked))
+        return page_of(found, token)
 
     async def put(self, request: Request) -> Reply:
         receiver, digest = self._receiver(request), request.values["digest"]

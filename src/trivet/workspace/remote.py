@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import cached_property
 from typing import Any, Final, NoReturn
 
@@ -23,13 +24,14 @@ from trivet.core.ids import check_id
 from trivet.core.ports import Stores
 from trivet.core.training import harmless
 from trivet.tracking.autolog.libraries import Libraries
-from trivet.tracking.programs import last_step
+from trivet.tracking.found import RunFinder
 from trivet.tracking.reporting.buffering import flush_all
-from trivet.tracking.reporting.facts import ReportedRun
 from trivet.tracking.reporting.liveness import BEAT_S, Liveness
 from trivet.tracking.service import TrackingService
 from trivet.tracking.syncing.asking import ask, give_signs
+from trivet.tracking.syncing.finding import FinderThere
 from trivet.tracking.syncing.sending import Sender, Tally
+from trivet.tracking.syncing.wire import LastStep
 from trivet.workspace import wiring
 from trivet.workspace.addresses import Address, reach
 from trivet.workspace.sending import send_spools
@@ -83,7 +85,7 @@ class RemoteWorkspace(Workspace):
     def tracking(self) -> TrackingService:
         """Runs that programs report."""
         libraries = wiring.training_libraries(self.folder)
-        return RemoteTracking(self.stores, self.scope, libraries, self._last_step)
+        return RemoteTracking(self.stores, self.scope, libraries, self._last_step, self._reach)
 
     @cached_property
     def access(self) -> NoReturn:
@@ -164,20 +166,20 @@ class RemoteWorkspace(Workspace):
         self._spool.remove()
         self._spool.let_go()
 
+    def _reach(self) -> Courier:
+        return reach(self.address, self._token)[0]
+
     def _last_step(self, run: str) -> int:
         """Ask the server for the last step of a run; -1 when it does not know, or say, in time."""
         try:
             courier, _ = reach(self.address, self._token, timeout_s=_PATIENCE_S / 2)
-            try:
-                found = ask(courier, "GET", f"/sync/runs/{run}", ReportedRun)
-            finally:
-                courier.close()
+            with closing(courier):
+                return ask(courier, "GET", f"/sync/runs/{run}/last-step", LastStep).step
         except NotFound:
             return -1
         except TrivetError as error:
             _log.warning("the last step of run %s is not known: %s", run, error.message)
             return -1
-        return last_step(found.metrics)
 
     def _spool_left(self) -> None:
         if self._post.has_stopped:  # otherwise its thread may still write: the system lets go
@@ -195,13 +197,14 @@ class RemoteWorkspace(Workspace):
 class RemoteTracking(TrackingService):
     """Runs of a program that belong to a server.
 
-    What is asked here is answered for the runs of this program alone; the server has all.
+    `search` and `finder` ask the server. All else knows the runs of this program alone.
 
     Args:
         stores: The spool's.
         scope: Its project, and the actor.
         libraries: As in `Programs`.
         last_step_there: Asks the server for the last step of a run.
+        reach: Makes a connection to the server.
     """
 
     def __init__(
@@ -210,9 +213,16 @@ class RemoteTracking(TrackingService):
         scope: Scope,
         libraries: Libraries,
         last_step_there: Callable[[str], int],
+        reach: Callable[[], Courier],
     ) -> None:
         super().__init__(stores, scope, libraries=libraries)
         self._last_step_there = last_step_there
+        self._reach = reach
+
+    @cached_property
+    def finder(self) -> RunFinder:
+        """The search over all runs of the server's project."""
+        return FinderThere(self._reach)
 
     def _meet(self, run: str) -> None:
         # It may be another machine's, and on its way: the server brings them together.

@@ -3,7 +3,7 @@
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Final, cast
 
@@ -12,6 +12,7 @@ import msgspec
 from trivet.core.errors import Invalid
 from trivet.core.training import Machine, Meter, harmless
 from trivet.tracking.reporting.buffering import PointBuffer
+from trivet.tracking.reporting.facts import Latest
 
 EVERY_S: Final = 10.0
 PREFIX: Final = "system/"
@@ -24,6 +25,12 @@ _PATIENCE_S: Final = 2.0
 _JOULES_PER_KWH: Final = 3.6e6
 
 Meters = Callable[[], Sequence[Meter]]
+
+
+def last_step(metrics: Mapping[str, Latest]) -> int:
+    """Return the greatest step of a program's own metrics, -1 when there are none."""
+    own = (latest.step for name, latest in metrics.items() if not name.startswith(PREFIX))
+    return max(own, default=-1)
 
 
 def seconds_of(system: bool | float) -> float | None:  # noqa: FBT001  # a switch or a number

@@ -15,15 +15,17 @@ from trivet.core.ports import BlobWriter, Ledger, Points, SeriesKey, Stores, Vie
 from trivet.core.trees import read_tree
 from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.reporting.experiments import Experiments, check_key
-from trivet.tracking.reporting.facts import Report, ReportedRun
+from trivet.tracking.reporting.facts import Report
 from trivet.tracking.reporting.points import Chunks, Metrics
 from trivet.tracking.reporting.runs import Opening, ReportedRuns
+from trivet.tracking.reporting.sampling import last_step
 from trivet.tracking.shelves import Artifact
 from trivet.tracking.syncing.wire import (
     Delivery,
     Entry,
     FileKept,
     FilesGone,
+    LastStep,
     Outcome,
     Receipt,
     RunBegun,
@@ -66,13 +68,13 @@ class Receiver:
         self._experiments = Experiments(swift, scope, SystemClock())
         self._runs = ReportedRuns(swift, scope, self._experiments, Metrics(swift))
 
-    def run(self, run: str) -> ReportedRun:
-        """Return a run as it stands here.
+    def last_step(self, run: str) -> LastStep:
+        """Return how far a run has come here.
 
         Raises:
             NotFound: There is no such run in this project.
         """
-        return self._runs.get(run)
+        return LastStep(step=last_step(self._runs.get(run).metrics))
 
     def missing(self, digests: Sequence[str]) -> tuple[str, ...]:
         """Return those of some files that have not been sent to this project."""

@@ -14,6 +14,7 @@ from trivet.core.errors import Invalid
 from trivet.core.points import Points
 from trivet.core.training import Machine
 from trivet.tracking.facts import CodeState, Environment
+from trivet.tracking.found import FoundRun
 from trivet.tracking.reporting.facts import Input, ReportedStatus, Stage
 
 FORMAT: Final = 1
@@ -22,10 +23,13 @@ MOST_BODY_BYTES: Final = 16 << 20
 MOST_ENTRIES: Final = 500
 MOST_DIGESTS: Final = 5_000
 MOST_SIGNS: Final = 10_000
+MOST_RUNS: Final = 1_000
+"""So many runs come with one answer to a search."""
 MOST_FILE_BYTES: Final = 1 << 40
 
 Identifier = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Digest = Annotated[str, Meta(pattern="^b3:[0-9a-f]{64}$")]
+Word = Literal["NaN", "Infinity", "-Infinity"]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
@@ -161,6 +165,40 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
     digest: str
     size_bytes: int
+
+
+class LastStep(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run has come: the greatest step of its own metrics, -1 when there are none."""
+
+    step: int
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which runs are wanted: those of a search, or those of these identifiers."""
+
+    ids: Annotated[tuple[Identifier, ...], Meta(max_length=MOST_RUNS)] = ()
+    """Runs to read; with any, nothing else is looked at."""
+    filters: tuple[str, ...] = ()
+    """All of them must hold."""
+    order: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
+    experiment: str | None = None
+    after: str = ""
+    """The `after` of the page before."""
+    limit: Annotated[int, Meta(ge=1, le=MOST_RUNS)] = MOST_RUNS
+
+
+class PageThere(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of runs."""
+
+    runs: tuple[FoundRun, ...]
+    """With the metrics that are finite numbers: JSON has no others."""
+    odd: dict[str, dict[str, Word]] = {}
+    """The other metrics, by run."""
+    after: str | None = None
+    """Continues the search; None when it is over."""
+    wanted: dict[str, str] | None = None
+    """The columns that were asked for, and what a row calls them."""
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
