@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 
+from trivet.cli.choosing import open_chosen
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import table
 from trivet.core.errors import Invalid
@@ -10,11 +11,10 @@ from trivet.models.approvals import Approval
 from trivet.models.contents import Contents
 from trivet.models.standing import deprecation_of
 from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
 
 
 def _approve(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         approvals = ws.models.approvals
         if not options.request:
             waiting = [each for each in approvals.requests() if each.state == "open"]
@@ -44,7 +44,7 @@ def _to_mind(ws: Workspace, request: Approval) -> Iterator[str]:
 
 
 def _protect(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         approvals = ws.models.approvals
         if options.pattern:
             approvals.protect(options.pattern, options.approvals)

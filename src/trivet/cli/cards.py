@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from trivet.cli.choosing import open_chosen
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import table
 from trivet.core.errors import Invalid
@@ -10,11 +11,10 @@ from trivet.models.card_texts import SECTIONS, CardTexts
 from trivet.workspace.cards.making import make_card
 from trivet.workspace.cards.markdown import card_markdown
 from trivet.workspace.cards.page import card_page
-from trivet.workspace.workspace import open as open_workspace
 
 
 def _card(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         card = make_card(ws.stores, ws.scope, options.model)
     text = card_markdown(card)
     written: list[str] = []
@@ -33,7 +33,7 @@ def _describe(options: Namespace) -> Answer:
         return Answer(dict(SECTIONS), table(("section", "what belongs there"), rows))
     if options.text is None:
         raise Invalid("no text is given", code="bad-arguments", hint="An empty one takes it back.")
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         texts = CardTexts(ws.stores, ws.scope)
         subject = texts.write(options.model, options.section, options.text)
     word = "written" if options.text.strip() else "taken back"

@@ -1,6 +1,7 @@
 """What a person types instead of a full name: `last`, an end of an identifier, a bare flow."""
 
 import re
+from argparse import Namespace
 from contextlib import suppress
 
 from trivet.cli.searching import quoted
@@ -9,10 +10,16 @@ from trivet.data.naming import is_identifier
 from trivet.tracking.facts import Run
 from trivet.tracking.found import FoundRun
 from trivet.workspace.workspace import Workspace
+from trivet.workspace.workspace import open as open_workspace
 
 _LOOKED_AT = 500
 _SHORTEST = 4
 _DIGITS = re.compile("[0-9a-f]{1,31}")
+
+
+def open_chosen(options: Namespace) -> Workspace:
+    """Open the folder's project, or the one of the folder that `--in` names."""
+    return open_workspace(options.project, project=options.inside)
 
 
 def flow_named(workspace: Workspace, word: str | None) -> str:

@@ -4,6 +4,7 @@ import sys
 from argparse import Namespace
 from datetime import UTC, datetime
 
+from trivet.cli.choosing import open_chosen
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import size, table
 from trivet.cli.retention import RULE_OPTIONS, retention_of
@@ -14,7 +15,6 @@ from trivet.workspace.collecting import Collected, Collector, Plan
 from trivet.workspace.embedded import only_collector
 from trivet.workspace.retiring import Item, Retiring
 from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
 
 _HOURS = 24.0
 _MOST_SHOWN = 20
@@ -26,7 +26,7 @@ def _gc(options: Namespace) -> Answer:
             f"--grace-hours is {options.grace_hours}; expected a number of hours from 0 on",
             code="bad-arguments",
         )
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         collector = _collector(ws, options)
         if options.dry_run:
             plan = collector.plan()
@@ -128,4 +128,5 @@ gc = Command(
             {"type": float, "default": _HOURS, "metavar": "HOURS"},
         ),
     ),
+    of_projects=True,
 )

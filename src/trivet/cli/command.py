@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from trivet.core.errors import Invalid
@@ -42,6 +42,8 @@ class Command:
     example: str
     run: Callable[[argparse.Namespace], Answer]
     arguments: tuple[Argument, ...] = ()
+    of_projects: bool = False
+    """Whether `--in NAME` has it look at another project of the folder."""
     json_to_file: bool = False
     """Whether `--json FILE` writes the data beside the text, for commands whose text is read."""
 
@@ -66,6 +68,13 @@ class Command:
         parser.add_argument(
             "--project", metavar="FOLDER", default=".", help="the project's folder (default: here)"
         )
+        if self.of_projects:
+            parser.add_argument(
+                "--in",
+                dest="inside",
+                metavar="PROJECT",
+                help="another project of this folder, one of `trivet projects`",
+            )
         return parser
 
 
@@ -78,3 +87,8 @@ class _Parser(argparse.ArgumentParser):
 
 Group = dict[str, Command]
 """A room's commands by verb."""
+
+
+def of_projects(group: Group) -> Group:
+    """Return commands that can look at each project of the folder."""
+    return {verb: replace(command, of_projects=True) for verb, command in group.items()}

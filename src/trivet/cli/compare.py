@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from trivet.cli.choosing import any_run_of
+from trivet.cli.choosing import any_run_of, open_chosen
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import cut, duration, table
 from trivet.cli.searching import listed
@@ -20,7 +20,6 @@ from trivet.tracking.found import FoundRun
 from trivet.tracking.reporting.sampling import PREFIX
 from trivet.workspace.comparing import Compared
 from trivet.workspace.comparison_page import render_comparison
-from trivet.workspace.workspace import open as open_workspace
 
 if TYPE_CHECKING:
     from trivet.data.differences import DataDifference, TableDifference
@@ -35,7 +34,7 @@ _COMMIT = 12
 
 
 def _compare(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         runs = [any_run_of(ws, word) for word in options.runs]
         found = ws.compare(*runs, metrics=listed(options.metrics) or None)
     text = describe_comparison(found, whole=options.all)
@@ -292,4 +291,5 @@ compare = Command(
         Argument("--all", "show what is the same, too", {"action": "store_true"}),
         Argument("--html", "write a page with all charts and diffs to this file"),
     ),
+    of_projects=True,
 )

@@ -2,7 +2,8 @@
 
 from argparse import Namespace
 
-from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.choosing import open_chosen
+from trivet.cli.command import Answer, Argument, Command, Group, of_projects
 from trivet.cli.output import table
 from trivet.cli.searching import (
     AFTER,
@@ -18,7 +19,6 @@ from trivet.core.filtering import parse_filter, parse_order
 from trivet.tracking.found import time_of_ms
 from trivet.tracking.reporting.experiments import is_in_stage
 from trivet.tracking.reporting.searching import experiment_grammar
-from trivet.workspace.workspace import open as open_workspace
 
 _MOST_TAGS = 4
 
@@ -29,7 +29,7 @@ def _list(options: Namespace) -> Answer:
     order = [parse_order(text, grammar) for text in listed(options.order)]
     stage = is_in_stage("deleted" if options.deleted else "active")
     after = position_in(options, options.deleted)
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         found, after = ws.tracking.experiments.search(
             Every((stage, where)), order=order, after=after, limit=options.limit
         )
@@ -49,17 +49,19 @@ def _list(options: Namespace) -> Answer:
     return Answer({"experiments": found, "after": token}, with_rest(text, token))
 
 
-VERBS: Group = {
-    "list": Command(
-        "List experiments, newest first; a filter speaks of name, tags and times.",
-        "trivet experiments list --filter \"name LIKE 'digits%'\"",
-        _list,
-        (
-            FILTER,
-            ORDER,
-            Argument("--deleted", "those that were deleted", {"action": "store_true"}),
-            Argument("--limit", "at most so many", {"type": int, "default": 50}),
-            AFTER,
+VERBS: Group = of_projects(
+    {
+        "list": Command(
+            "List experiments, newest first; a filter speaks of name, tags and times.",
+            "trivet experiments list --filter \"name LIKE 'digits%'\"",
+            _list,
+            (
+                FILTER,
+                ORDER,
+                Argument("--deleted", "those that were deleted", {"action": "store_true"}),
+                Argument("--limit", "at most so many", {"type": int, "default": 50}),
+                AFTER,
+            ),
         ),
-    ),
-}
+    }
+)

@@ -2,15 +2,15 @@
 
 from argparse import Namespace
 
-from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.choosing import open_chosen
+from trivet.cli.command import Answer, Argument, Command, Group, of_projects
 from trivet.cli.importing import describe, progress
 from trivet.workspace import holdings
-from trivet.workspace.workspace import open as open_workspace
 
 
 def _mlflow(options: Namespace) -> Answer:
     names = tuple(dict.fromkeys(options.experiment))
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         receiver = holdings.mlflow_receiver(options.server)
         try:
             moved = ws.moving.send(receiver, names, is_dry=options.dry_run, tell=progress())
@@ -19,19 +19,21 @@ def _mlflow(options: Namespace) -> Answer:
     return Answer(moved, describe(moved, "exported"))
 
 
-VERBS: Group = {
-    "mlflow": Command(
-        "Send experiments, runs, files and models to a server of MLflow; again, what is new.",
-        "trivet export mlflow http://mlflow.example:5000 --experiment churn",
-        _mlflow,
-        (
-            Argument("server", "the server's address"),
-            Argument(
-                "--experiment",
-                "only the experiment of this name; may be repeated",
-                {"action": "append", "default": [], "metavar": "NAME"},
+VERBS: Group = of_projects(
+    {
+        "mlflow": Command(
+            "Send experiments, runs, files and models to a server of MLflow; again, what is new.",
+            "trivet export mlflow http://mlflow.example:5000 --experiment churn",
+            _mlflow,
+            (
+                Argument("server", "the server's address"),
+                Argument(
+                    "--experiment",
+                    "only the experiment of this name; may be repeated",
+                    {"action": "append", "default": [], "metavar": "NAME"},
+                ),
+                Argument("--dry-run", "only say what there is to send", {"action": "store_true"}),
             ),
-            Argument("--dry-run", "only say what there is to send", {"action": "store_true"}),
         ),
-    ),
-}
+    }
+)

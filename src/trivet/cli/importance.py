@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from trivet.cli.choosing import open_chosen
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.output import table
 from trivet.cli.searching import FILTER, listed
@@ -11,14 +12,13 @@ from trivet.core.disk import put_file
 from trivet.drawing.words import readable
 from trivet.workspace.importance_page import render_importance, summary_of
 from trivet.workspace.mattering import MetricImportance
-from trivet.workspace.workspace import open as open_workspace
 
 _BAR = 24
 _MOST_LEFT_OUT = 12
 
 
 def _importance(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         asked = ws.importance(
             options.metric,
             filter=options.filter,
@@ -78,4 +78,5 @@ importance = Command(
         Argument("--seed", "makes the answer repeatable", {"type": int, "default": 0}),
         Argument("--html", "write a page to this file"),
     ),
+    of_projects=True,
 )

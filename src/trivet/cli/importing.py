@@ -6,13 +6,13 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.choosing import open_chosen
+from trivet.cli.command import Answer, Argument, Command, Group, of_projects
 from trivet.cli.output import fields, size
 from trivet.core.moving import Holdings
 from trivet.moving.bringing import Wishes
 from trivet.moving.facts import Counts, Moved
 from trivet.workspace import holdings
-from trivet.workspace.workspace import open as open_workspace
 
 _EVERY_S = 2.0
 _SHOWN = 10
@@ -44,7 +44,7 @@ def _bring(
         with_files=not options.no_artifacts,
         again=options.again,
     )
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         held = open_holdings()
         try:
             moved = ws.moving.bring(held, wishes, progress())
@@ -119,47 +119,49 @@ _COMMON = (
     Argument("--no-artifacts", "leave files where they are", {"action": "store_true"}),
 )
 
-VERBS: Group = {
-    "mlflow": Command(
-        "Import experiments, runs, points, files and models of MLflow; again, what is new.",
-        "trivet import mlflow sqlite:///mlflow.db",
-        _mlflow,
-        (
-            Argument(
-                "source",
-                "sqlite:///FILE, postgresql://..., a folder mlruns, or http://SERVER",
-            ),
-            Argument(
-                "--experiment",
-                "only the experiment of this name; may be repeated",
-                {"action": "append", "default": [], "metavar": "NAME"},
-            ),
-            *_COMMON,
-            Argument(
-                "--artifacts",
-                "a folder below which files may be read, besides those of SOURCE; may be repeated",
-                {"action": "append", "default": [], "metavar": "FOLDER"},
+VERBS: Group = of_projects(
+    {
+        "mlflow": Command(
+            "Import experiments, runs, points, files and models of MLflow; again, what is new.",
+            "trivet import mlflow sqlite:///mlflow.db",
+            _mlflow,
+            (
+                Argument(
+                    "source",
+                    "sqlite:///FILE, postgresql://..., a folder mlruns, or http://SERVER",
+                ),
+                Argument(
+                    "--experiment",
+                    "only the experiment of this name; may be repeated",
+                    {"action": "append", "default": [], "metavar": "NAME"},
+                ),
+                *_COMMON,
+                Argument(
+                    "--artifacts",
+                    "a folder below which files may be read, besides those of SOURCE; repeatable",
+                    {"action": "append", "default": [], "metavar": "FOLDER"},
+                ),
             ),
         ),
-    ),
-    "tensorboard": Command(
-        "Import the runs of TensorBoard's event files: numbers, pictures, sounds, texts, hparams.",
-        "trivet import tensorboard runs --experiment digits",
-        _tensorboard,
-        (
-            Argument("logdir", "the folder that TensorBoard is given as --logdir"),
-            _INTO,
-            *_COMMON,
+        "tensorboard": Command(
+            "Import runs of TensorBoard's event files: numbers, pictures, sounds, texts, hparams.",
+            "trivet import tensorboard runs --experiment digits",
+            _tensorboard,
+            (
+                Argument("logdir", "the folder that TensorBoard is given as --logdir"),
+                _INTO,
+                *_COMMON,
+            ),
         ),
-    ),
-    "wandb": Command(
-        "Import runs that W&B's client kept in folders, or a table of runs or steps it exported.",
-        "trivet import wandb project.csv --experiment churn",
-        _wandb,
-        (
-            Argument("path", "the folder wandb, or a file .csv, .json, .jsonl or .parquet"),
-            _INTO,
-            *_COMMON,
+        "wandb": Command(
+            "Import runs that W&B's client kept in folders, or a table of runs or steps.",
+            "trivet import wandb project.csv --experiment churn",
+            _wandb,
+            (
+                Argument("path", "the folder wandb, or a file .csv, .json, .jsonl or .parquet"),
+                _INTO,
+                *_COMMON,
+            ),
         ),
-    ),
-}
+    }
+)

@@ -4,14 +4,13 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from trivet.cli.choosing import any_run_of
+from trivet.cli.choosing import any_run_of, open_chosen
 from trivet.cli.command import Answer, Argument, Command
 from trivet.core.errors import Invalid, NotFound
 from trivet.workspace.lineage.page import lineage_page
 from trivet.workspace.lineage.tree import draw_tree
 from trivet.workspace.lineage.walking import MOST_NODES, trace_lineage
 from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
 
 
 def _lineage(options: Namespace) -> Answer:
@@ -22,7 +21,7 @@ def _lineage(options: Namespace) -> Answer:
             hint="Leave both out.",
         )
     direction = "up" if options.up else "down" if options.down else "both"
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         trace = partial(
             trace_lineage, ws.stores, ws.scope.project, direction=direction, limit=options.limit
         )
@@ -60,4 +59,5 @@ lineage = Command(
         Argument("--html", "draw it on a page: this file", {"metavar": "FILE"}),
         Argument("--limit", "at most so many boxes each way", {"type": int, "default": MOST_NODES}),
     ),
+    of_projects=True,
 )

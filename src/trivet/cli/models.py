@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trivet.cli import approvals, cards, registry
-from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.choosing import open_chosen
+from trivet.cli.command import Answer, Argument, Command, Group, of_projects
 from trivet.cli.output import fields, size, table
 from trivet.cli.registry import notes_of
 from trivet.cli.searching import (
@@ -26,7 +27,6 @@ from trivet.models.facts import GateOverride, GateVerdict, Model, Version
 from trivet.models.remarks import Deprecation
 from trivet.workspace import wiring
 from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
 
 if TYPE_CHECKING:
     from trivet.models.proof.result import Proof
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def _list(options: Namespace) -> Answer:
     if options.filter or options.order or options.after:
         return _search(options)
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         names = ws.models.names()
         models = [model for name in names for model in ws.models.versions(name)]
         logged = [version for name in names for version in ws.models.logged(name)]
@@ -48,7 +48,7 @@ def _list(options: Namespace) -> Answer:
 
 
 def _search(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         found = ws.models.search(
             options.filter,
             order=listed(options.order),
@@ -71,7 +71,7 @@ def _search(options: Namespace) -> Answer:
 
 
 def _show(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         found = ws.models.finder.version(options.model)
         said = notes_of(ws, [found.id]).get(found.id)
         if not found.is_packaged:
@@ -159,7 +159,7 @@ class _Judged(msgspec.Struct, frozen=True):
 
 
 def _verdicts(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         name = options.name or ws.settings.model
         overrides = [item for _, item in ws.models.verdicts.overrides(name)]
         found = [
@@ -181,7 +181,7 @@ def _verdict_row(item: _Judged) -> tuple[object, ...]:
 
 
 def _override(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         verdict = ws.models.verdicts.get(options.verdict)
         id_, override = ws.models.verdicts.override(options.verdict, options.reason)
         model = None
@@ -200,7 +200,7 @@ def _override(options: Namespace) -> Answer:
 def _compare(options: Namespace) -> Answer:
     from trivet.models.proof.page import standing_headings, standing_rows, write_proof
 
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         proof, run = _proof(ws, options)
     if options.report:
         write_proof(proof, Path(options.report))
@@ -281,64 +281,70 @@ def _listing(
 
 _MODEL = Argument("model", "`name`, `name:version` or `name@alias`")
 
-VERBS: Group = {
-    **approvals.VERBS,
-    **registry.VERBS,
-    **cards.VERBS,
-    "list": Command(
-        "List model versions, packaged and logged, or search them.",
-        "trivet models list --filter \"metrics.auc > 0.9 AND alias = 'champion'\"",
-        _list,
-        (
-            FILTER,
-            ORDER,
-            Argument("--limit", "at most so many of a search", {"type": int, "default": 100}),
-            AFTER,
-        ),
-    ),
-    "show": Command(
-        "Show a model version: inputs, figures, verdict, origin.",
-        "trivet models show churn:1",
-        _show,
-        (_MODEL,),
-    ),
-    "verdicts": Command(
-        "List what was judged for a name: looks, levels, what each could have seen.",
-        "trivet models verdicts churn",
-        _verdicts,
-        (Argument("name", "the model's name (default: the project's)", {"nargs": "?"}),),
-    ),
-    "compare": Command(
-        "Compare algorithms with a baseline on the same rows: gains, curves, costs, limits.",
-        "trivet models compare customers --target churned --report poc.html",
-        _compare,
-        (
-            Argument("data", "a data set, or a CSV or Parquet file", {"nargs": "?"}),
-            Argument("--target", "the column to predict"),
-            Argument("--flow", "your own flow that returns `compare(...)`, as module:function"),
-            Argument("--metric", "by what (default: the task's own)"),
-            Argument("--baseline", "linear, forest or boosted trees (default: a constant answer)"),
-            Argument("--time", "column of time: the last rows are the test rows"),
-            Argument("--group", "column of rows that belong together"),
-            Argument(
-                "--drop", "a column that is no input; may be given again", {"action": "append"}
+VERBS: Group = of_projects(
+    {
+        **approvals.VERBS,
+        **registry.VERBS,
+        **cards.VERBS,
+        "list": Command(
+            "List model versions, packaged and logged, or search them.",
+            "trivet models list --filter \"metrics.auc > 0.9 AND alias = 'champion'\"",
+            _list,
+            (
+                FILTER,
+                ORDER,
+                Argument("--limit", "at most so many of a search", {"type": int, "default": 100}),
+                AFTER,
             ),
-            Argument(
-                "--test-share", "share of rows to compare on", {"type": float, "default": 0.25}
-            ),
-            Argument(
-                "--seed", "orders the rows, and seeds the algorithms", {"type": int, "default": 0}
-            ),
-            Argument("--report", "write a page to this HTML file"),
         ),
-    ),
-    "override": Command(
-        "Overrule a gate's refusal in your own name, and register the model all the same.",
-        'trivet models override VERDICT --reason "the old model is down; agreed with Ada"',
-        _override,
-        (
-            Argument("verdict", "the verdict's identifier, see `trivet models verdicts`"),
-            Argument("--reason", "why it shall be used all the same", {"required": True}),
+        "show": Command(
+            "Show a model version: inputs, figures, verdict, origin.",
+            "trivet models show churn:1",
+            _show,
+            (_MODEL,),
         ),
-    ),
-}
+        "verdicts": Command(
+            "List what was judged for a name: looks, levels, what each could have seen.",
+            "trivet models verdicts churn",
+            _verdicts,
+            (Argument("name", "the model's name (default: the project's)", {"nargs": "?"}),),
+        ),
+        "compare": Command(
+            "Compare algorithms with a baseline on the same rows: gains, curves, costs, limits.",
+            "trivet models compare customers --target churned --report poc.html",
+            _compare,
+            (
+                Argument("data", "a data set, or a CSV or Parquet file", {"nargs": "?"}),
+                Argument("--target", "the column to predict"),
+                Argument("--flow", "your own flow that returns `compare(...)`, as module:function"),
+                Argument("--metric", "by what (default: the task's own)"),
+                Argument(
+                    "--baseline", "linear, forest or boosted trees (default: a constant answer)"
+                ),
+                Argument("--time", "column of time: the last rows are the test rows"),
+                Argument("--group", "column of rows that belong together"),
+                Argument(
+                    "--drop", "a column that is no input; may be given again", {"action": "append"}
+                ),
+                Argument(
+                    "--test-share", "share of rows to compare on", {"type": float, "default": 0.25}
+                ),
+                Argument(
+                    "--seed",
+                    "orders the rows, and seeds the algorithms",
+                    {"type": int, "default": 0},
+                ),
+                Argument("--report", "write a page to this HTML file"),
+            ),
+        ),
+        "override": Command(
+            "Overrule a gate's refusal in your own name, and register the model all the same.",
+            'trivet models override VERDICT --reason "the old model is down; agreed with Ada"',
+            _override,
+            (
+                Argument("verdict", "the verdict's identifier, see `trivet models verdicts`"),
+                Argument("--reason", "why it shall be used all the same", {"required": True}),
+            ),
+        ),
+    }
+)

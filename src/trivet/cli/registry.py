@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from trivet.cli.approvals import requests_table
+from trivet.cli.choosing import open_chosen
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import table
 from trivet.cli.warned import told_warnings
@@ -19,11 +20,10 @@ from trivet.models.remarks import Comment, Deprecation
 from trivet.models.standing import deprecation_of
 from trivet.workspace.registering import registry_doors
 from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
 
 
 def _alias(options: Namespace) -> Answer:
-    with told_warnings(), open_workspace(options.project) as ws:
+    with told_warnings(), open_chosen(options) as ws:
         version = ws.models.finder.version(options.model)
         if not options.reason.strip():
             raise Invalid("the reason is empty", code="no-reason", hint="Say why it moves.")
@@ -51,7 +51,7 @@ class _Said(msgspec.Struct, frozen=True):
 
 
 def _deprecate(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         deprecations = ws.models.deprecations
         if options.undo:
             subject = deprecations.lift(options.model, options.why or "")
@@ -70,7 +70,7 @@ def _deprecate(options: Namespace) -> Answer:
 
 
 def _comment(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         comments = ws.models.comments
         if options.withdraw:
             found = comments.withdraw(options.subject)
@@ -98,7 +98,7 @@ def _shown(comment: Comment) -> str:
 
 
 def _delete(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         subject = ws.models.finder.subject(options.model)
         names, versions = registry_doors(ws.stores, ws.scope)
         if subject.version is not None:
@@ -123,7 +123,7 @@ class _History(msgspec.Struct, frozen=True):
 
 
 def _history(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         subject, alias = _asked(ws, options.name)
         name = subject.registered.name if subject else options.name.rpartition("@")[0]
         chronicle = Chronicle(ws.stores.ledger, ws.scope.project)

@@ -2,13 +2,13 @@
 
 from argparse import Namespace
 
-from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.choosing import open_chosen
+from trivet.cli.command import Answer, Argument, Command, Group, of_projects
 from trivet.cli.output import table
 from trivet.core.errors import Invalid
 from trivet.tracking.retention.facts import Best, Rule
 from trivet.tracking.retention.rules import Retention
 from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
 
 
 def retention_of(ws: Workspace) -> Retention:
@@ -29,7 +29,7 @@ def _set(options: Namespace) -> Answer:
             code="bad-arguments",
             hint="Name at least one option, or lift a rule with `trivet retention unset`.",
         )
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         retention_of(ws).set(rule, options.experiment)
     return Answer(rule, f"{options.experiment or 'the project'}: {_words(rule)}")
 
@@ -47,14 +47,14 @@ def _best(options: Namespace) -> Best | None:
 
 
 def _unset(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         retention_of(ws).set(Rule(), options.experiment)
     place = options.experiment or "the project"
     return Answer({"experiment": options.experiment}, f"{place}: the rule is lifted")
 
 
 def _show(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         standing = retention_of(ws).standing()
     rows = [(one.experiment or "(the project)", _words(one.rule)) for one in standing]
     empty = "everything is kept for good"
@@ -90,29 +90,33 @@ RULE_OPTIONS = (
 )
 """For how long things are kept, as `gc` takes it, too."""
 
-VERBS: Group = {
-    "set": Command(
-        "Say for how long things are kept; what is not said is kept for good.",
-        "trivet retention set --experiment churn --trash-days 30 --artifacts-days 90 "
-        "--keep-best 5 --metric val/loss --lowest",
-        _set,
-        (
-            _EXPERIMENT,
-            *RULE_OPTIONS,
-            Argument(
-                "--keep-best",
-                "keep the artifacts of so many runs, the best by a metric, for good",
-                {"type": int, "default": None, "metavar": "RUNS"},
+VERBS: Group = of_projects(
+    {
+        "set": Command(
+            "Say for how long things are kept; what is not said is kept for good.",
+            "trivet retention set --experiment churn --trash-days 30 --artifacts-days 90 "
+            "--keep-best 5 --metric val/loss --lowest",
+            _set,
+            (
+                _EXPERIMENT,
+                *RULE_OPTIONS,
+                Argument(
+                    "--keep-best",
+                    "keep the artifacts of so many runs, the best by a metric, for good",
+                    {"type": int, "default": None, "metavar": "RUNS"},
+                ),
+                Argument("--metric", "the metric by which runs are best", {"default": None}),
+                Argument(
+                    "--lowest", "the lowest values are the best ones", {"action": "store_true"}
+                ),
             ),
-            Argument("--metric", "the metric by which runs are best", {"default": None}),
-            Argument("--lowest", "the lowest values are the best ones", {"action": "store_true"}),
         ),
-    ),
-    "show": Command("Show the rules in force.", "trivet retention show", _show),
-    "unset": Command(
-        "Lift a rule: what it was about is kept for good.",
-        "trivet retention unset --experiment churn",
-        _unset,
-        (_EXPERIMENT,),
-    ),
-}
+        "show": Command("Show the rules in force.", "trivet retention show", _show),
+        "unset": Command(
+            "Lift a rule: what it was about is kept for good.",
+            "trivet retention unset --experiment churn",
+            _unset,
+            (_EXPERIMENT,),
+        ),
+    }
+)

@@ -4,14 +4,14 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import get_args
 
-from trivet.cli.choosing import any_run_of, run_of
-from trivet.cli.command import Answer, Argument, Command, Group
+from trivet.cli.choosing import any_run_of, open_chosen, run_of
+from trivet.cli.command import Answer, Argument, Command, Group, of_projects
 from trivet.cli.output import cut, duration, size, table, width_of
 from trivet.cli.searching import (
     AFTER,
@@ -29,10 +29,12 @@ from trivet.drawing.words import readable
 from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.tracking.artifacts import owner_of
 from trivet.tracking.facts import RunStatus
-from trivet.tracking.found import FoundRun, FoundRuns, time_of_ms
+from trivet.tracking.found import FoundRun, FoundRuns, RunFinder, time_of_ms
 from trivet.tracking.reporting.sampling import PREFIX as SYSTEM
+from trivet.tracking.syncing.finding import FinderThere
+from trivet.workspace.addresses import reach, read_address
+from trivet.workspace.addresses import token_of as token_of_server
 from trivet.workspace.workspace import Workspace
-from trivet.workspace.workspace import open as open_workspace
 
 _HEADINGS = ("run", "name", "status", "started", "took", "run/remembered", "metrics")
 _END = 8
@@ -41,30 +43,62 @@ _YEAR = len("2026-")
 _MOST_SHOWN = 200
 _GIVEN = 120
 
+Steps = Counter[str] | None
+"""How many steps of a flow's run were run, and how many remembered."""
+
 
 def _list(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    if options.server is not None:
+        return _listed(options, _finder_at(options.server, options.inside))
+    with open_chosen(options) as ws:
         with suppress(ModuleNotFoundError):  # where tracking alone is installed no flows run
             ws.pipelines.sweep()  # what was killed is told to be lost, not to be running
-        columns = listed(options.columns) or None
-        given = (options.flow, options.status, options.experiment)
-        found = ws.tracking.finder.find(
-            options.filter,
-            also=_narrowed(options),
-            order=listed(options.order),
-            columns=columns,
-            experiment=options.experiment,
-            after=position_in(options, *given),
-            limit=options.limit,
-        )
-        token = token_of(found.after, options, *given)
-        if options.out:
-            return _written(found, options.out, token)
-        if columns is None:
-            return _with_steps(ws, found, token)
-    rows = [tuple(row.values()) for row in found.rows()]
-    text = table(list(found.wanted or ()), rows, empty="no runs")
-    return Answer({"runs": found.rows(), "after": token}, with_rest(text, token))
+        return _listed(options, ws.tracking.finder, lambda run: _steps(ws, run))
+
+
+def _finder_at(url: str, project: str | None) -> RunFinder:
+    address = read_address(url if project is None else f"{url}/{project}")
+    token = token_of_server(None)
+    return FinderThere(lambda: reach(address, token)[0])
+
+
+def _steps(ws: Workspace, run: FoundRun) -> Steps:
+    if not run.flow:
+        return None
+    return Counter(step.status for step in ws.pipelines.steps(run.id))
+
+
+def _listed(
+    options: Namespace,
+    finder: RunFinder,
+    steps_of: Callable[[FoundRun], Steps] = lambda _: None,
+) -> Answer:
+    """List runs; those of flows with how many of their steps were run, and how many remembered."""
+    columns = listed(options.columns) or None
+    given = (options.flow, options.status, options.experiment)
+    found = finder.find(
+        options.filter,
+        also=_narrowed(options),
+        order=listed(options.order),
+        columns=columns,
+        experiment=options.experiment,
+        after=position_in(options, *given),
+        limit=options.limit,
+    )
+    token = token_of(found.after, options, *given)
+    if options.out:
+        return _written(found, options.out, token)
+    data = found.rows()
+    if columns is None:
+        steps = [steps_of(run) for run in found]
+        for row, count in zip(data, steps, strict=True):
+            if count is not None:
+                row["steps"] = dict(count)
+        text = _fitted(_HEADINGS, [*map(_row, found, steps)])
+    else:
+        rows = [tuple(row.values()) for row in data]
+        text = table(list(found.wanted or ()), rows, empty="no runs")
+    return Answer({"runs": data, "after": token}, with_rest(text, token))
 
 
 def _written(found: FoundRuns, file: str, token: str | None) -> Answer:
@@ -77,20 +111,6 @@ def _written(found: FoundRuns, file: str, token: str | None) -> Answer:
     place = found.write(file)
     data = {"file": str(place), "runs": len(found), "after": token}
     return Answer(data, with_rest(f"{len(found)} runs in {place}", token))
-
-
-def _with_steps(ws: Workspace, found: FoundRuns, token: str | None) -> Answer:
-    """List runs; those of flows with how many of their steps were run, and how many remembered."""
-    steps = {
-        run.id: Counter(step.status for step in ws.pipelines.steps(run.id))
-        for run in found
-        if run.flow
-    }
-    data = [
-        {**run.row, "steps": dict(steps[run.id])} if run.id in steps else run.row for run in found
-    ]
-    text = _fitted(_HEADINGS, [_row(run, steps.get(run.id)) for run in found])
-    return Answer({"runs": data, "after": token}, with_rest(text, token))
 
 
 def _narrowed(options: Namespace) -> list[str]:
@@ -109,7 +129,7 @@ def _fitted(headings: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
     return "\n".join(cut(line, width) for line in table(headings, short).splitlines())
 
 
-def _row(run: FoundRun, steps: Counter[str] | None) -> tuple[object, ...]:
+def _row(run: FoundRun, steps: Steps) -> tuple[object, ...]:
     began = time_of_ms(run.began_ms)
     seconds = time.time() - run.began_ms / 1000 if run.seconds is None else run.seconds
     metrics = {name: v for name, v in run.metrics.items() if not name.startswith(SYSTEM)}
@@ -129,7 +149,7 @@ def _first(metrics: Mapping[str, float]) -> str:
 
 
 def _show(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         ws.pipelines.sweep()
         reported = _reported_of(ws, options.run)
         if reported is not None:
@@ -224,7 +244,7 @@ def _together(calls: Sequence[StepDone]) -> tuple[object, ...]:
 
 
 def _cancel(options: Namespace) -> Answer:
-    with open_workspace(options.project) as ws:
+    with open_chosen(options) as ws:
         run = run_of(ws, options.run)
         run = ws.pipelines.cancel(run.id)
     how = run.status if run.finished else "asked to stop; it is interrupted within seconds"
@@ -233,44 +253,51 @@ def _cancel(options: Namespace) -> Answer:
 
 _RUN = Argument("run", "the run: its identifier, an end of it, or `last`")
 
-VERBS: Group = {
-    "list": Command(
-        "List runs, newest first, or search them: by metrics, parameters, tags, time.",
-        'trivet runs list --filter "metrics.loss < 0.2 AND params.lr >= 0.01" '
-        "--order metrics.loss --columns id,metrics.loss,params.lr",
-        _list,
-        (
-            FILTER,
-            ORDER,
-            Argument(
-                "--columns",
-                "show these: metrics.loss,params.lr,tags.team,status,...",
-                {"action": "append", "default": []},
-            ),
-            Argument("--experiment", "only runs of this experiment"),
-            Argument("--flow", "only runs of this flow"),
-            Argument("--status", "only runs that stand so", {"choices": get_args(RunStatus)}),
-            Argument("--limit", "at most so many", {"type": int, "default": 20}),
-            AFTER,
-            Argument("--out", "write a file: runs.parquet or runs.csv"),
-        ),
-    ),
-    "show": Command(
-        "Show a run: inputs, outputs, failure, and each step with its time and memory.",
-        "trivet runs show last",
-        _show,
-        (
-            Argument(
-                "run",
-                "the run: its identifier, an end of it, or `last` (the default)",
-                {"nargs": "?", "default": "last"},
+VERBS: Group = of_projects(
+    {
+        "list": Command(
+            "List runs, newest first, or search them: by metrics, parameters, tags, time.",
+            'trivet runs list --filter "metrics.loss < 0.2 AND params.lr >= 0.01" '
+            "--order metrics.loss --columns id,metrics.loss,params.lr",
+            _list,
+            (
+                FILTER,
+                ORDER,
+                Argument(
+                    "--columns",
+                    "show these: metrics.loss,params.lr,tags.team,status,...",
+                    {"action": "append", "default": []},
+                ),
+                Argument("--experiment", "only runs of this experiment"),
+                Argument("--flow", "only runs of this flow"),
+                Argument("--status", "only runs that stand so", {"choices": get_args(RunStatus)}),
+                Argument("--limit", "at most so many", {"type": int, "default": 20}),
+                AFTER,
+                Argument("--out", "write a file: runs.parquet or runs.csv"),
+                Argument(
+                    "--server",
+                    "search a server in place of a folder; its token is taken from TRIVET_TOKEN",
+                    {"metavar": "URL"},
+                ),
             ),
         ),
-    ),
-    "cancel": Command(
-        "Ask a run that is under way to stop.",
-        "trivet runs cancel 01a20078b2f679378f03478a29de8f60",
-        _cancel,
-        (_RUN,),
-    ),
-}
+        "show": Command(
+            "Show a run: inputs, outputs, failure, and each step with its time and memory.",
+            "trivet runs show last",
+            _show,
+            (
+                Argument(
+                    "run",
+                    "the run: its identifier, an end of it, or `last` (the default)",
+                    {"nargs": "?", "default": "last"},
+                ),
+            ),
+        ),
+        "cancel": Command(
+            "Ask a run that is under way to stop.",
+            "trivet runs cancel 01a20078b2f679378f03478a29de8f60",
+            _cancel,
+            (_RUN,),
+        ),
+    }
+)

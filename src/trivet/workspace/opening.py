@@ -2,7 +2,10 @@
 
 import os
 
+from msgspec.structs import replace
+
 from trivet.core.clock import Clock
+from trivet.core.ids import check_name
 from trivet.workspace import workspace as by_folder
 from trivet.workspace.addresses import URL, is_url, read_address, token_of
 from trivet.workspace.workspace import Workspace
@@ -11,6 +14,7 @@ from trivet.workspace.workspace import Workspace
 def open(  # `trivet.open` is how it is read
     place: str | os.PathLike[str] | None = None,
     *,
+    project: str | None = None,
     token: str | None = None,
     actor: str | None = None,
     clock: Clock | None = None,
@@ -21,12 +25,14 @@ def open(  # `trivet.open` is how it is read
         place: A folder inside a project (one with a `trivet.toml`); or a server's address, such as
             `http://tracking:7878` or `http://tracking:7878/churn`. None: what the environment
             variable `TRIVET_URL` says, otherwise the current folder.
+        project: Another project of this folder, or of the server; the folder's own when None, or
+            that of the address.
         token: What the server knows; None: what the variable `TRIVET_TOKEN` says.
         actor: In whose name facts are recorded; the operating system's user when None.
         clock: Where rooms that reason about event time get the present from.
 
     Raises:
-        NotFound: There is no project here.
+        NotFound: There is no project here, or none of this name.
         Invalid: The address is none.
         Unavailable: There is no place on this machine for what is on its way to the server.
 
@@ -38,8 +44,11 @@ def open(  # `trivet.open` is how it is read
     """
     found = os.environ.get(URL) or "." if place is None else place
     if not is_url(found):
-        return by_folder.open(found, actor=actor, clock=clock)
+        return by_folder.open(found, project=project, actor=actor, clock=clock)
     # Loaded here, so that a folder is opened as quickly as before.
     from trivet.workspace.remote import RemoteWorkspace  # noqa: PLC0415  # as just said
 
-    return RemoteWorkspace(read_address(str(found)), token_of(token), actor=actor, clock=clock)
+    address = read_address(str(found))
+    if project is not None:
+        address = replace(address, path=f"{address.path}/{check_name(project, 'project')}")
+    return RemoteWorkspace(address, token_of(token), actor=actor, clock=clock)

@@ -27,17 +27,23 @@ from trivet.workspace.stores import open_stores
 
 
 def open(  # `trivet.open` is how it is read
-    folder: str | os.PathLike[str] = ".", *, actor: str | None = None, clock: Clock | None = None
+    folder: str | os.PathLike[str] = ".",
+    *,
+    project: str | None = None,
+    actor: str | None = None,
+    clock: Clock | None = None,
 ) -> "Workspace":
     """Open the workspace of a project folder, or of the nearest project above it.
 
     Args:
         folder: A folder inside a project (one with a `trivet.toml`).
+        project: Another project whose facts are in this folder, one of `ws.access.projects`; the
+            folder's own when None.
         actor: In whose name facts are recorded; the operating system's user when None.
         clock: Where rooms that reason about event time get the present from.
 
     Raises:
-        NotFound: There is no project here.
+        NotFound: There is no project here, or none of this name.
 
     Example:
         >>> import trivet as tv
@@ -46,7 +52,17 @@ def open(  # `trivet.open` is how it is read
         ('customers',)
     """
     project_folder = find_project(Path(folder).resolve())
-    return Workspace(project_folder, read_settings(project_folder), actor=actor, clock=clock)
+    settings = read_settings(project_folder)
+    if project is not None:
+        check_name(project, "project")
+    found = Workspace(project_folder, settings, project=project, actor=actor, clock=clock)
+    try:
+        if project is not None:
+            found.access.projects.check(project)
+    except BaseException:
+        found.close()
+        raise
+    return found
 
 
 class Workspace:
@@ -55,6 +71,7 @@ class Workspace:
     Args:
         folder: The project's folder.
         settings: What its `trivet.toml` says.
+        project: Whose facts the rooms know; the folder's own project when None.
         actor: In whose name facts are recorded.
         clock: The event clock; the system's when None.
         opened: Stores that are open already, to share them.
@@ -65,6 +82,7 @@ class Workspace:
         folder: Path,
         settings: Settings,
         *,
+        project: str | None = None,
         actor: str | None = None,
         clock: Clock | None = None,
         opened: Opened | None = None,
@@ -72,7 +90,8 @@ class Workspace:
         self.folder = folder
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self.scope = Scope(project=check_name(settings.project, "project"), actor=actor or _user())
+        own = check_name(settings.project, "project")
+        self.scope = Scope(project=project or own, actor=actor or _user())
         self.opened = opened or open_stores(folder, settings, actor=self.scope.actor)
 
     @property
@@ -83,7 +102,8 @@ class Workspace:
     @cached_property
     def access(self) -> AccessService:
         """Tokens and roles."""
-        return AccessService(self.stores, self.scope, self.clock)
+        own = Scope(project=self.settings.project, actor=self.scope.actor)
+        return AccessService(self.stores, own, self.clock)
 
     @cached_property
     def data(self) -> "wiring.DataService":
@@ -204,7 +224,12 @@ class Workspace:
         if actor == self.scope.actor:
             return self
         return Workspace(
-            self.folder, self.settings, actor=actor, clock=self.clock, opened=self.opened
+            self.folder,
+            self.settings,
+            project=self.scope.project,
+            actor=actor,
+            clock=self.clock,
+            opened=self.opened,
         )
 
     def close(self) -> None:

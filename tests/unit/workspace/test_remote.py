@@ -1,6 +1,7 @@
 """Reporting to a server by its address: real programs, real servers, real kills."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 import trivet as tv
-from trivet.core.errors import Invalid, Unsupported
+from trivet.core.errors import Invalid, NotFound, Unavailable, Unsupported
+from trivet.tracking.found import FoundRuns
 from trivet.workspace import spools
 from trivet.workspace.addresses import read_address
 from trivet.workspace.remote import RemoteWorkspace
@@ -138,6 +140,12 @@ def test_a_run_comes_to_the_server_and_leaves_nothing_behind(server: Server) -> 
 @pytest.mark.parametrize("path", ["", "/left", "/left/"])
 def test_the_project_may_stand_in_the_address(server: Server, path: str) -> None:
     with tv.open(server.url + path) as ws, ws.tracking.begin(system=False) as run:
+        run.log(loss=1)
+    assert server.points(run.id) == [(0, 1.0)]
+
+
+def test_the_project_may_stand_beside_the_address(server: Server) -> None:
+    with tv.open(server.url, project="left") as ws, ws.tracking.begin(system=False) as run:
         run.log(loss=1)
     assert server.points(run.id) == [(0, 1.0)]
 
@@ -324,6 +332,76 @@ def test_another_program_goes_on_with_a_run_behind_its_last_step(server: Server)
         assert server.run(run.id).status == "running"
     assert server.points(run.id) == [(41, 1.0), (42, 2.0)]
     assert server.run(run.id).status == "succeeded"
+
+
+def test_a_run_that_came_to_no_number_is_gone_on_with_behind_its_last_step(server: Server) -> None:
+    with tv.open(server.url) as ws, ws.tracking.begin("digits", system=False) as run:
+        run.log(loss=math.nan, step=7)
+    with tv.open(server.url) as ws, ws.tracking.resume(run.id, system=False) as again:
+        again.log(loss=math.inf)
+    points = server.points(run.id)
+    assert [step for step, _ in points] == [7, 8]
+    assert math.isnan(points[0][1])
+    assert points[1][1] == math.inf
+
+
+def test_runs_of_everybody_are_found_by_an_address_as_in_the_folder(server: Server) -> None:
+    odd = [math.nan, math.inf, -math.inf]
+    with tv.open(server.url) as ws:
+        for number in range(23):
+            with ws.tracking.begin(
+                "sweep", name=f"s{number}", parameters={"n": number}, system=False
+            ) as run:
+                run.log(loss=[*odd, *map(float, range(20))][number])
+        assert ws.sync()
+    asked = {"order": ["metrics.loss DESC"], "experiment": "sweep"}
+    with tv.open(server.url) as there, tv.open(server.folder) as here:
+        for filter_ in ("", "params.n > 1 AND metrics.loss != 5", "metrics.loss > 100"):
+            expected = here.tracking.search(filter_, **asked)
+            assert told(there.tracking.search(filter_, **asked)) == told(expected)
+        found, after, pages = [], None, 0
+        while after is not None or not pages:
+            page = there.tracking.search(**asked, after=after, limit=5)
+            found += page.runs
+            after, pages = page.after, pages + 1
+        assert (pages, [run.id for run in found]) == (
+            5,
+            [r.id for r in here.tracking.search(**asked)],
+        )
+        columns = ["name", "params.n", "metrics.loss", "seconds"]
+        frames = [ws.tracking.search(columns=columns).to_polars() for ws in (there, here)]
+        assert frames[0].equals(frames[1], null_equal=True)
+        assert there.tracking.finder.get([run.id])[0].name == "s22"
+        assert there.tracking.finder.get(["f" * 32]) == []
+        for wrong in ({"filter": "metrics.los > 1"}, {"order": "nothing"}, {"limit": 0}):
+            with pytest.raises(Invalid):
+                there.tracking.search(**wrong)
+        with pytest.raises(NotFound):
+            there.tracking.search(experiment="nobody's")
+    server.kill()
+    with tv.open(server.url) as there, pytest.raises(Unavailable):
+        there.tracking.search()
+
+
+def told(found: FoundRuns) -> list[str]:
+    """What was found, in words in which what is no number is equal to itself."""
+    return [repr(sorted(run.row.items())) for run in found]
+
+
+def test_a_server_is_searched_from_the_command_line(server: Server) -> None:
+    with tv.open(server.url) as ws, ws.tracking.begin("digits", name="one", system=False) as run:
+        run.log(loss=0.25)
+    for place in (("--server", server.url), ("--server", server.url, "--in", "left")):
+        said = trivet("runs", *place, "--filter", "metrics.loss < 1", "--json")
+        (found,) = json.loads(said.stdout)["runs"]
+        assert (found["id"], found["metrics.loss"]) == (run.id, 0.25)
+    assert trivet("runs", "--server", server.url, "--in", "nobodys").returncode == 3
+
+
+def trivet(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "trivet", *words], capture_output=True, text=True, check=False
+    )
 
 
 FORKS = """
