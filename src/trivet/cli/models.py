@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,8 @@ def _show(options: Namespace) -> Answer:
         found = ws.models.finder.version(options.model)
         said = notes_of(ws, [found.id]).get(found.id)
         if not found.is_packaged:
-            return Answer({"version": found, "deprecation": said}, _logged(found, said))
+            text = _logged(found, said, _origin(ws, found))
+            return Answer({"version": found, "deprecation": said}, text)
         model = ws.models.get(found.id)
         verdict = ws.models.verdicts.get(model.version.verdict)
         overrides = dict(ws.models.verdicts.overrides(model.version.name))
@@ -135,14 +137,24 @@ def _inputs(model: Model) -> list[tuple[object, ...]]:
     ]
 
 
-def _logged(found: Version, said: Deprecation | None) -> str:
+def _origin(ws: Workspace, found: Version) -> str | None:
+    """Return a version's run. When it is put away the version's files stay; people shall know."""
+    if found.run is None:
+        return None
+    with suppress(NotFound, Invalid):  # it may be another store's
+        if ws.tracking.reported.get(found.run).stage == "deleted":
+            return f"{found.run} (deleted; it can be restored)"
+    return found.run
+
+
+def _logged(found: Version, said: Deprecation | None, origin: str | None) -> str:
     pairs: list[tuple[str, object]] = [
         ("model", found.label),
         ("identifier", found.id),
         *_standing(found, said),
         ("kind", "logged: no package, and no gate has judged it"),
         ("source", found.source),
-        ("run", found.run),
+        ("run", origin),
         ("logged model", found.logged_model),
         ("registered by", found.user),
         ("stage", found.stage),

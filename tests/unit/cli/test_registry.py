@@ -37,6 +37,18 @@ def letters(project: Path) -> Path:
     return project
 
 
+def test_a_version_says_that_its_run_was_deleted(letters: Path, trivet: Trivet) -> None:
+    shown = trivet("models", "show", "letters:1")
+    assert "deleted" not in shown.out
+    run = trivet("models", "show", "letters:1", "--json").data["version"]["run"]
+    with open_workspace(letters) as ws:
+        ws.tracking.reported.delete(run)
+    assert f"{run} (deleted; it can be restored)" in trivet("models", "show", "letters:1").out
+    with open_workspace(letters) as ws:
+        ws.tracking.reported.restore(run)
+    assert trivet("models", "show", "letters:1").out == shown.out
+
+
 @pytest.mark.usefixtures("letters")
 def test_a_deprecation_is_seen_wherever_the_version_is_shown(trivet: Trivet) -> None:
     said = trivet(
