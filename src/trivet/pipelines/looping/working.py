@@ -22,6 +22,7 @@ from trivet.pipelines.explaining.reads import shown_in, watch_reads
 from trivet.pipelines.looping.checking import name_of
 from trivet.pipelines.looping.holding import Held, Waits
 from trivet.pipelines.looping.space import Chosen
+from trivet.pipelines.looping.telling import TrialRuns
 from trivet.pipelines.looping.trials import Carrying, SearchBegun, TrialBegun, TrialEnded, Watcher
 
 LEASE_S: Final = 30.0
@@ -143,6 +144,7 @@ class WorkTogether:
         self._carrying = carrying
         self._lease_s = lease_s or LEASE_S
         self._name = begun.name
+        self._runs = TrialRuns(stores, scope, begun.key, begun.name, begun.figure)
         self._waits = Waits()
         self._owner = f"search-{new_id()}"
         self._ended: dict[int, TrialEnded] = {}
@@ -192,8 +194,11 @@ class WorkTogether:
         # Whoever was first chose the parameters; one who takes over goes on with them.
         parameters = read(self._stores.ledger.get(id_), TrialBegun).parameters
         held = Held(lambda: self._lease(number, self._lease_s), self._lease_s / 3)
-        with held, watch_reads(Path.cwd()) as reads:
-            ended = self._carrying.carry_out(number, parameters, watcher(number, parameters))
+        with self._runs.of(number, parameters) as run:
+            watch = run.watched(watcher(number, parameters))
+            with held, watch_reads(Path.cwd()) as reads:
+                ended = self._carrying.carry_out(number, parameters, watch)
+            run.end(ended)
         files = shown_in(Path.cwd(), reads.noticed(()).undeclared[:_MOST_FILES])
         ended = msgspec.structs.replace(ended, read=files)
         if not self._record(ended, name, id_):

@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from trivet.core.errors import Invalid, NotFound, Unavailable
-from trivet.pipelines.looping import holding, working
+from trivet.pipelines.looping import holding, searching, working
 from trivet.pipelines.looping.budget import Budget
 from trivet.pipelines.looping.searching import (
     Trial,
@@ -24,6 +25,7 @@ from trivet.pipelines.looping.searching import (
     uniform,
 )
 from trivet.pipelines.looping.trials import SearchBegun, TrialBegun, TrialEnded
+from trivet.tracking.service import TrackingService
 
 pytest.importorskip("optuna")
 
@@ -259,6 +261,36 @@ def test_a_search_of_a_workspace_goes_on_where_it_stood(place: Any) -> None:
     assert all(entry.parents[0] == begun[0].id for entry in ended)
 
 
+def test_the_trials_of_a_workspace_are_runs_that_can_be_searched(place: Any) -> None:
+    def objective(rate: float, kind: str, trial: Any) -> dict[str, float]:
+        if trial.number == 2:
+            raise ValueError("too hot")
+        for epoch in range(3):
+            trial.report(rate + 3 - epoch, epoch)
+            trial.is_stopped = trial.number == 3
+        return {"loss": rate, "a figure \n of no metric": 1.0}
+
+    found = search(
+        objective, {"rate": uniform(0, 1), "kind": choice("a", "b" * 9000)}, minimize="loss",
+        budget=Budget(trials=4), seed=1, workspace=place, name="warm",
+    )  # fmt: skip
+    tracking = TrackingService(place.stores, place.scope)
+    runs = tracking.search(experiment="warm", order="began").runs
+    assert [run.name for run in runs] == [f"trial-{number}" for number in range(1, 5)]
+    statuses = ["succeeded", "failed", "cancelled", "succeeded"]
+    assert [run.status for run in runs] == statuses
+    for trial, run in zip(found.trials, runs, strict=True):
+        assert float(run.parameters["rate"]) == trial.parameters["rate"]
+        assert run.tags["trivet.search"] == trial.search
+        if trial.state != "failed":
+            assert run.metrics["loss"] == trial.value
+            points = tracking.reported.metrics.history(run.id, "loss")
+            assert [(p.step, p.value) for p in points][:-1] == list(trial.reports)
+    assert "too hot" in runs[1].tags["error"]
+    best = tracking.search("metrics.loss < 1", order="metrics.loss", experiment="warm").runs[0]
+    assert best.name == f"trial-{found.best.number}"
+
+
 def test_several_workers_share_a_search_and_no_trial_is_done_twice(place: Any) -> None:
     def slow(rate: float) -> float:
         time.sleep(0.01)
@@ -310,7 +342,8 @@ def test_a_trial_that_is_interrupted_is_free_at_once(
         go()
     begun = place.stores.ledger.find(TrialBegun.KIND).entries
     may_end.set()
-    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits for the lease"))
+    asleep = SimpleNamespace(sleep=lambda _: pytest.fail("it waits for the lease"))
+    monkeypatch.setattr(searching, "time", asleep)
     found = go()
     assert [trial.number for trial in found.trials] == [1, 2, 3]
     # It was gone on with, and not begun a second time.
