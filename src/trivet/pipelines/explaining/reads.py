@@ -41,6 +41,9 @@ _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _OWN = str(Path(__file__).resolve().parent.parent) + os.sep
 _MATERIALISING = _OWN + "materialising" + os.sep
 _IMPORTING = "<frozen importlib"
+_SETTINGS = "trivet.toml"
+"""The project's settings: a step that opens the workspace, as to report a run, has Trivet read
+them."""
 _EVENTS = frozenset({"open", "sqlite3.connect"})
 _MOST_FILES = 1000
 _DEEPEST = 5
@@ -118,6 +121,8 @@ class Reads:
         if path.startswith(self._python):
             return False
         inner = path.removeprefix(self._folder)
+        if inner == _SETTINGS:
+            return False
         if inner == path and (path.startswith(_SYSTEM) or origin_of_file(path) == "package"):
             return False
         return f"{os.sep}." not in f"{os.sep}{os.path.dirname(inner)}"  # noqa: PTH120  # hot

@@ -218,6 +218,25 @@ def test_a_file_whose_name_is_no_text_is_told_of_with_escapes(
     assert step.warnings[0].startswith(r"step 'one' read \udcff.csv, which")
 
 
+def test_a_step_that_reports_a_run_of_its_own_is_not_warned(tmp_path: Path) -> None:
+    (tmp_path / "trivet.toml").write_text('project = "inner"\n')
+    (tmp_path / "README.md").write_text("It is a source.")
+    time.sleep(0.02)
+    (tmp_path / "inner.py").write_text(
+        "import trivet\nfrom trivet import flow, step\n"
+        "@step\ndef one():\n"
+        f"    with trivet.open({str(tmp_path)!r}) as ws, ws.tracking.begin(system=False) as run:\n"
+        "        run.log(loss=1)\n"
+        "    return 1\n"
+        "@flow\ndef main():\n    return {'a': one()}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch, trivet.open(tmp_path) as workspace:
+        patch.setattr(sys, "path", [str(tmp_path), *sys.path])
+        (step,) = workspace.pipelines.steps(workspace.pipelines.run("inner:main").id)
+    sys.modules.pop("inner", None)
+    assert step.warnings == ()
+
+
 def test_data_that_a_package_holds_is_told_of(
     warn: Warn, project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
