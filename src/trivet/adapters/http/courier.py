@@ -73,24 +73,31 @@ class HttpCourier:
 
     def ask(self, method: str, path: str, body: bytes | Upload = b"") -> bytes:
         with self._lock:
-            try:
-                return self._ask(method, path, body)
-            except (OSError, http.client.HTTPException) as error:
-                was_fresh = self._is_fresh
-                self._let_go()
-                if was_fresh:
-                    raise self._no_answer(error) from error
-            try:  # the connection had been idle for too long: the server may be well
-                return self._ask(method, path, body)
-            except (OSError, http.client.HTTPException) as error:
-                self._let_go()
-                raise self._no_answer(error) from error
+            status, content = self._answered(method, path, body)
+        # Only here: some of these are OSErrors, and would pass for a connection that broke.
+        if not 200 <= status < 300:
+            raise self._error(status, content)
+        return content
 
     def close(self) -> None:
         with self._lock:
             self._let_go()
 
-    def _ask(self, method: str, path: str, body: bytes | Upload) -> bytes:
+    def _answered(self, method: str, path: str, body: bytes | Upload) -> tuple[int, bytes]:
+        try:
+            return self._ask(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            was_fresh = self._is_fresh
+            self._let_go()
+            if was_fresh:
+                raise self._no_answer(error) from error
+        try:  # the connection had been idle for too long: the server may be well
+            return self._ask(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            self._let_go()
+            raise self._no_answer(error) from error
+
+    def _ask(self, method: str, path: str, body: bytes | Upload) -> tuple[int, bytes]:
         connection = self._connected()
         headers = dict(self._headers)
         if isinstance(body, bytes):
@@ -108,9 +115,7 @@ class HttpCourier:
         self._is_fresh = False
         if answer.will_close or not answer.isclosed():
             self._let_go()
-        if not 200 <= answer.status < 300:
-            raise self._error(answer.status, content)
-        return content
+        return answer.status, content
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
