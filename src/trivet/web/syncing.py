@@ -47,7 +47,7 @@ def sync_routes(stores: Stores, scope: Scope) -> list[Route[Handler]]:
         scope: The project; what is recorded is in the name of whoever calls.
     """
     here = _Here(stores, scope)
-    write = Permission.REGISTER
+    write = Permission.LOG
     return [
         Route(
             method="GET",

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from trivet.access.permissions import Permission
+
 RUN = "0" * 31 + "1"
 OTHER = "0" * 31 + "2"
 
@@ -54,6 +56,15 @@ def send(api: Any, *entries: Any, **more: Any) -> Any:
 
 def test_who_answers_says_which_project_it_is(api: Any) -> None:
     assert api.get("/sync", role="developer").data == {"project": "left", "format": 1}
+
+
+def test_a_token_that_may_log_and_register_nothing_is_enough(api: Any, workspace: Any) -> None:
+    only = [Permission.READ, Permission.LOG]
+    token = workspace.access.issue("training", "developer", only=only)
+    assert states(api.post("/sync", {"entries": [begun()]}, token=token)) == ["new"]
+    assert api.post("/sync/missing", {"digests": []}, token=token).status == 200
+    address = f"/sync/files/{digest_of(b'x')}"
+    assert api.call("PUT", address, body=b"x", token=token).status == 200
 
 
 def test_what_comes_twice_counts_once(api: Any, workspace: Any) -> None:
