@@ -179,8 +179,16 @@ class Catalog(Protocol):
         """
         ...
 
-    def names(self, collection: str, prefix: str = "") -> tuple[str, ...]:
-        """Return the names of attributes that the collection's documents have or had, sorted."""
+    def names(
+        self, collection: str, prefix: str = "", *, groups: Sequence[str] | None = None
+    ) -> tuple[str, ...]:
+        """Return the names of attributes that documents have or had, sorted.
+
+        Args:
+            collection: Whose documents.
+            prefix: What the names begin with.
+            groups: Only of documents of these groups; None: of all.
+        """
         ...
 
 

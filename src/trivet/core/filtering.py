@@ -176,8 +176,10 @@ def resolve(written: str, grammar: Grammar, at: int | None = None) -> Name:
 
 
 def _check_known(name: Name, entity: Entity, grammar: Grammar, at: int | None) -> None:
-    known = () if grammar.known is None else grammar.known(entity.prefix)
-    if not known or name.attribute in known:
+    if grammar.known is None or name.attribute in grammar.known(name.attribute):
+        return
+    known = grammar.known(entity.prefix)
+    if not known:
         return
     some = sorted(known)[:_MOST_TOLD]
     begin = "name begins" if len(known) == 1 else "names begin"
@@ -196,7 +198,7 @@ def _unknown_field(
     hint = _did_you_mean(key, [*fields, *grammar.aliases])
     if grammar.known is not None:
         prefixes = {entity.prefix for entity in grammar.entities.values() if not entity.fields}
-        elsewhere = [p + key for p in sorted(prefixes) if p + key in grammar.known(p)]
+        elsewhere = [p + key for p in sorted(prefixes) if p + key in grammar.known(p + key)]
         hint = f"Did you mean {' or '.join(elsewhere)}?" if elsewhere else hint
     return Invalid(
         f"Invalid attribute key {key!r} specified{_place(at)}; expected one of {sorted(fields)}",

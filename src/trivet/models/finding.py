@@ -145,7 +145,7 @@ class VersionFinder:
         )
 
     def _known(self, prefix: str) -> Collection[str]:
-        return self._stores.catalog.names(VERSIONS, prefix)
+        return self._stores.catalog.names(VERSIONS, prefix, groups=[self._project])
 
     def _refined(self, condition: Condition) -> Condition:
         if not isinstance(condition, Compare | OneOf | Has):

@@ -61,13 +61,18 @@ class MemoryCatalog:
             after=position_of(page[-1], search.order) if is_more else None,
         )
 
-    def names(self, collection: str, prefix: str = "") -> tuple[str, ...]:
+    def names(
+        self, collection: str, prefix: str = "", *, groups: Sequence[str] | None = None
+    ) -> tuple[str, ...]:
         check_name(collection, "collection")
         with self._state.lock:
             known = list(self._state.attributes)
-        return tuple(
-            sorted(n for owner, n in known if owner == collection and n.startswith(prefix))
-        )
+        found = {
+            name
+            for owner, group, name in known
+            if owner == collection and (groups is None or group in groups)
+        }
+        return tuple(sorted(name for name in found if name.startswith(prefix)))
 
 
 def amend(state: MemoryState, amendment: Amendment) -> None:
@@ -79,7 +84,7 @@ def amend(state: MemoryState, amendment: Amendment) -> None:
         return
     state.set(state.documents, place, document)
     for name in document.attributes:
-        state.set(state.attributes, (amendment.collection, name), value=True)
+        state.set(state.attributes, (amendment.collection, document.group, name), value=True)
 
 
 def _copy(document: Document) -> Document:

@@ -38,7 +38,7 @@ class MemoryState:
         self.leases: dict[str, tuple[str, int, datetime]] = {}
         self.views: dict[str, tuple[View, dict[tuple[Any, ...], Row]]] = {}
         self.documents: dict[tuple[str, str], Document] = {}
-        self.attributes: dict[tuple[str, str], bool] = {}
+        self.attributes: dict[tuple[str, str, str], bool] = {}
         self._undo: list[Callable[[], object]] = []
 
     @contextmanager

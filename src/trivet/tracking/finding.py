@@ -85,7 +85,7 @@ class Finder:
         self._catch_up()
         grammar = finder_grammar(self)
         wanted = self._columns(columns, grammar)
-        groups = (flows_of(self._project), *self._experiments.groups())
+        groups = self._groups()
         if experiment is not None:
             groups = (self._experiments.group_of(self._experiments.by_name(experiment).number),)
         where = [parse_filter(one, grammar) for one in (text, *also)]
@@ -122,7 +122,8 @@ class Finder:
 
     def known(self, prefix: str) -> Collection[str]:
         """Return the attributes of runs that begin so."""
-        return self._catalog.names(RUNS, prefix)
+        # Of this project alone: what runs of others are measured by is nobody's business here.
+        return self._catalog.names(RUNS, prefix, groups=self._groups())
 
     def numbers_of(self, condition: Compare | OneOf) -> Collection[str]:
         """Return the numbers, as text, of the experiments whose names meet a condition.
@@ -142,6 +143,9 @@ class Finder:
                 return numbers
 
     # ------------------------------------------------------------------ inside
+
+    def _groups(self) -> tuple[str, ...]:
+        return flows_of(self._project), *self._experiments.groups()
 
     def _pages(self, search: Search, limit: int) -> tuple[list[Document], Position | None]:
         """Read pages until there are as many documents as wanted."""

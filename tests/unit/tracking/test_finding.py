@@ -43,6 +43,20 @@ def names(found: FoundRuns) -> list[str]:
     return [run.name for run in found]
 
 
+def test_names_of_another_project_are_neither_told_nor_known(
+    stores: Stores, scope: Scope, tracking: TrackingService
+) -> None:
+    theirs = TrackingService(stores, Scope(project="elsewhere", actor=scope.actor))
+    assert names(theirs.search("metrics.loss > 0")) == []  # nothing has a name there yet
+    with theirs.begin(name="other", system=False) as run:
+        run.log(secret=1)
+    for found, text in ((theirs, "metrics.loss > 0"), (tracking, "metrics.secret > 0")):
+        with pytest.raises(Invalid, match="there is no") as raised:
+            found.search(text)
+        told = f"{raised.value} {raised.value.hint} {raised.value.detail['known']}"
+        assert ("secret" in told.replace(text.split()[0], "")) == (found is theirs)
+
+
 def test_a_run_that_is_lost_is_found_as_such_and_not_as_failed(
     tracking: TrackingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 
 from trivet.adapters.sqlite.catalog_writing import (
     find_document,
+    groups_of,
     put_documents,
     sort_of_attributes,
 )
 from trivet.adapters.sqlite.readers import Readers
+from trivet.adapters.sqlite.session import numbers
 from trivet.adapters.sqlite.writer import Writer
 from trivet.core.catalog import (
     Amendment,
@@ -46,8 +48,15 @@ class SqliteCatalog:
         with self._readers.snapshot() as session:
             return find_page(session, search)
 
-    def names(self, collection: str, prefix: str = "") -> tuple[str, ...]:
+    def names(
+        self, collection: str, prefix: str = "", *, groups: Sequence[str] | None = None
+    ) -> tuple[str, ...]:
         check_name(collection, "collection")
-        with self._readers.session() as session:
-            rows = session.all("words_from", (sort_of_attributes(collection), prefix))
+        asked = (sort_of_attributes(collection), prefix)
+        with self._readers.snapshot() as session:
+            if groups is None:
+                rows = session.all("words_from", asked)
+            else:
+                found = groups_of(session, collection, groups)
+                rows = session.all("words_of_groups", (*asked, numbers(found))) if found else []
         return tuple(word for (word,) in rows if word.startswith(prefix))

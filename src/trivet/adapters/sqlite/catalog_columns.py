@@ -18,6 +18,7 @@ from trivet.adapters.sqlite.catalog_cells import (
     unpack_texts,
 )
 from trivet.adapters.sqlite.catalog_writing import (
+    groups_of,
     sort_of_attributes,
     sort_of_groups,
     to_document,
@@ -131,13 +132,10 @@ class Shelf:
         self._session = session
         self._sort = sort_of_attributes(collection)
         self._columns: dict[str | None, Column] = {}
-        sort = sort_of_groups(collection)
-        words = session.words
         if groups is None:
-            wanted = words.of_sort(sort)
+            wanted = session.words.of_sort(sort_of_groups(collection))
         else:
-            found = (words.find(sort, group) for group in dict.fromkeys(groups))
-            wanted = [word for word in found if word is not None]
+            wanted = groups_of(session, collection, groups)
         rows = session.all("blocks_of", (numbers(wanted),)) if wanted else []
         self._blocks: list[int] = [block for block, _ in rows]
         # Groups may be many and small: of a block, only what is in use is read into columns.

@@ -41,6 +41,13 @@ def sort_of_groups(collection: str) -> str:
     return f"group:{collection}"
 
 
+def groups_of(session: Session, collection: str, groups: Iterable[str]) -> list[int]:
+    """Return the words of those of some groups that there are."""
+    sort = sort_of_groups(collection)
+    found = (session.words.find(sort, group) for group in dict.fromkeys(groups))
+    return [word for word in found if word is not None]
+
+
 def sort_of_attributes(collection: str) -> str:
     """Return under which sort the words of a collection's attributes are kept."""
     return f"attribute:{collection}"

@@ -228,6 +228,14 @@ SELECT hash FROM links WHERE number = ?;
 -- name: words_from
 SELECT word FROM words WHERE sort = ? AND word >= ? ORDER BY word;
 
+-- name: words_of_groups
+SELECT w.word FROM words AS w
+WHERE w.sort = ?1 AND w.word >= ?2 AND substr(w.word, 1, length(?2)) = ?2 AND EXISTS (
+    SELECT 1 FROM carray(?3) AS wanted CROSS JOIN blocks AS b ON b.grp = wanted.value
+    CROSS JOIN cells AS c ON c.place = (b.number << 32) + w.id
+)
+ORDER BY w.word;
+
 -- name: document_by_id
 SELECT number, grp, attributes, notes FROM documents WHERE collection = ? AND id = ?;
 

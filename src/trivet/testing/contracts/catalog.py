@@ -173,6 +173,16 @@ class CatalogContract(CatalogSearchContract):
         assert stores.catalog.names(RUNS, "params.") == ("params.x",)
         assert stores.catalog.names("nothing") == stores.catalog.names(RUNS, "%") == ()
 
+    def test_names_are_told_of_some_groups_alone(self, stores: Trio) -> None:
+        for at, group in enumerate(("one", "two", "two", "three")):
+            names = {"params.x": 1.0, f"params.{group}": "text"}
+            stores.catalog.write([amendment(str(at), group=group, set=names)])
+        names = stores.catalog.names
+        assert names(RUNS, groups=["two"]) == ("params.two", "params.x")
+        assert names(RUNS, groups=["three", "one"]) == ("params.one", "params.three", "params.x")
+        assert names(RUNS, "params.t", groups=["two", "one"]) == ("params.two",)
+        assert names(RUNS, groups=[]) == names(RUNS, groups=["none"]) == ()
+
     @pytest.mark.parametrize(
         "changes",
         [
