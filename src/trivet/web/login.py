@@ -221,7 +221,7 @@ class _Way:
             raise NotFound(
                 "no provider is set up here",
                 code="no-provider",
-                hint="Sign in with a name and a password: POST /session, or `trivet login`.",
+                hint="Sign in with a password: `trivet login URL --user NAME`, or POST /session.",
             )
         return provider
 
