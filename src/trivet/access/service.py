@@ -1,7 +1,7 @@
 """The access service: issues, checks and revokes tokens; users and projects are beside it."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
 import msgspec
@@ -32,7 +32,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     """What it opens: a project, or `*`."""
     revoked: bool
-    last_used: str | None = None
+    last_used: datetime | None = None
     """About when, within a minute; None: not yet, or before that was kept."""
 
 
@@ -330,9 +330,9 @@ class AccessService:
         """
         self._views.put(self._used, [{"token": t, "at": at} for t, at in tokens.items()])
 
-    def _last_used(self, token: str) -> str | None:
+    def _last_used(self, token: str) -> datetime | None:
         rows = self._views.find(self._used, where={"token": token}, limit=1)
-        return from_micros(rows[0]["at"]).isoformat(timespec="seconds") if rows else None
+        return from_micros(rows[0]["at"]) if rows else None
 
     def _is_revoked(self, entry: Entry) -> bool:
         page = self._ledger.find(TokenRevoked.KIND, where={"token": entry.id}, limit=1)

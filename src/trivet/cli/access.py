@@ -62,7 +62,8 @@ def _rotate(options: Namespace) -> Answer:
 def _revoke(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
         count = ws.access.revoke(options.name, user=options.user)
-    return Answer({"name": options.name, "revoked": count}, f"{count} tokens revoked")
+    text = "1 token revoked" if count == 1 else f"{count} tokens revoked"
+    return Answer({"name": options.name, "revoked": count}, text)
 
 
 def _list(options: Namespace) -> Answer:
