@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace as Namespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from trivet.models.card_texts import SECTIONS, CardTexts
 from trivet.models.comments import Comments
 from trivet.models.deprecations import Deprecations
 from trivet.workspace.cards.card import Card, Gap, Grid, Line, Section, Text
+from trivet.workspace.cards.learning import training_data
 from trivet.workspace.cards.making import make_card
 from trivet.workspace.cards.markdown import card_markdown
 from trivet.workspace.cards.page import card_page
@@ -183,6 +185,38 @@ def a_card(text: str) -> Card:
             ),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "expected"),
+    [
+        ("date", 1_704_067_200.0, 1_735_344_000.0, "2024-01-01 to 2024-12-28"),
+        ("datetime", -60.0, 86_399.5, "1969-12-31 23:59 to 1970-01-01 23:59"),
+        ("date", -1e15, 1e15, "-1e+15 to 1e+15"),
+        ("integer", 18, 80, "18 to 80"),
+        ("text", None, None, ""),
+    ],
+)
+def test_a_column_of_days_has_a_range_of_days(
+    kind: str, low: float | None, high: float | None, expected: str
+) -> None:
+    table = Namespace(name="t", rows=1, version=0, digest="b3:0", columns={"c": "any"})
+    commit = Namespace(dataset="d", names=["t"], tables=[table], source="", message="", until=None)
+    profile = {"name": "c", "kind": kind, "low": low, "high": high, "mean": low}
+    used: Any = Namespace(
+        id="1",
+        commit=Namespace(**vars(commit), synthetic=False, trees=(), findings=()),
+        profiles={"t": {"columns": [profile]}},
+    )
+    evidence: Any = Namespace(data=[used], inputs=(), texts={}, subject=Namespace(label="d:1"))
+    (grid,) = training_data(evidence).grids
+    assert grid.rows[0][4] == expected
+
+
+def test_sentences_in_a_table_keep_a_readable_width() -> None:
+    page = card_page(a_card("a sentence of more than forty characters, as checks say it"))
+    assert '<td class="words">a sentence' in page
+    assert '<td class="words">' not in card_page(a_card("short"))
 
 
 @given(TEXTS)

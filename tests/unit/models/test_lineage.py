@@ -1,5 +1,7 @@
 """Lineage of what Trivet made itself: from data to predictions, and back."""
 
+import re
+
 import pytest
 from tests.unit.models.doors import Registry
 
@@ -8,6 +10,7 @@ from trivet.core.ids import new_id
 from trivet.serving.facts import PREDICTIONS, Prediction
 from trivet.serving.records import encode_record
 from trivet.workspace.lineage.graph import Direction, Lineage
+from trivet.workspace.lineage.page import lineage_page
 from trivet.workspace.lineage.tree import draw_tree
 from trivet.workspace.lineage.walking import trace_lineage
 
@@ -98,6 +101,13 @@ def test_releases_do_not_lead_to_each_other(registry: Registry) -> None:
     found = traced(registry, "parcels:1", "down")
     assert "release front #1" in kinds(found)
     assert "release front #2" not in kinds(found)
+
+
+def test_the_page_breaks_long_identifiers_and_no_moment(registry: Registry) -> None:
+    model = registry.register()
+    page = lineage_page(traced(registry, "parcels:1"))
+    assert f'<td class="identifier">{model.id}</td>' in page
+    assert re.search(r'<td class="moment">\d{4}-\d\d-\d\d \d\d:\d\d</td>', page)
 
 
 def test_what_is_nothing_is_not_found(registry: Registry) -> None:

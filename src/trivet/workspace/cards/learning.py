@@ -1,6 +1,7 @@
 """What a version was made from, and what that took: data, code, environment, energy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from trivet.tracking.facts import CodeState
@@ -10,6 +11,7 @@ from trivet.workspace.cards.words import gaps_of, grouped, lines, reported, text
 
 _MOST_COLUMNS: Final = 200
 _MOST_TEXT: Final = 200
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def training_data(evidence: Evidence) -> Section:
@@ -165,13 +167,31 @@ def _data_grids(used: DataUsed) -> Iterator[Grid]:
 
 
 def _column(profile: dict[str, object]) -> tuple[str, str, str, str]:
-    low, high, mean = (_figure(profile.get(name)) for name in ("low", "high", "mean"))
+    write = _WRITERS.get(str(profile.get("kind")), _figure)
+    low, high, mean = (write(profile.get(name)) for name in ("low", "high", "mean"))
     spread = f"{low} to {high}" if low and high else ""
     return _count(profile.get("missing")), _count(profile.get("distinct")), spread, mean
 
 
 def _figure(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float | int) else ""
+
+
+def _date(value: object) -> str:
+    return _moment(value).partition(" ")[0]
+
+
+def _moment(value: object) -> str:
+    """Write seconds since 1970, which is what profiles have of dates."""
+    if not isinstance(value, float | int):
+        return ""
+    try:
+        return f"{_EPOCH + timedelta(seconds=value):%Y-%m-%d %H:%M}"
+    except OverflowError:  # a year that the calendar has not
+        return _figure(value)
+
+
+_WRITERS: Final[dict[str, Callable[[object], str]]] = {"date": _date, "datetime": _moment}
 
 
 def _count(value: object) -> str:

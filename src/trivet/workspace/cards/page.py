@@ -7,6 +7,8 @@ from trivet.drawing.markup import Markup, element, joined, scrolling
 from trivet.drawing.page import page_section, render_page
 from trivet.workspace.cards.card import Card, Gap, Grid, Section, Text
 
+_SENTENCE: Final = 40
+"""Longer texts in a table are read as sentences."""
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -50,7 +52,7 @@ def _text(text: Text) -> Markup:
 
 def _grid(grid: Grid) -> Markup:
     heads = (element("th", heading, scope="col") for heading in grid.headings)
-    rows = (element("tr", *(element("td", cell) for cell in row)) for row in grid.rows)
+    rows = (element("tr", *(_cell(cell) for cell in row)) for row in grid.rows)
     table = element(
         "table",
         element("caption", grid.caption),
@@ -58,6 +60,11 @@ def _grid(grid: Grid) -> Markup:
         element("tbody", *rows),
     )
     return scrolling(table, label=grid.caption)
+
+
+def _cell(text: str) -> Markup:
+    # On a narrow screen a sentence beside figures would be a column of single words.
+    return element("td", text, class_="words" if len(text) > _SENTENCE else None)
 
 
 def _gap(gap: Gap) -> Markup:

@@ -99,17 +99,9 @@ def _table(lineage: Lineage) -> Markup:
     rows = [
         element(
             "tr",
-            *(
-                element("td", text)
-                for text in (
-                    node.kind,
-                    node.label,
-                    node.detail,
-                    node.by,
-                    f"{node.time:%Y-%m-%d %H:%M}" if node.time else "",
-                    node.key,
-                )
-            ),
+            *(element("td", text) for text in (node.kind, node.label, node.detail, node.by)),
+            element("td", f"{node.time:%Y-%m-%d %H:%M}" if node.time else "", class_="moment"),
+            element("td", node.key, class_="identifier"),
         )
         for node in lineage.nodes
     ]
