@@ -328,15 +328,3 @@ def _checked(series: Series) -> tuple[SeriesKey, Points]:
     if len(points.steps) and min(points.steps) < -_MOST_STEP:
         raise Invalid(f"metric {series.name!r} has a step beyond 64 bits", code="bad-point")
     return SeriesKey(series.run, series.name), points
-
-
-def decode_delivery(body: bytes) -> Delivery:
-    """Read a delivery.
-
-    Raises:
-        Invalid: It is none.
-    """
-    try:
-        return msgspec.json.decode(body, type=Delivery)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"the delivery cannot be read: {error}", code="bad-body") from error

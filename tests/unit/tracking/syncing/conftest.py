@@ -12,9 +12,9 @@ from trivet.core.ports import Stores
 from trivet.testing.memory_stores import memory_stores
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.service import TrackingService
-from trivet.tracking.syncing.receiving import Receiver, decode_delivery
+from trivet.tracking.syncing.receiving import Receiver
 from trivet.tracking.syncing.sending import Sender
-from trivet.tracking.syncing.wire import Missing, Question
+from trivet.tracking.syncing.wire import Delivery, Missing, Question
 
 HERE = Scope(project="spool", actor="ada")
 THERE = Scope(project="flights", actor="server")
@@ -49,7 +49,7 @@ class Network:
         if path == "/sync/missing":
             question = msgspec.json.decode(body, type=Question)
             return _json(Missing(digests=self.receiver.missing(question.digests)))
-        return _json(self.receiver.take(decode_delivery(body)))
+        return _json(self.receiver.take(msgspec.json.decode(body, type=Delivery)))
 
 
 def _json(answer: object) -> bytes:
