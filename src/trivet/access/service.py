@@ -256,7 +256,11 @@ class AccessService:
                 and not self._is_revoked(entry)
             ]
             if not entries:
-                raise NotFound(f"no token named {name!r} is in force", code="no-token")
+                raise NotFound(
+                    f"no token named {name!r} is in force",
+                    code="no-token",
+                    hint="See `trivet access list`; a user's token needs --user.",
+                )
             if len(entries) > 1:
                 raise Conflict(
                     f"{len(entries)} tokens named {name!r} are in force, in several projects",
@@ -375,9 +379,9 @@ def _check_terms(
 
 def _bad_days(days: float) -> Invalid:
     return Invalid(
-        f"days is a {type(days).__name__} out of range; expected more than 0 and at most "
-        f"{_MAX_DAYS}",
+        f"days is {days:g}; expected more than 0 and at most {_MAX_DAYS}",
         code="bad-days",
+        hint="A token that ends is issued anew, or rotated.",
     )
 
 

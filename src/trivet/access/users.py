@@ -68,7 +68,11 @@ class Users:
 
     def _check_free(self, name: str) -> None:
         if self._record.user(name) is not None:
-            raise Conflict(f"there is a user {name!r} already", code="user-exists")
+            raise Conflict(
+                f"there is a user {name!r} already",
+                code="user-exists",
+                hint="See `trivet users list`, or choose another name.",
+            )
         # What a service token did is recorded under its name: nobody may take that over.
         if any(
             read(entry, TokenIssued).user is None

@@ -43,7 +43,7 @@ def flow_named(workspace: Workspace, word: str | None) -> str:
 
 
 def run_of(workspace: Workspace, word: str) -> Run:
-    """Return the run that a word means: an identifier, `last`, or an end of one, if it is the only.
+    """Return the run of a flow that a word means: an identifier, `last`, or an end of only one.
 
     Raises:
         NotFound: There is none.
@@ -52,7 +52,9 @@ def run_of(workspace: Workspace, word: str) -> Run:
     if word == "last":
         runs = workspace.tracking.runs(limit=1)
         if not runs:
-            raise NotFound("there is no run yet", code="no-run", hint="Make one: `trivet run`.")
+            raise NotFound(
+                "there is no run of a flow yet", code="no-run", hint="Make one: `trivet run`."
+            )
         return runs[0]
     if is_identifier(word):
         return workspace.tracking.get(word)
@@ -74,9 +76,9 @@ def run_of(workspace: Workspace, word: str) -> Run:
         )
     if not found:
         raise NotFound(
-            f"none of the last {_LOOKED_AT} runs begins or ends with {word!r}",
+            f"none of the last {_LOOKED_AT} runs of flows begins or ends with {word!r}",
             code="no-run",
-            hint="`trivet runs` lists them.",
+            hint="`trivet runs` lists runs; of those that programs report, no steps are kept.",
         )
     return found[0]
 
@@ -95,6 +97,12 @@ def any_run_of(workspace: Workspace, word: str) -> str:
     search = workspace.tracking.search
     if word == "last":
         found = search(limit=1).runs
+        if not found:
+            raise NotFound(
+                "there is no run yet",
+                code="no-run",
+                hint="Make one: `trivet run`, or report one: `ws.tracking.begin()`.",
+            )
     elif len(word) >= _SHORTEST and _DIGITS.fullmatch(word):
         found = search(f"id LIKE '{word}%' OR id LIKE '%{word}'", limit=_LOOKED_AT).runs
         if len(found) > 1:

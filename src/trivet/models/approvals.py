@@ -271,7 +271,11 @@ class Approvals:
         entry = self._ledger.get(check_id(request, "request"))
         is_known = entry is not None and entry.kind == ApprovalRequested.KIND
         if entry is None or not is_known or entry.project != self._scope.project:
-            raise NotFound(f"no request {request}", code="no-request")
+            raise NotFound(
+                f"no request {request}",
+                code="no-request",
+                hint="`trivet models approve` lists those that wait.",
+            )
         return entry
 
     def _approval(self, entry: Entry) -> Approval:

@@ -233,15 +233,22 @@ class TrackingService(Programs):
         return tuple(self._stores.series.summaries(check_id(run_id, "run")))
 
     def get(self, id: str) -> Run:
-        """Return a run, with how it ended once it has.
+        """Return a run of a flow, with how it ended once it has.
 
         Raises:
-            NotFound: There is no such run in this project.
+            NotFound: There is no such run in this project, or a program reported it.
         """
         entry = self._stores.ledger.get(id)
         if entry is None or entry.project != self._scope.project:
             raise NotFound(
                 f"no run {id}", code="no-run", hint="Copy the identifier as Trivet printed it."
+            )
+        if entry.kind != RunStarted.KIND:
+            raise NotFound(
+                f"{id} is no run of a flow",
+                code="no-run",
+                hint="Steps and logs are kept of these; of a run that a program reported, "
+                "`trivet runs show` tells what is on record.",
             )
         return self._run(entry)
 
@@ -274,6 +281,7 @@ class TrackingService(Programs):
             raise Invalid(
                 f"{len(runs)} run(s) cannot be compared; expected {_FEWEST} to {_MOST_COMPARED}",
                 code="how-many-runs",
+                hint="Name them: `trivet compare RUN RUN`; `trivet runs` lists them.",
             )
         examiner = Examiner(self._stores, self.reported)
         sides = [self._side(examiner, run, metrics) for run in runs]

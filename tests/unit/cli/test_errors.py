@@ -96,6 +96,16 @@ def test_an_error_for_programs_has_the_same_four_parts_as_over_http(trivet: Triv
         (("backfill", "--status", "nope"), 3, "no back-fill is named 'nope'", "trivet backfill"),
         (("backfill", "--over", "day"), 2, "expected name=values", "day=2026-01-01..2026-01-31"),
         (("access", "revoke", "nope"), 3, "no token is named 'nope'", ""),
+        (("access", "rotate", "nope"), 3, "no token named 'nope'", "trivet access list"),
+        (("access", "issue", "x", "--days", "0"), 2, "days is 0; expected more than 0", "rotated"),
+        (
+            ("models", "approve", "0" * 32, "--reason", "x"),
+            3,
+            "no request 0",
+            "trivet models approve",
+        ),
+        (("compare", "last"), 3, "there is no run yet", "trivet run"),
+        (("graph", "--run", "last"), 3, "no run of a flow yet", "trivet run"),
         (("restore", "nope"), 3, "no finished backup", "trivet backup"),
     ],
 )

@@ -154,6 +154,14 @@ def test_another_project_s_run_is_not_found(
         other.get(run.id)
 
 
+def test_a_run_that_a_program_reported_is_no_run_of_a_flow(tracking: TrackingService) -> None:
+    with tracking.begin("digits", system=False) as run:
+        run.log(loss=1)
+    with pytest.raises(NotFound, match=f"{run.id} is no run of a flow") as raised:
+        tracking.get(run.id)
+    assert "trivet runs show" in raised.value.hint
+
+
 def test_two_runs_differ_in_what_was_changed_between_them(
     stores: Stores, scope: Scope, tracking: TrackingService, folder: Path
 ) -> None:
