@@ -1,4 +1,4 @@
-"""The tracking server alone: it loads no room but tracking, so it is small and starts at once."""
+"""The tracking server alone: runs, models and approvals, without serving and monitoring."""
 
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
