@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import trivet as tv
-from trivet.core.errors import Invalid, NotFound, Unavailable, Unsupported
+from trivet.core.errors import Forbidden, Invalid, NotFound, Unavailable, Unsupported
 from trivet.tracking.found import FoundRuns
 from trivet.workspace import spools
 from trivet.workspace.addresses import read_address
@@ -306,6 +306,8 @@ def test_a_wrong_token_is_said_and_loses_nothing(
 ) -> None:
     with tv.open(server.url, token="trv_wrong") as ws, ws.tracking.begin(system=False) as run:
         run.log(loss=1)
+        with pytest.raises(Forbidden, match=r"the token is not valid here"):
+            ws.tracking.search()
     assert f"{server.url}: the token is not valid here." in caplog.text
     assert "did not answer" not in caplog.text
     assert json.loads(sync(server.url).stdout)[0]["state"] == "sent"
