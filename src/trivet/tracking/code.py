@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from trivet.core.errors import Invalid
 from trivet.core.ports import Blobs
-from trivet.core.trees import store_tree
+from trivet.core.trees import split_path, store_tree
 from trivet.tracking.facts import CodeState
 
 _SUFFIXES = (".py", ".pyi", ".toml", ".sql", ".md", ".yaml", ".yml", ".lock")
@@ -28,7 +29,7 @@ _MAX_ENTRIES = 100_000
 _MAX_DIFF_BYTES = 8 << 20
 _GIT_TIMEOUT_S = 10.0
 _LEFT_OUT = ".left-out.txt"
-"""A file of the stored tree that names the sources which were too many or too large."""
+"""A file of the stored tree that names the sources which were too many, large or odd."""
 _ENVIRONMENT = "pyvenv.cfg"
 _SETTLED_NS: Final = 1_000_000_000
 """A file that was written within this time may be written again without a new time of its own."""
@@ -125,18 +126,18 @@ def _read(folder: Path, found: Sequence[_Found], left_out: Sequence[str]) -> dic
         except OSError:  # it went away, or may not be read
             unread.append(each.name)
     if unread:
-        sources[_LEFT_OUT] = "\n".join([*unread, ""]).encode()
+        sources[_LEFT_OUT] = "\n".join([*unread, ""]).encode(errors="backslashreplace")
     return sources
 
 
 def _chosen(folder: Path) -> tuple[tuple[_Found, ...], list[str]]:
-    """Return the sources to take, and the names of those that are too many or too large."""
+    """Return the sources to take, and the names of those that are too many, large or odd."""
     chosen: list[_Found] = []
     left_out: list[str] = []
     total = 0
     for each in _walk(str(folder), "", [_MAX_ENTRIES]):
         is_too_much = each.size > _MAX_FILE_BYTES or total + each.size > _MAX_TREE_BYTES
-        if is_too_much or len(chosen) >= _MAX_FILES:
+        if is_too_much or len(chosen) >= _MAX_FILES or not _fits(each.name):
             left_out.append(each.name)
             continue
         chosen.append(each)
@@ -175,6 +176,15 @@ def _walk(folder: str, prefix: str, left: list[int]) -> Iterator[_Found]:
     for name in below:
         if not name.startswith(".") and name not in _SKIPPED:
             yield from _walk(f"{folder}/{name}", f"{prefix}{name}/", left)
+
+
+def _fits(name: str) -> bool:
+    """Say whether a tree can hold a name: none that is no UTF-8, or has a backslash."""
+    try:
+        split_path(name)
+    except Invalid:
+        return False
+    return True
 
 
 def _is_source(name: str) -> bool:

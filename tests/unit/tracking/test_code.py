@@ -179,3 +179,11 @@ def test_what_is_too_large_is_left_out_and_named(folder: Path) -> None:
     sources = sources_of(folder)
     assert "huge.py" not in sources
     assert sources[".left-out.txt"] == b"huge.py\n"
+
+
+def test_a_name_that_no_tree_can_hold_costs_no_other_source(folder: Path) -> None:
+    (folder / "a\\b.py").write_text("x = 1\n")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.py")).write_text("x = 1\n")
+    sources = sources_of(folder)
+    assert sorted(sources) == [".left-out.txt", "pipeline.py", "sql/load.sql"]
+    assert sources[".left-out.txt"] == b"a\\b.py\n\\udcff.py\n"
