@@ -40,7 +40,7 @@ from trivet.tracking.reporting.live import (
 )
 from trivet.tracking.reporting.liveness import Pulse
 from trivet.tracking.reporting.points import Metrics
-from trivet.tracking.reporting.runs import PARENT, Opening, ReportedRuns
+from trivet.tracking.reporting.runs import PARENT, Opening, ReportedRuns, check_report
 from trivet.tracking.reporting.sampling import Sampler, describe, last_step, seconds_of
 
 _ordinals: Final = count()
@@ -148,9 +148,11 @@ class Programs:
             NotFound: There is no such parent.
         """
         every_s = seconds_of(system)
+        report = Report(parameters=texts_of(parameters or {}))
+        check_report(report)  # before there is a run that nobody would end
         opened = self._open(experiment, name, self._texts(tags, parent))
         if parameters:
-            self.reported.report(opened, Report(parameters=texts_of(parameters)))
+            self.reported.report(opened, report)
         observe = partial(self._observe, folder or Path.cwd())
         return self._live(opened, self._around(opened, observe, every_s))
 
@@ -197,13 +199,16 @@ class Programs:
                 system=system,
             )
         every_s, label = seconds_of(system), f"rank{place.rank}"
-        texts = self._texts(tags, parent)
+        report = Report(
+            name=name or None,
+            tags=self._texts(tags, parent),
+            parameters=texts_of(parameters or {}),
+            status="running",
+        )
+        check_report(report)
         run = self._open(experiment, "", {}, run_of_job(next(_ordinals)))
         if place.rank:
             return self._joined(run, every_s, label)
-        report = Report(
-            name=name or None, tags=texts, parameters=texts_of(parameters or {}), status="running"
-        )
         self.reported.report(run, report, gives_signs=True)
         observe = partial(self._observe, folder or Path.cwd())
         return self._live(run, self._around(run, observe, every_s, label))

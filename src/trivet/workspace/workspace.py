@@ -15,6 +15,7 @@ from trivet.core.ids import check_name
 from trivet.core.ports import Stores
 from trivet.moving.service import MovingService
 from trivet.pipelines.service import PipelinesService
+from trivet.tracking.reporting.buffering import flush_all
 from trivet.tracking.service import TrackingService
 from trivet.triggers.backfills import BackfillsService
 from trivet.workspace import wiring
@@ -234,6 +235,7 @@ class Workspace:
 
     def close(self) -> None:
         """Make everything buffered durable, and let go of the stores."""
+        flush_all()
         self.opened.close()
 
     def __enter__(self) -> Self:

@@ -65,13 +65,14 @@ class PointBuffer:
         """How many calls were lost because the store could not be written for too long."""
         return self._lost
 
-    def add(self, step: int, metrics: dict[str, float]) -> None:
-        """Take one value of each metric, at this moment.
+    def add(self, step: int, metrics: dict[str, float]) -> int:
+        """Take one value of each metric, at this moment; return the step as it is recorded.
 
-        The mapping belongs to the buffer from now on.
+        The mapping belongs to the buffer from now on. Behind `close` this is durable at once.
 
         Raises:
             Invalid: A name is no key, a value no number, or the step no whole number of 64 bits.
+            Unavailable: The buffer is closed, and the store cannot be written.
         """
         keys = self._keys
         for name, value in metrics.items():
@@ -81,11 +82,12 @@ class PointBuffer:
                 check_key(name, "metric")
                 keys[name] = SeriesKey(self._run, name)
         if type(step) is not int or not -_MOST_STEP <= step <= _MOST_STEP:
-            step = _step(step)
+            step = step_of(step)
         waiting = self._waiting
         waiting.append((step, time_ns(), metrics))
         if self._thread is None or len(waiting) > _MANY:
             self._attend()
+        return step
 
     def flush(self) -> None:
         """Make everything that was added durable.
@@ -118,6 +120,7 @@ class PointBuffer:
         self._over.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+        self._thread = None  # whoever adds something from now on writes it, too
         self.flush()
 
     def after_fork(self) -> None:
@@ -125,7 +128,9 @@ class PointBuffer:
         self._begin()
 
     def _attend(self) -> None:
-        if self._thread is None and not self._is_closed:
+        if self._is_closed:
+            self.flush()
+        elif self._thread is None:
             with self._flushing:
                 if self._thread is None:
                     self._thread = threading.Thread(
@@ -180,13 +185,18 @@ def _number(name: str, value: object) -> float:
     )
 
 
-def _step(step: object) -> int:
+def step_of(step: object) -> int:
+    """Return a step that a program names as a whole number.
+
+    Raises:
+        Invalid: It is no whole number of 64 bits.
+    """
     if not isinstance(step, bool) and hasattr(step, "__index__"):
         number = int(step)  # pyright: ignore[reportArgumentType]  # it has __index__
         if -_MOST_STEP <= number <= _MOST_STEP:
             return number
     if isinstance(step, float) and math.isfinite(step) and step.is_integer():
-        return _step(int(step))
+        return step_of(int(step))
     raise Invalid(
         f"step is a {type(step).__name__}; expected a whole number of 64 bits", code="bad-step"
     )

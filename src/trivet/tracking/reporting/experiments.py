@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -29,6 +29,7 @@ from trivet.tracking.reporting.documents import (
     staged_runs,
 )
 from trivet.tracking.reporting.facts import Experiment, ExperimentChanged, ExperimentMade, Stage
+from trivet.tracking.reporting.naming import check_text
 from trivet.tracking.reporting.telling import MOVES, news_of_experiment
 
 DEFAULT: Final = "Default"
@@ -387,7 +388,7 @@ def check_experiment_name(name: str) -> None:
     """Check the name of an experiment.
 
     Raises:
-        Invalid: It is empty, or longer than 500 characters.
+        Invalid: It is empty, longer than 500 characters, or no text.
     """
     if not name.strip():
         raise Invalid(
@@ -399,6 +400,7 @@ def check_experiment_name(name: str) -> None:
             code="bad-experiment-name",
             hint="Choose a shorter name; a tag can hold the rest.",
         )
+    check_text(name, "the name of the experiment")
 
 
 def check_tags(tags: dict[str, str], *, most_value: int = _MOST_VALUE) -> None:
@@ -415,6 +417,7 @@ def check_tags(tags: dict[str, str], *, most_value: int = _MOST_VALUE) -> None:
                 f"{key!r} has {len(value)}",
                 code="too-long",
             )
+        check_text(value, f"the value of the tag {key!r}")
 
 
 _KEY = re.compile(r"[/\w.\- :]+")
@@ -425,8 +428,10 @@ def check_key(key: str, what: str) -> None:
 
     Raises:
         Invalid: It is not 1 to 250 letters, digits, `_ - . : /` and spaces, or as a path it is not
-            in its normal form.
+            in its normal form; or it is no text at all.
     """
+    if not isinstance(cast("object", key), str):
+        raise Invalid(f"the name of a {what} is {key!r}; expected text", code="bad-key")
     if len(key) > _MOST_KEY:
         raise Invalid(
             f"'key' exceeds the maximum length of {_MOST_KEY} characters: that of a {what} has "

@@ -13,8 +13,10 @@ import msgspec
 from trivet.core.errors import Invalid
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.paths import clean_path
+from trivet.tracking.reporting.buffering import step_of
 from trivet.tracking.reporting.experiments import check_key
 from trivet.tracking.reporting.media import File, figure_of, picture_of, sound_of, table_of
+from trivet.tracking.reporting.naming import check_text
 from trivet.tracking.shelves import Artifact
 
 MEDIA: Final = "media"
@@ -94,6 +96,7 @@ class Keeping(ABC):
 
     def text(self, key: str, text: str, *, step: int | None = None) -> None:
         """Keep a text."""
+        check_text(str(text), "the text")
         self._files.keep_media(key, self._at(step), [("txt", str(text).encode())])
 
     def figure(self, key: str, figure: object, *, step: int | None = None) -> None:
@@ -101,7 +104,7 @@ class Keeping(ABC):
         self._files.keep_media(key, self._at(step), [figure_of(figure)])
 
     def _at(self, step: int | None) -> int:
-        return self._step_now() if step is None else step
+        return self._step_now() if step is None else step_of(step)
 
 
 class RunFiles:

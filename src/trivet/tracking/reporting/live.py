@@ -107,6 +107,8 @@ class LiveRun(Keeping):
     ) -> None:
         """Log one value of each metric; durable within 200 ms, or when `flush` returns.
 
+        Behind the run's end it is durable at once.
+
         Args:
             metrics: Numbers by name, for names that are no Python words.
             step: Where in the training; one more than in the last call when None.
@@ -114,11 +116,11 @@ class LiveRun(Keeping):
 
         Raises:
             Invalid: A name is no key of a metric, or a value no number.
+            Unavailable: The run is over, and the store cannot be written.
         """
         if step is None:
             step = self._next_step
-        self._points.add(step, merged(metrics, more))
-        self._next_step = step + 1
+        self._next_step = self._points.add(step, merged(metrics, more)) + 1
 
     def set_parameters(
         self, parameters: Mapping[str, object] | None = None, /, **more: object

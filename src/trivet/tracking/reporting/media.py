@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from trivet.core.errors import Invalid
+from trivet.tracking.reporting.naming import check_text
 
 File = tuple[str, bytes]
 """A file's ending, such as `png`, and its bytes."""
@@ -72,9 +73,10 @@ def sound_of(audio: object, rate: int | None) -> File:
     if isinstance(audio, bytes | bytearray):
         return _named(bytes(audio), _SOUNDS, "audio", "a WAV, FLAC, OGG or MP3")
     array = _array(audio, "audio", "a path, bytes, or an array")
-    if rate is None or array.ndim not in {1, 2}:
+    if rate is None or rate <= 0 or array.ndim not in {1, 2}:
         raise Invalid(
-            "audio is an array; expected 1 or 2 dimensions and its rate",
+            f"audio is an array of the shape {array.shape} with rate={rate!r}; expected 1 or 2 "
+            "dimensions and its rate, above 0",
             code="bad-medium",
             hint="Pass (frames,) or (frames, channels), and rate=16000.",
         )
@@ -114,7 +116,7 @@ def table_of(rows: object) -> File:
             has no word for is written as text; NaN is null.
 
     Raises:
-        Invalid: It is none of these, or its columns have different lengths.
+        Invalid: It is none of these, its columns have different lengths, or one has no text.
     """
     columns = _columns(rows)
     lengths = {len(column) for column in columns.values()}
@@ -124,7 +126,12 @@ def table_of(rows: object) -> File:
             code="bad-medium",
         )
     data = list(zip(*columns.values(), strict=True))
-    return "json", msgspec.json.encode({"columns": list(columns), "data": data}, enc_hook=_plain)
+    try:
+        content = msgspec.json.encode({"columns": list(columns), "data": data}, enc_hook=_plain)
+    except UnicodeEncodeError as error:
+        check_text(error.object, "a text in the table")
+        raise
+    return "json", content
 
 
 def _columns(rows: object) -> dict[str, Sequence[object]]:

@@ -1,6 +1,8 @@
-"""Names for runs that were given none."""
+"""Names for runs that were given none, and texts that can be recorded."""
 
 from typing import Final
+
+from trivet.core.errors import Invalid
 
 _NAMES: Final = (
     "calm",
@@ -22,3 +24,23 @@ def made_up_name(id: str) -> str:
     number = int(id[-8:], 16)
     word = f"{_NAMES[number % 10]}-{_THINGS[number // 10 % 10]}"
     return f"{word}-{number // 100 % 1000}"
+
+
+def check_text(text: str, what: str) -> None:
+    """Check that a text has characters alone.
+
+    Python's names of files and arguments that are no UTF-8 have halves of some (surrogates).
+
+    Raises:
+        Invalid: It has something else.
+    """
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid(
+            f"{what} has {text[error.start]!r} at {error.start}, which is no character",
+            code="bad-text",
+            hint="Write it as text.encode(errors='replace').decode().",
+        ) from error

@@ -47,7 +47,7 @@ from trivet.tracking.reporting.facts import (
     Stage,
 )
 from trivet.tracking.reporting.liveness import Liveness
-from trivet.tracking.reporting.naming import made_up_name
+from trivet.tracking.reporting.naming import check_text, made_up_name
 from trivet.tracking.reporting.points import Metrics, Point
 from trivet.tracking.reporting.shown import run_of
 from trivet.tracking.reporting.telling import MOVES, UNDER_WAY, has_ended, news_of_run
@@ -119,6 +119,7 @@ class ReportedRuns:
             return self.get(run)
         experiment = self._experiments.active(opening.experiment)
         check_tags(opening.tags, most_value=_MOST_TEXT)
+        check_text(opening.name, "the name of the run")
         name = opening.name or made_up_name(run)
         opened = RunOpened(
             experiment=experiment.id,
@@ -211,7 +212,7 @@ class ReportedRuns:
                 has another value already (`other-parameter`).
         """
         document = _demand(self._document(run), "active")
-        _check(report)
+        check_report(report)
         if report.status is not None and document.notes.get(STATUS_BY, "") > arrival > "":
             report = msgspec.structs.replace(report, status=None, ended_ms=None)
         if not report:
@@ -404,7 +405,12 @@ class ReportedRuns:
         )
 
 
-def _check(report: Report) -> None:
+def check_report(report: Report) -> None:
+    """Check what a run says of itself.
+
+    Raises:
+        Invalid: A name is no key, or a value is too long or no text.
+    """
     for key, value in report.parameters.items():
         check_key(key, "param")
         if len(value) > _MOST_TEXT:
@@ -414,6 +420,8 @@ def _check(report: Report) -> None:
                 code="too-long",
                 hint="Log it as an artifact.",
             )
+        check_text(value, f"the value of the param {key!r}")
+    check_text(report.name or "", "the name of the run")
     check_tags(report.tags, most_value=_MOST_TEXT)
 
 

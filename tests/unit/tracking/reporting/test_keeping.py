@@ -59,6 +59,22 @@ def test_media_are_found_by_key_and_step(tracking: TrackingService, run: LiveRun
     assert content(tracking, run, tracking.media(run.id, "notes")[0].path) == b"hello"
 
 
+def test_steps_of_media_are_whole_numbers(tracking: TrackingService, run: LiveRun) -> None:
+    run.log(loss=1, step=np.float64(5))  # pyright: ignore[reportArgumentType]
+    run.text("notes", "at the step of the loss")
+    (found,) = tracking.media(run.id)
+    assert (found.step, found.number, found.path) == (5, 0, "media/notes/5.txt")
+    with pytest.raises(Invalid, match="step is a float"):
+        run.text("notes", "between", step=1.5)  # pyright: ignore[reportArgumentType]
+
+
+def test_texts_that_cannot_be_written_are_refused(run: LiveRun) -> None:
+    with pytest.raises(Invalid, match="the text has"):
+        run.text("notes", "\ud800")
+    with pytest.raises(Invalid, match="a text in the table has"):
+        run.table("notes", {"said": ["\ud800"]})
+
+
 def test_files_and_whole_folders_are_kept(
     tracking: TrackingService, run: LiveRun, tmp_path: Path
 ) -> None:
@@ -155,6 +171,8 @@ def test_sounds_are_written_as_wav(tracking: TrackingService, run: LiveRun) -> N
     assert list(frames) == [0, 32767, -32767, 32767]
     with pytest.raises(Invalid, match="rate"):
         run.audio("tone", np.zeros(3))
+    with pytest.raises(Invalid, match="rate=0"):
+        run.audio("tone", np.zeros(3), rate=0)
 
 
 def test_tables_come_from_columns_rows_and_frames() -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,10 +93,18 @@ def test_a_run_is_gone_on_with_and_written_by_several(tracking: TrackingService)
 
 @pytest.mark.parametrize(
     "metrics",
-    [{"loss": "high"}, {"loss": None}, {"loss": [1]}, {"a//b": 1}, {"": 1}, {"x" * 251: 1}],
+    [
+        {"loss": "high"},
+        {"loss": None},
+        {"loss": [1]},
+        {"a//b": 1},
+        {"": 1},
+        {"x" * 251: 1},
+        {3: 1},
+    ],
 )
 def test_what_is_no_metric_is_refused_at_once(
-    tracking: TrackingService, metrics: dict[str, object]
+    tracking: TrackingService, metrics: dict[Any, object]
 ) -> None:
     with tracking.begin() as run:
         with pytest.raises(Invalid):
@@ -103,6 +112,45 @@ def test_what_is_no_metric_is_refused_at_once(
         with pytest.raises(Invalid, match="step is a str"):
             run.log(loss=1, step="1")  # pyright: ignore[reportArgumentType]
     assert tracking.reported.get(run.id).metrics == {}
+
+
+def test_what_is_no_text_is_refused_with_its_name(tracking: TrackingService) -> None:
+    odd = os.fsdecode(b"caf\xe9.csv")
+    with tracking.begin() as run:
+        with pytest.raises(Invalid, match=r"tag 'file' has '\\udce9' at 3"):
+            run.set_tags(file=odd)
+        with pytest.raises(Invalid, match=r"param 'file'"):
+            run.set_parameters(file=odd)
+        with pytest.raises(Invalid, match="the name of a tag is 3"):
+            run.set_tags({3: "three"})  # pyright: ignore[reportArgumentType]
+    with pytest.raises(Invalid, match="name of the run"):
+        tracking.begin(name=odd)
+    with pytest.raises(Invalid, match="name of the experiment"):
+        tracking.begin(odd)
+
+
+def test_a_parameter_that_is_refused_leaves_no_run_behind(tracking: TrackingService) -> None:
+    with pytest.raises(Invalid):
+        tracking.begin(parameters={"a//b": 1})
+    assert len(tracking.search()) == 0
+
+
+def test_what_is_logged_behind_the_end_is_kept(tracking: TrackingService) -> None:
+    for before in ((), (1.0,)):
+        with tracking.begin(system=False) as run:
+            for value in before:
+                run.log(loss=value)
+        run.log(loss=0.5)
+        assert tracking.reported.get(run.id).metrics["loss"].value == 0.5
+
+
+def test_a_workspace_that_is_closed_has_written_what_was_logged(tmp_path: Path) -> None:
+    (tmp_path / "trivet.toml").write_text('project = "early"\n')
+    with tv.open(tmp_path) as ws:
+        run = ws.tracking.begin(system=False, folder=tmp_path)
+        run.log(loss=0.5)
+    with tv.open(tmp_path) as ws:
+        assert ws.tracking.reported.get(run.id).metrics["loss"].value == 0.5
 
 
 def test_many_threads_lose_nothing(tracking: TrackingService, stores: Stores) -> None:
