@@ -8,7 +8,6 @@ from another machine, or be restored.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -121,13 +120,13 @@ class Sender:
         )
 
     def pending(self) -> dict[str, Tally]:
-        """Count what is to be sent, by run.
+        """Count what is to be sent, by run, with what the server refused before.
 
         It asks nobody, so points and files may be fewer: what the server has is not sent again.
         """
         found: dict[str, Tally] = {}
         files: dict[str, str] = {}
-        for each in chain.from_iterable(page for _, page in self._gatherer.after(self._cursor.seq)):
+        for each in self._unsent():
             found.setdefault(each.entry.run, Tally()).entries += 1
             with suppress(NotFound, Corrupt):
                 files |= dict.fromkeys(self._gatherer.digests(each.entry), each.entry.run)
@@ -136,8 +135,12 @@ class Sender:
                 found[run].size_bytes += stream.seek(0, 2)
                 found[run].files += 1
         for key, first, last in self._changes(self._cursor.position):
-            points = self._stores.series.read(key, first=first, last=last)
-            found.setdefault(key.owner, Tally()).points += len(points.steps)
+            if key.owner not in self._cursor.held:
+                points = self._stores.series.read(key, first=first, last=last)
+                found.setdefault(key.owner, Tally()).points += len(points.steps)
+        for run in self._cursor.held:
+            counts = (each.count for each in self._stores.series.summaries(run).values())
+            found.setdefault(run, Tally()).points += sum(counts)
         for refusal in (*self._cursor.refused.values(), *self._cursor.held.values()):
             found.setdefault(refusal.run, Tally()).waiting = f"{refusal.code}: {refusal.message}"
         return found
@@ -173,6 +176,13 @@ class Sender:
     def give_signs(self) -> None:
         """Tell the server when the runs that go on gave their last sign of life."""
         give_signs(self._courier, self._liveness)
+
+    def _unsent(self) -> Iterator[Gathered]:
+        """Yield the entries that were refused, and those that were never sent."""
+        refused = map(self._gatherer.at, sorted(map(int, self._cursor.refused)))
+        yield from (each for each in refused if each is not None)
+        for _, page in self._gatherer.after(self._cursor.seq):
+            yield from page
 
     # ------------------------------------------------------------------ entries
 

@@ -91,6 +91,8 @@ def test_points_of_several_machines_become_one_run(pairs: Callable[..., Any]) ->
         refused = two.sender()
         refused.send()
         assert refused.waits  # the server has not heard of the run yet
+        waiting = two.sender().pending()[run.id]
+        assert (waiting.entries, waiting.points) == (1, 2)
         one.sender().send()
         two.sender().send()
     one.sender().send()
@@ -111,6 +113,7 @@ def test_what_is_refused_waits_and_the_rest_goes_on(pair: Any) -> None:
             run.set_tags(k="v")
     tallies = pair.sender().send()
     assert tallies[deleted.id].waiting.startswith("not-active")
+    assert pair.sender().pending()[deleted.id].entries >= 2  # tags, and the end
     assert pair.server.reported.get(kept.id).status == "succeeded"
     pair.server.reported.restore(deleted.id)
     sender = pair.sender()
