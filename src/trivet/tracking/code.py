@@ -5,6 +5,7 @@ Whatever git does or fails to do, recording never fails a run.
 """
 
 import difflib
+import io
 import os
 import subprocess
 import threading
@@ -208,7 +209,7 @@ def _dirty_diff(folder: Path, sources: Collection[str]) -> bytes:
 
 def _new_file(name: str, content: bytes) -> bytes:
     text = content.decode("utf-8", "replace")
-    lines = text.splitlines(keepends=True)
+    lines = io.StringIO(text, newline="\n").readlines()  # form feeds end no line of a diff
     head = f"diff --git a/{name} b/{name}\nnew file mode 100644\n"
     body = list(difflib.unified_diff([], lines, "/dev/null", f"b/{name}"))
     if body and not body[-1].endswith("\n"):

@@ -128,7 +128,7 @@ class Programs:
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, object] | None = None,
         parent: str | None = None,
-        folder: Path | None = None,
+        folder: str | os.PathLike[str] | None = None,
         system: bool | float = True,
     ) -> LiveRun:
         """Begin a run that this program reports while it goes.
@@ -153,7 +153,7 @@ class Programs:
         opened = self._open(experiment, name, self._texts(tags, parent))
         if parameters:
             self.reported.report(opened, report)
-        observe = partial(self._observe, folder or Path.cwd())
+        observe = partial(self._observe, _root(folder))
         return self._live(opened, self._around(opened, observe, every_s))
 
     def begin_shared(
@@ -164,7 +164,7 @@ class Programs:
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, object] | None = None,
         parent: str | None = None,
-        folder: Path | None = None,
+        folder: str | os.PathLike[str] | None = None,
         system: bool | float = True,
     ) -> LiveRun:
         """Begin one run of all processes of a distributed training, each of which calls this.
@@ -210,7 +210,7 @@ class Programs:
         if place.rank:
             return self._joined(run, every_s, label)
         self.reported.report(run, report, gives_signs=True)
-        observe = partial(self._observe, folder or Path.cwd())
+        observe = partial(self._observe, _root(folder))
         return self._live(run, self._around(run, observe, every_s, label))
 
     def join(self, run: str, *, system: bool | float = False) -> LiveRun:
@@ -251,7 +251,7 @@ class Programs:
         experiment: str = DEFAULT,
         *,
         libraries: Sequence[str] | None = None,
-        folder: Path | None = None,
+        folder: str | os.PathLike[str] | None = None,
         system: bool | float = True,
     ) -> Autolog:
         """Let training libraries report by themselves: scikit-learn, LightGBM and XGBoost.
@@ -276,7 +276,7 @@ class Programs:
             >>> LogisticRegression().fit(x, y)  # a run  # doctest: +SKIP
         """
         every_s = seconds_of(system)
-        observe = _once(partial(self._observe, folder or Path.cwd()))
+        observe = _once(partial(self._observe, _root(folder)))
 
         def begin(title: str) -> LiveRun:
             run = self._open(experiment, title, {})
@@ -368,6 +368,15 @@ class Programs:
     @cached_property
     def _machine(self) -> Machine:
         return describe(self._libraries.meters())
+
+
+def _root(folder: str | os.PathLike[str] | None) -> Path:
+    """Return a folder as it is meant now: the program may go to another one."""
+    root = Path("." if folder is None else folder)
+    try:
+        return root.absolute()
+    except OSError:  # the current folder was removed
+        return root
 
 
 def _once(observe: Callable[[], Seen]) -> Observe:

@@ -164,6 +164,20 @@ def test_a_git_that_is_not_there_or_broken_fails_no_run(
     assert CodeRecorder(MemoryBlobs()).record(folder, "pipeline:train").commit is None
 
 
+@needs_git
+def test_the_diff_of_a_new_file_with_form_feeds_can_be_applied(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = "def one(): ...\n\x0c\ndef two(): ...\x85 # \u2028\n"
+    (repository / "old.py").write_text(content)
+    blobs = MemoryBlobs()
+    diff = diff_of(blobs, CodeRecorder(blobs).record(repository, "x:y"))
+    other = tmp_path_factory.mktemp("other")
+    (other / "new.diff").write_bytes(diff)
+    git(other, "apply", "new.diff")
+    assert (other / "old.py").read_text() == content
+
+
 def test_environments_hidden_folders_data_and_links_are_no_sources(folder: Path) -> None:
     for name in (".git", ".trivet", "data", "__pycache__", "node_modules", "env"):
         (folder / name).mkdir(exist_ok=True)

@@ -18,6 +18,7 @@ from trivet.adapters.files.series import FileSeries
 from trivet.core.errors import Invalid, NotFound, Unavailable
 from trivet.core.facts import Scope
 from trivet.core.ports import SeriesKey, Stores
+from trivet.core.trees import read_tree
 from trivet.tracking.reporting.buffering import Chunks, PointBuffer
 from trivet.tracking.service import TrackingService
 
@@ -127,6 +128,19 @@ def test_what_is_no_text_is_refused_with_its_name(tracking: TrackingService) -> 
         tracking.begin(name=odd)
     with pytest.raises(Invalid, match="name of the experiment"):
         tracking.begin(odd)
+
+
+def test_the_sources_are_those_of_the_folder_that_was_meant(
+    tracking: TrackingService, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "train.py").write_text("x = 1\n")
+    run = tracking.begin(folder="sub", system=False)
+    monkeypatch.chdir("/")
+    run.finish()
+    seen = tracking.reported.observed(run.id)
+    assert seen is not None
+    assert list(read_tree(stores.blobs, seen.code.tree)) == ["train.py"]
 
 
 def test_a_parameter_that_is_refused_leaves_no_run_behind(tracking: TrackingService) -> None:
