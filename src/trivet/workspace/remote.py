@@ -34,7 +34,7 @@ from trivet.tracking.syncing.sending import Sender, Tally
 from trivet.tracking.syncing.wire import LastStep
 from trivet.workspace import wiring
 from trivet.workspace.addresses import Address, reach
-from trivet.workspace.sending import send_spools
+from trivet.workspace.sending import last_step_left, send_spools
 from trivet.workspace.settings import Settings
 from trivet.workspace.spools import PROJECT, Spool, new_spool
 from trivet.workspace.workspace import Workspace
@@ -170,6 +170,10 @@ class RemoteWorkspace(Workspace):
         return reach(self.address, self._token)[0]
 
     def _last_step(self, run: str) -> int:
+        """Return the last step of a run, of which a dead program's may not be sent yet."""
+        return max(last_step_left(run), self._last_step_there(run))
+
+    def _last_step_there(self, run: str) -> int:
         """Ask the server for the last step of a run; -1 when it does not know, or say, in time."""
         try:
             courier, _ = reach(self.address, self._token, timeout_s=_PATIENCE_S / 2)

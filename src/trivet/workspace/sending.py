@@ -1,6 +1,7 @@
 """Sending spools, and the runs of a project's folder, to servers: now, or again and again."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -9,6 +10,8 @@ import msgspec
 from trivet.core.errors import TrivetError
 from trivet.core.facts import Scope
 from trivet.core.ports import Stores
+from trivet.tracking.reporting.points import Metrics
+from trivet.tracking.reporting.sampling import last_step
 from trivet.tracking.syncing.sending import Sender, Tally
 from trivet.workspace import wiring
 from trivet.workspace.addresses import Address, reach, read_address
@@ -70,6 +73,11 @@ def spooled_urls() -> list[str]:
     return sorted({label.url for _, label in labels()})
 
 
+def last_step_left(run: str) -> int:
+    """Return the last step of a run in what programs that are gone have left; -1 for none."""
+    return max((_last_step_in(*each, run) for each in labels()), default=-1)
+
+
 def send_folder(
     workspace: Workspace,
     address: Address,
@@ -91,6 +99,17 @@ def send_folder(
         is_dry=is_dry,
         progress=progress,
     )
+
+
+def _last_step_in(folder: Path, label: Label, run: str) -> int:
+    if not is_from_here(label):
+        return -1
+    with taken(folder, label) as spool:
+        if spool is None:
+            return -1
+        with suppress(TrivetError), closing(spool.open()) as opened:  # a damaged one says nothing
+            return last_step(Metrics(opened.stores).latest(run))
+    return -1
 
 
 def _moved(address: Address, before: Address, now: Address | None) -> Address:

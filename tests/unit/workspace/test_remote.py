@@ -337,6 +337,21 @@ def test_another_program_goes_on_with_a_run_behind_its_last_step(server: Server)
     assert server.run(run.id).status == "succeeded"
 
 
+def test_a_run_goes_on_behind_what_a_dead_program_has_not_sent(server: Server) -> None:
+    server.kill()
+    child = program(server, "1000000", "0.01")
+    run, durable = read_until(child, 500)
+    kill(child)
+    with tv.open(server.url) as ws, ws.tracking.resume(run, system=False) as again:
+        again.log(loss=-1)
+        again.flush()
+        step = ws.tracking.reported.metrics.latest(run)["loss"].step
+    assert step >= durable
+    server.start()
+    assert sync(server.url).returncode == 0
+    assert [place for place, _ in server.points(run)] == list(range(step + 1))
+
+
 def test_a_run_that_came_to_no_number_is_gone_on_with_behind_its_last_step(server: Server) -> None:
     with tv.open(server.url) as ws, ws.tracking.begin("digits", system=False) as run:
         run.log(loss=math.nan, step=7)
