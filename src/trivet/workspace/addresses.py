@@ -67,8 +67,19 @@ def read_address(text: str) -> Address:
 
 
 def token_of(given: str | None) -> str:
-    """Return the token that was given, or that of the environment; empty when there is none."""
-    return given if given is not None else os.environ.get(TOKEN, "").strip()
+    """Return the token that was given, or that of the environment; empty when there is none.
+
+    Raises:
+        Invalid: It has characters that no token has.
+    """
+    token = (os.environ.get(TOKEN, "") if given is None else given).strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise Invalid(  # without the token: errors stand in logs
+            "the token has spaces or other odd characters",
+            code="bad-token",
+            hint=f"Pass the one word that the server printed, or set {TOKEN} to it.",
+        )
+    return token
 
 
 def reach(address: Address, token: str, *, timeout_s: float = 60.0) -> tuple[Courier, Welcome]:

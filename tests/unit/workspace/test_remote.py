@@ -314,6 +314,15 @@ def test_a_wrong_token_is_said_and_loses_nothing(
     assert server.points(run.id) == [(0, 1.0)]
 
 
+def test_a_token_may_come_as_a_line_of_a_file(server: Server) -> None:
+    with tv.open(server.url, token=f"{server.token}\n") as ws:
+        assert len(ws.tracking.search()) == 0
+    for odd in ("trv_a\nx", "trv_ü", "trv_a b"):
+        with pytest.raises(Invalid, match="the token has") as refused:
+            tv.open(server.url, token=odd)
+        assert "trv_" not in str(refused.value)
+
+
 def test_a_run_of_another_machine_is_joined_by_its_identifier(server: Server) -> None:
     with tv.open(server.url) as one, tv.open(server.url) as two:
         with one.tracking.begin("digits", name="both", system=False) as run:
