@@ -104,6 +104,16 @@ def test_lineage_takes_the_words_for_runs_that_other_commands_take(
     assert (said.code, "nobody" in said.err) == (3, True)
 
 
+def test_names_of_experiments_and_runs_may_have_slashes(filled: Path, trivet: Trivet) -> None:
+    with open_workspace(filled) as ws:
+        for experiment, name in (("team/late", "fold/1"), ("team", "late/other")):
+            with ws.tracking.begin(experiment, name=name, system=False) as run:
+                run.log(loss=1)
+            data = trivet("compare", "s0", f"{experiment}/{name}", "--json").data
+            assert data["tracked"]["runs"][1]["id"] == run.id
+    assert trivet("compare", "s0", "team/nobody/1").code == 3
+
+
 def test_runs_are_compared_by_name_end_or_identifier(filled: Path, trivet: Trivet) -> None:
     page = filled / "compared.html"
     last = trivet("runs", "--limit", "1", "--json").data["runs"][0]["id"]
