@@ -1,6 +1,9 @@
 """Asking a server: the port between whoever has something to send and the network."""
 
-from typing import Protocol
+from typing import Final, Protocol
+
+LARGE_ANSWER: Final = "large-answer"
+"""The code of the error that an answer is too large to be taken."""
 
 
 class Upload(Protocol):
@@ -29,7 +32,8 @@ class Courier(Protocol):
             body: JSON; or a file that can be read from its beginning again, as it is.
 
         Raises:
-            Unavailable: Nobody answered in time, or the server cannot do it now.
+            Unavailable: Nobody answered in time, the server cannot do it now, or the answer is
+                too large (code `large-answer`).
             TrivetError: What the server says is wrong, as the error that it was there.
         """
         ...

@@ -410,6 +410,22 @@ def test_runs_of_everybody_are_found_by_an_address_as_in_the_folder(server: Serv
         there.tracking.search()
 
 
+def test_large_runs_come_in_as_many_answers_as_they_need(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tv.open(server.url) as ws:
+        for number in range(11):
+            with ws.tracking.begin("large", parameters={"text": "x" * 3000}, system=False) as run:
+                run.log(n=number)
+        assert ws.sync()
+        monkeypatch.setattr("trivet.adapters.http.courier._MOST_ANSWER_BYTES", 10_000)
+        found = ws.tracking.search(order="metrics.n")
+        assert [run.metrics["n"] for run in found] == list(range(11))
+        monkeypatch.setattr("trivet.adapters.http.courier._MOST_ANSWER_BYTES", 1000)
+        with pytest.raises(Unavailable, match="more than 1,000 bytes"):
+            ws.tracking.search()
+
+
 def told(found: FoundRuns) -> list[str]:
     """What was found, in words in which what is no number is equal to itself."""
     return [repr(sorted(run.row.items())) for run in found]

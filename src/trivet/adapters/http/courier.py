@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
-from trivet.core.courier import Upload
+from trivet.core.courier import LARGE_ANSWER, Upload
 from trivet.core.errors import (
     Conflict,
     Corrupt,
@@ -77,6 +77,12 @@ class HttpCourier:
         # Only here: some of these are OSErrors, and would pass for a connection that broke.
         if not 200 <= status < 300:
             raise self._error(status, content)
+        if len(content) > _MOST_ANSWER_BYTES:
+            raise Unavailable(
+                f"the answer to {method} {path} has more than {_MOST_ANSWER_BYTES:,} bytes",
+                code=LARGE_ANSWER,
+                hint="Ask for less at once.",
+            )
         return content
 
     def close(self) -> None:
@@ -111,7 +117,7 @@ class HttpCourier:
         target = f"{self._target}{self._parts.path.rstrip('/')}{path}"
         connection.request(method, target, body, headers)
         answer = connection.getresponse()
-        content = answer.read(_MOST_ANSWER_BYTES)
+        content = answer.read(_MOST_ANSWER_BYTES + 1)
         self._is_fresh = False
         if answer.will_close or not answer.isclosed():
             self._let_go()

@@ -8,7 +8,8 @@ from typing import Final
 from msgspec import structs
 
 from trivet.core.catalog import Position
-from trivet.core.courier import Courier
+from trivet.core.courier import LARGE_ANSWER, Courier
+from trivet.core.errors import Unavailable
 from trivet.tracking.finding import check_limit
 from trivet.tracking.found import FoundRun, FoundRuns
 from trivet.tracking.syncing.asking import ask, cut
@@ -54,15 +55,8 @@ class FinderThere:
             experiment=experiment,
             after="" if after is None else str(after[0]),
         )
-        runs: list[FoundRun] = []
-        page = PageThere(runs=(), after=wish.after)
         with closing(self._reach()) as courier:
-            while page.after is not None and len(runs) < limit:
-                some = min(limit - len(runs), MOST_RUNS)
-                page = _ask(courier, structs.replace(wish, after=page.after, limit=some))
-                runs += _read(page)
-        following = None if page.after is None else (page.after,)
-        return FoundRuns(runs=tuple(runs), after=following, wanted=page.wanted)
+            return _found(courier, wish, limit)
 
     def get(self, ids: Sequence[str]) -> list[FoundRun]:
         """Return those runs of the project that have one of these identifiers, in their order."""
@@ -72,6 +66,28 @@ class FinderThere:
                 for some in cut(ids, MOST_RUNS)
                 for run in _read(_ask(courier, Wish(ids=tuple(some))))
             ]
+
+
+def _found(courier: Courier, wish: Wish, limit: int) -> FoundRuns:
+    """Ask for pages until there are as many runs as wanted; for shorter ones where runs are large.
+
+    Raises:
+        Unavailable: The server does not answer, or one run alone is too large.
+    """
+    runs: list[FoundRun] = []
+    page, most = PageThere(runs=(), after=wish.after), MOST_RUNS
+    while page.after is not None and len(runs) < limit:
+        some = min(limit - len(runs), most)
+        try:
+            page = _ask(courier, structs.replace(wish, after=page.after, limit=some))
+        except Unavailable as error:
+            if error.code != LARGE_ANSWER or some == 1:
+                raise
+            most = some // 2
+            continue
+        runs += _read(page)
+    following = None if page.after is None else (page.after,)
+    return FoundRuns(runs=tuple(runs), after=following, wanted=page.wanted)
 
 
 def page_of(found: FoundRuns, after: str | None) -> PageThere:
