@@ -85,6 +85,7 @@ class PointBuffer:
             step = step_of(step)
         waiting = self._waiting
         waiting.append((step, time_ns(), metrics))
+        _unwritten.add(self)  # behind the append: whoever flushes takes it out before looking
         if self._thread is None or len(waiting) > _MANY:
             self._attend()
         return step
@@ -96,6 +97,7 @@ class PointBuffer:
             Unavailable: The store cannot be written. What waits is kept for the next time.
         """
         with self._flushing:
+            _unwritten.discard(self)
             # Other threads go on appending to this very list: it is cut, never replaced.
             count = len(self._waiting)
             if not count:
@@ -104,6 +106,7 @@ class PointBuffer:
                 self._append(self._columns(self._waiting[:count]))
             except TrivetError as error:
                 self.trouble = error
+                _unwritten.add(self)
                 raise
             del self._waiting[:count]
             self.trouble = None
@@ -212,6 +215,8 @@ def _work(buffer: "weakref.ref[PointBuffer]", over: threading.Event) -> None:
 
 
 _open: "weakref.WeakSet[PointBuffer]" = weakref.WeakSet()
+_unwritten: Final[set[PointBuffer]] = set()
+"""Those in which something waits: a program may let go of a run that it did not end."""
 
 
 def flush_all() -> None:
@@ -223,6 +228,7 @@ def flush_all() -> None:
 def _after_fork() -> None:
     for buffer in list(_open):
         buffer.after_fork()
+    _unwritten.clear()
 
 
 @cache

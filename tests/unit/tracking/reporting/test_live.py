@@ -158,6 +158,20 @@ def test_what_is_logged_behind_the_end_is_kept(tracking: TrackingService) -> Non
         assert tracking.reported.get(run.id).metrics["loss"].value == 0.5
 
 
+def test_what_a_run_logged_that_nobody_holds_is_written(
+    tracking: TrackingService, stores: Stores
+) -> None:
+    def train() -> str:
+        run = tracking.begin(system=False)
+        run.log(loss=0.5)
+        return run.id
+
+    key, end = SeriesKey(train(), "loss"), time.monotonic() + 5
+    while not len(stores.series.read(key).steps) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert list(stores.series.read(key).values) == [0.5]
+
+
 def test_a_workspace_that_is_closed_has_written_what_was_logged(tmp_path: Path) -> None:
     (tmp_path / "trivet.toml").write_text('project = "early"\n')
     with tv.open(tmp_path) as ws:
