@@ -5,6 +5,7 @@ from trivet.http.application import Application, Handler, Reply, Request, json_r
 from trivet.http.guards import DoorPolicy
 from trivet.http.routes import Route, RouteTable
 from trivet.web import facts, rooms
+from trivet.web.approving import is_approving
 from trivet.web.document import openapi
 from trivet.web.health import LIVE
 from trivet.web.mlflow.errors import DIALECT
@@ -52,7 +53,11 @@ def route_table(workspace: Workspace, keeper: Doorkeeper) -> RouteTable[Handler]
             *own,
             *sign_in_routes(workspace, keeper),
             *rooms_routes,
-            *(route for route in wire if is_sync(route)),
+            *(route for route in wire if _is_own(route)),
         )
     )
-    return RouteTable((*described.routes, *(route for route in wire if not is_sync(route))))
+    return RouteTable((*described.routes, *(route for route in wire if not _is_own(route))))
+
+
+def _is_own(route: Route[Handler]) -> bool:
+    return is_sync(route) or is_approving(route)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from trivet.core.facts import Scope
 from trivet.http.application import Handler, Reply, Request
 from trivet.http.routes import Route, under
+from trivet.web.approving import approval_routes
 from trivet.web.health import LIVE
 from trivet.web.mlflow.table import mlflow_routes
 from trivet.web.syncing import sync_routes
@@ -47,7 +48,8 @@ def _wire(workspace: Workspace, project: str) -> Wire:
         settings.webhooks.networks,
         elsewhere=settings.registry.elsewhere,
     )
-    return (*mlflow, *sync_routes(workspace.stores, scope))
+    approvals = approval_routes(workspace, project)
+    return (*mlflow, *sync_routes(workspace.stores, scope), *approvals)
 
 
 class _Wires:

@@ -15,7 +15,6 @@ from trivet.serving.lineage import Why
 from trivet.serving.service import Replay
 from trivet.tracking.facts import Run
 from trivet.triggers.facts import Explanation, Firing, Trigger, Woken
-from trivet.web import approving
 from trivet.web.asking import RouteOf, body_as, get, idempotency_key_of, limit_of, post
 from trivet.workspace.cards.card import Card
 from trivet.workspace.cards.making import make_card
@@ -262,7 +261,6 @@ ROUTES: tuple[RouteOf, ...] = (
         query=("direction", "limit"),
         response=Lineage,
     ),
-    *approving.ROUTES,
     get("/releases", _READ, "List releases in force", _releases, response=list[Release]),
     get(
         "/releases/{endpoint}",

@@ -3,7 +3,6 @@
 from trivet.http.application import Application
 from trivet.http.guards import DoorPolicy
 from trivet.http.routes import RouteTable
-from trivet.web import approving
 from trivet.web.health import LIVE
 from trivet.web.mlflow.errors import DIALECT
 from trivet.web.projects import wire_routes
@@ -15,10 +14,7 @@ from trivet.workspace.workspace import Workspace
 def build_tracking_app(workspace: Workspace, *, policy: DoorPolicy) -> Application:
     """Build the tracking server alone: MLflow's interface, that of Trivet's clients, signing in."""
     keeper = Doorkeeper(workspace)
-    approvals = (build(workspace) for build in approving.ROUTES)
-    table = RouteTable(
-        (LIVE, *sign_in_routes(workspace, keeper), *approvals, *wire_routes(workspace))
-    )
+    table = RouteTable((LIVE, *sign_in_routes(workspace, keeper), *wire_routes(workspace)))
     return Application(
         table,
         policy=policy,

@@ -14,7 +14,9 @@ import pytest
 from tests.unit.web.conftest import Client
 
 from trivet.access.facts import WORKSPACE
+from trivet.core.facts import Scope
 from trivet.http.routes import Route
+from trivet.models.approvals import Approvals
 from trivet.web.mlflow.table import mlflow_routes
 from trivet.workspace.workspace import Workspace
 
@@ -391,3 +393,27 @@ def test_no_model_is_registered_from_what_another_project_holds(
             wish = {"name": "mine", "source": source, **more}
             answer = root.call("POST", f"{V2}/model-versions/create", wish)
             assert answer.status in {400, 404}, answer.body
+
+
+@pytest.mark.parametrize("server", ["api", "tracking"])
+def test_a_protected_alias_is_approved_by_the_approvers_of_its_own_project(
+    server: str, clients: dict[str, Client], workspace: Workspace
+) -> None:
+    client, access = clients[server], workspace.access
+    access.projects.add("right")
+    ada = Root(client, "/right", access.issue("ada", "operator", project="right"))
+    bob = Root(client, "/right", access.issue("bob", "approver", project="right"))
+    elsewhere = Root(client, "", access.issue("eve", "approver", project="left"))
+    furnish(Root(client, "/right", access.issue("maker", "admin", project="right")))
+    Approvals(workspace.stores, Scope(project="right", actor="root")).protect("safe", 1)
+    move = {"name": "known-model", "alias": "safe", "version": "1"}
+    assert ada.call("POST", f"{V2}/registered-models/alias", move).status == 403
+    (waiting,) = bob.call("GET", "approvals").data
+    assert (waiting["by"], waiting["requested"]["label"]) == ("ada", "known-model:1")
+    request, yes = f"approvals/{waiting['id']}", {"decision": "approve", "reason": "seen"}
+    assert elsewhere.call("GET", "approvals").data == []
+    assert elsewhere.call("POST", request, yes).status == 404
+    assert elsewhere.call("POST", f"right/{request}", yes).status == 404
+    assert ada.call("POST", request, yes).status == 403
+    assert bob.post(request, **yes)["state"] == "approved"
+    assert ada.call("POST", f"{V2}/registered-models/alias", move).status == 200
