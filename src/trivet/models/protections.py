@@ -1,5 +1,6 @@
 """Protections: which aliases and stages move only when enough people agreed."""
 
+import re
 import unicodedata
 from fnmatch import fnmatchcase
 from typing import Final
@@ -8,10 +9,12 @@ from trivet.core.errors import Invalid
 from trivet.core.facts import Draft, HeadMove, Scope, draft, read
 from trivet.core.ports import Ledger
 from trivet.models.facts import AliasProtected, VersionStage
+from trivet.models.names import STAGES
 
 _PREFIX: Final = "protection/"
 _MOST: Final = 10
 _MOST_PATTERN: Final = 500
+_ALIASES: Final = re.compile(r"[\w\-*?]+", re.ASCII)
 
 
 class Protections:
@@ -30,7 +33,7 @@ class Protections:
         """Return what a commit must write so that aliases of a pattern demand approvals.
 
         Raises:
-            Invalid: The pattern is empty, or the number out of range.
+            Invalid: The pattern is empty or means nothing, or the number is out of range.
         """
         if not 0 < len(pattern) <= _MOST_PATTERN or not pattern.isprintable():
             raise Invalid(
@@ -40,6 +43,13 @@ class Protections:
             )
         if not 0 <= approvals <= _MOST:
             raise Invalid(f"approvals is {approvals}; expected 0 to {_MOST}", code="bad-approvals")
+        if approvals and not _can_mean(pattern):
+            raise Invalid(
+                f"the pattern {pattern!r} means no alias and no stage, and would protect nothing",
+                code="bad-pattern",
+                hint="Aliases have letters, digits, '_' and '-'; the stages are "
+                f"{', '.join(map(stage_place, STAGES))}, in this case.",
+            )
         fact = draft(AliasProtected(pattern=pattern, approvals=approvals))
         return fact, HeadMove(name=_PREFIX + pattern, to=fact.id)
 
@@ -65,6 +75,15 @@ def is_meant(place: str, pattern: str) -> bool:
     """
     subject = place if "@" in pattern else place.rpartition("@")[2]
     return fnmatchcase(_composed(subject), _composed(pattern).replace("[", "[[]"))
+
+
+def _can_mean(pattern: str) -> bool:
+    """Say whether an alias or a stage may ever stand where a pattern looks."""
+    _, at, last = pattern.rpartition("@")
+    if any(is_meant(stage_place(stage), last) for stage in STAGES):
+        return True
+    # Behind `name@`, a star may stand for the rest of a name that has an `@` itself.
+    return bool(_ALIASES.fullmatch(last)) or bool(at and "*" in last)
 
 
 def stage_place(stage: VersionStage) -> str:

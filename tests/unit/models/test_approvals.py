@@ -92,6 +92,18 @@ def test_the_strictest_protection_counts_and_can_be_lifted(of: Of) -> None:
     assert of("ada").protections() == {"champion": 1}
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["stage/production", "stage/Live", "Stage/*", "champion ", "parcels@best one", "päckchen"],
+)
+def test_a_pattern_that_no_alias_can_have_protects_nothing_and_is_refused(
+    of: Of, pattern: str
+) -> None:
+    with pytest.raises(Invalid, match="would protect nothing"):
+        of("root").protect(pattern, 1)
+    of("root").protect(pattern, 0)  # what was let in before can be lifted
+
+
 @pytest.mark.parametrize(("pattern", "approvals"), [("", 1), ("a\n", 1), ("a", -1), ("a", 11)])
 def test_a_protection_that_makes_no_sense_is_refused(of: Of, pattern: str, approvals: int) -> None:
     with pytest.raises(Invalid):
