@@ -26,7 +26,7 @@ from trivet.tracking.reporting.experiments import RUNS, Experiments, is_in_stage
 from trivet.tracking.reporting.facts import LOST
 from trivet.tracking.reporting.liveness import Liveness
 from trivet.tracking.reporting.points import Metrics
-from trivet.tracking.reporting.shown import parted
+from trivet.tracking.reporting.shown import ms_of, parted
 from trivet.tracking.words import ATTRIBUTES, STATUSES, as_orders, finder_grammar
 
 MOST_RUNS: Final = 1_000_000
@@ -202,8 +202,8 @@ def found_run(document: Document, names: dict[str, str]) -> FoundRun:
         experiment=names.get(document.group, ""),
         status="lost" if LOST in found else STATUSES.get(str(found["status"]), "scheduled"),
         user=str(found["user_id"]),
-        began_ms=int(found["start_time"]),
-        ended_ms=None if ended is None else int(ended),
+        began_ms=ms_of(found["start_time"]),
+        ended_ms=None if ended is None else ms_of(ended),
         parameters=parts["params"],
         metrics=parts["metrics"],
         tags=parts["tags"],

@@ -1,7 +1,7 @@
 """Runs as people see them, made of their documents."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,8 @@ from trivet.tracking.reporting.facts import (
     ModelLink,
     ReportedRun,
 )
+
+_LAST_MS: Final = (1 << 63) - 1
 
 
 def inputs_of(document: Document) -> tuple[Input, ...]:
@@ -42,8 +44,8 @@ def run_of(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
         user=str(found["user_id"]),
         status="lost" if LOST in found else STATUS_WORDS[str(found["status"])],
         stage="deleted" if found["stage"] == "deleted" else "active",
-        began_ms=int(found["start_time"]),
-        ended_ms=None if ended is None else int(ended),
+        began_ms=ms_of(found["start_time"]),
+        ended_ms=None if ended is None else ms_of(ended),
         location=str(found["artifact_uri"]),
         parameters=parts["params"],
         metrics=_metrics(parts["metrics"], document.notes) | dict(latest),
@@ -52,6 +54,15 @@ def run_of(document: Document, latest: Mapping[str, Latest]) -> ReportedRun:
         models_in=_links(document, "models_in"),
         models_out=_links(document, "models_out"),
     )
+
+
+def ms_of(value: Value) -> int:
+    """Return a time of a document in milliseconds, within 64 bits.
+
+    Documents keep floats: the last times of 64 bits would be rounded up to one beyond them, and a
+    client that reads 64 bits could read no page that has it.
+    """
+    return min(int(value), _LAST_MS)
 
 
 def parted(attributes: Mapping[str, Value]) -> dict[str, dict[str, Any]]:

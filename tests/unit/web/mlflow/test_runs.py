@@ -48,6 +48,14 @@ def test_a_run_is_what_was_said_of_it(wire: Any) -> None:
     assert as_mapping(made["data"]["tags"]) == {"k": "v", "mlflow.runName": "first"}
 
 
+def test_the_last_time_of_64_bits_is_answered_within_them(wire: Any) -> None:
+    number, last = wire.experiment(), (1 << 63) - 1
+    run = wire.post("runs/create", experiment_id=number, start_time=last)["run"]["info"]["run_id"]
+    wire.post("runs/update", run_id=run, status="FINISHED", end_time=last)
+    (found,) = wire.post("runs/search", experiment_ids=[number])["runs"]
+    assert (found["info"]["start_time"], found["info"]["end_time"]) == (last, last)
+
+
 def test_a_run_without_a_name_gets_one(wire: Any) -> None:
     run = wire.read(wire.run())
     assert run["info"]["run_name"]
