@@ -6,10 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from tests.unit.moving.conftest import Bring
 
+from trivet.adapters.mlflow.calling import Caller
+from trivet.adapters.mlflow.server import ServerHoldings
 from trivet.core.errors import Forbidden, Invalid, Unavailable
 from trivet.moving.bringing import Wishes
 from trivet.moving.facts import Moved
@@ -127,6 +131,13 @@ def test_an_address_that_nobody_answers_is_told(bring: Bring) -> None:
         bring(mlflow_holdings("http://127.0.0.1:9", []))
     with pytest.raises(Invalid):
         mlflow_receiver("ftp://somewhere")
+
+
+def test_a_file_without_a_size_is_an_empty_one() -> None:
+    files = [{"path": "none.txt", "is_dir": False}, {"path": "some.txt", "file_size": "3"}]
+    caller = SimpleNamespace(name="there", open=open, get=lambda *_: {"files": files})
+    found = ServerHoldings(cast("Caller", caller), []).files("mlflow-artifacts:/1/run/artifacts")
+    assert {file.path: file.size_bytes for file in found} == {"none.txt": 0, "some.txt": 3}
 
 
 def test_passwords_are_not_shown(bring: Bring) -> None:

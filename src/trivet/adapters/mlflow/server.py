@@ -219,7 +219,7 @@ class ServerHoldings:
             else:
                 yield HeldFile(
                     path=path,
-                    size_bytes=item.file_size,
+                    size_bytes=item.file_size or 0,  # MLflow leaves out that a file is empty
                     open=partial(self._caller.open, f"{PROXY}/{root}/{path}"),
                     is_near=False,
                 )
