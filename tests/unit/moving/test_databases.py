@@ -1,7 +1,9 @@
 """Importing from MLflow's databases, of versions 2.22 and 3.17."""
 
+import json
 import math
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -274,3 +276,18 @@ def test_an_import_that_was_killed_is_completed_by_the_next(
     for run in runs.values():
         if "loss" in run.metrics:
             assert len(workspace.tracking.reported.metrics.history(run.id, "loss")) == 20
+
+
+@pytest.mark.parametrize(("columns", "is_kept"), [(4_000, True), (40_000, False)])
+def test_a_wide_schema_is_kept_and_one_that_fits_no_fact_is_told(
+    database: Path, bring: Bring, workspace: Workspace, columns: int, is_kept: bool
+) -> None:
+    described = [{"type": "double", "name": f"column {n}"} for n in range(columns)]
+    schema = json.dumps({"mlflow_colspec": described})
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE datasets SET dataset_schema = ?", (schema,))
+    connection.close()
+    moved = bring(mlflow_holdings(uri(database), []))
+    assert any("is left out" in remark for remark in moved.remarks) is not is_kept
+    inputs = [each for run in all_runs(workspace).values() for each in run.inputs]
+    assert {each.schema for each in inputs} == {schema if is_kept else None}

@@ -36,6 +36,8 @@ from trivet.tracking.reporting.naming import made_up_name
 
 _MOST_CHARACTERS: Final = 100_000
 """How many characters of parameters and tags one fact carries, about: it may have 1 MiB."""
+_MOST_DESCRIBED_BYTES: Final = 300_000
+"""How long a schema or a profile of a data set may be, as JSON: both stand in one fact."""
 _NAME: Final = "mlflow.runName"
 
 
@@ -200,7 +202,7 @@ class RunLanding:
 
     def _described(self, text: str | None, what: str) -> str | None:
         """Return JSON about a data set; what is very long is left out, for half of it is none."""
-        if text is not None and len(text) > _MOST_CHARACTERS:
+        if text is not None and len(msgspec.json.encode(text)) > _MOST_DESCRIBED_BYTES:
             self._remarks.note(f"the {what[:200]} has {len(text):,} characters and is left out")
             return None
         return text
@@ -258,11 +260,15 @@ def _parts(said: RunReported) -> Iterator[RunReported]:
             length = 0
         gathered[key] = value
         length += len(key) + len(value)
-    for item in said.inputs[:-1]:  # a schema may be as long as all else together
+    last = said.inputs[-1:] if not any(map(_is_long, said.inputs[-1:])) else ()
+    for item in said.inputs[: len(said.inputs) - len(last)]:
         yield RunReported(run=said.run, inputs=(item,))
-    yield msgspec.structs.replace(
-        said, parameters=dict(parameters), tags=dict(tags), inputs=said.inputs[-1:]
-    )
+    yield msgspec.structs.replace(said, parameters=dict(parameters), tags=dict(tags), inputs=last)
+
+
+def _is_long(item: Input) -> bool:
+    """Say whether a data set needs a fact of its own: it may be as long as all else together."""
+    return len(item.schema or "") + len(item.profile or "") > _MOST_CHARACTERS
 
 
 def _unknown_inputs(report: Report, standing: Document) -> tuple[Input, ...]:
