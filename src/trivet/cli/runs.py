@@ -135,7 +135,7 @@ def _row(run: FoundRun, steps: Steps) -> tuple[object, ...]:
     metrics = {name: v for name, v in run.metrics.items() if not name.startswith(SYSTEM)}
     return (
         run.id,
-        readable(f"{run.experiment}/{run.name}" if run.experiment else run.name),
+        cut(readable(f"{run.experiment}/{run.name}" if run.experiment else run.name), _GIVEN),
         run.status,
         None if began is None else f"{began.astimezone():%Y-%m-%d %H:%M}",
         duration(max(0.0, seconds)),

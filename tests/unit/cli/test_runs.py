@@ -119,6 +119,17 @@ def test_runs_are_listed_with_what_was_run_and_remembered(trivet: Trivet) -> Non
     assert trivet("runs", "list", "--flow", "other").out.strip() == "no runs"
 
 
+def test_a_very_long_name_leaves_room_for_the_other_columns(project: Path, trivet: Trivet) -> None:
+    with (
+        open_workspace(project) as ws,
+        ws.tracking.begin("digits", name="x" * 100_000, system=False) as run,
+    ):
+        pass
+    (row,) = (line for line in trivet("runs").out.splitlines() if line.startswith(run.id))
+    assert row.split()[2] == "succeeded"
+    assert len(row) < 250
+
+
 def test_a_narrow_terminal_gets_ends_of_identifiers_that_name_the_runs(
     project: Path, trivet: Trivet
 ) -> None:
