@@ -235,14 +235,19 @@ class AccessService:
 
         return self._record.change(decide)
 
-    def rotate(self, name: str, *, user: str | None = None, days: float = 90.0) -> str:
+    def rotate(self, name: str, *, user: str | None = None, days: float | None = None) -> str:
         """Replace a token by a new one with the same rights, at once; return the new one.
+
+        Args:
+            name: The token's name.
+            user: Whose token it is; None: a service token.
+            days: How long the new one holds; None: as long as the old one would have.
 
         Raises:
             NotFound: No token of this name is in force.
             Conflict: Several are, in several projects.
         """
-        if not 0 < days <= _MAX_DAYS:
+        if days is not None and not 0 < days <= _MAX_DAYS:
             raise _bad_days(days)
         secret = new_token()
 
@@ -271,7 +276,7 @@ class AccessService:
             new = msgspec.structs.replace(
                 old,
                 digest=token_digest(secret),
-                expires=now + timedelta(days=days),
+                expires=old.expires if days is None else now + timedelta(days=days),
                 project=_place(entries[0], old),
             )
             ended = self.users.ended(entries)

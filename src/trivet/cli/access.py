@@ -119,7 +119,15 @@ VERBS: Group = {
         "Replace a token by a new one with the same rights.",
         "trivet access rotate shop --days 30",
         _rotate,
-        (_NAME, _USER, _DAYS),
+        (
+            _NAME,
+            _USER,
+            Argument(
+                "--days",
+                "how long it holds (default: until the old one would have ended)",
+                {"type": float},
+            ),
+        ),
     ),
     "revoke": Command(
         "Revoke every token of a name.", "trivet access revoke shop", _revoke, (_NAME, _USER)

@@ -213,6 +213,12 @@ def test_a_token_is_replaced_by_one_of_the_same_rights(
         access.principal(old)
     principal = access.principal(new)
     assert (principal.role, principal.only) == ("developer", frozenset({Permission.LOG}))
+    again = access.rotate("shop")
+    clock.move_to(START + timedelta(days=30, hours=23))
+    assert access.principal(again).role == "developer"
+    clock.move_to(START + timedelta(days=31, hours=1))
+    with pytest.raises(Forbidden):
+        access.principal(again)
     with pytest.raises(NotFound):
         access.rotate("other")
 
