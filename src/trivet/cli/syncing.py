@@ -11,7 +11,7 @@ import msgspec
 from trivet.cli.command import Answer, Argument, Command
 from trivet.cli.errors import EXIT_CODES, FAILED
 from trivet.cli.output import size, table
-from trivet.core.errors import Invalid, Unavailable
+from trivet.core.errors import Forbidden, Invalid, Unavailable
 from trivet.tracking.syncing.sending import Tally
 from trivet.workspace.addresses import URL, Address, read_address, token_of
 from trivet.workspace.sending import Sending, send_folder, send_spools, spooled_urls
@@ -24,8 +24,10 @@ def _sync(options: Namespace) -> Answer:
     address = _address(options.url or os.environ.get(URL) or "", options.spooled_for)
     said = [] if address is None else [*_sendings(options, address)]
     code = 0
-    if any(each.state == "failed" for each in said):
-        code = EXIT_CODES[Unavailable]
+    failed = [each for each in said if each.state == "failed"]
+    if failed:
+        is_forbidden = all(each.is_forbidden for each in failed)
+        code = EXIT_CODES[Forbidden if is_forbidden else Unavailable]
     elif not options.dry_run and any(each.state == "waiting" for each in said):
         code = FAILED
     return Answer(msgspec.to_builtins(said), _text(said, is_dry=options.dry_run), code)

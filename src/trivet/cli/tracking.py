@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from trivet.cli.choosing import any_run_of
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import cut, duration, fields, size, to_json
 from trivet.core.errors import Unsupported
+from trivet.data.naming import is_identifier
 from trivet.tracking.facts import Run
 from trivet.tracking.found import FoundRun
 from trivet.tracking.reporting.facts import ReportedRun, RunObserved
@@ -27,8 +29,10 @@ _WIDE = 200
 
 def _note(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        ws.tracking.note(options.subject, options.text)
-    return Answer({"subject": options.subject, "text": options.text}, "noted")
+        word = options.subject
+        subject = word if is_identifier(word) else any_run_of(ws, word)
+        ws.tracking.note(subject, options.text)
+    return Answer({"subject": subject, "text": options.text}, "noted")
 
 
 def _serve(options: Namespace) -> Answer:
@@ -160,6 +164,9 @@ VERBS: Group = {
         "Write a note about any fact.",
         'trivet tracking note 01a20078b2f679378f03478a29de8f60 "stopped too early"',
         _note,
-        (Argument("subject", "the fact's identifier"), Argument("text", "the note")),
+        (
+            Argument("subject", "the fact's identifier, or a run's name, or `last`"),
+            Argument("text", "the note"),
+        ),
     ),
 }

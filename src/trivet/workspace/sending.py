@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from trivet.core.errors import TrivetError
+from trivet.core.errors import Forbidden, TrivetError
 from trivet.core.facts import Scope
 from trivet.core.ports import Stores
 from trivet.tracking.reporting.points import Metrics
@@ -36,6 +36,8 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     runs: dict[str, Tally] = {}
     """What was sent, by run; where nothing was, what is to be sent."""
     trouble: str = ""
+    is_forbidden: bool = False
+    """Whether the server answered, and did not take the token."""
 
 
 class _Where(NamedTuple):
@@ -132,7 +134,14 @@ def _send_spool(label: Label, where: _Where, *, is_dry: bool, progress: Progress
         except TrivetError as error:
             trouble = f"{error.message}. {error.hint}".strip()
             runs = _pending(opened.stores, SCOPE, url)
-            return Sending(place=where.folder, url=url, state="failed", runs=runs, trouble=trouble)
+            return Sending(
+                place=where.folder,
+                url=url,
+                state="failed",
+                runs=runs,
+                trouble=trouble,
+                is_forbidden=isinstance(error, Forbidden),
+            )
         finally:
             opened.close()
         if sending.state == "sent":

@@ -100,6 +100,10 @@ def test_lineage_takes_the_words_for_runs_that_other_commands_take(
     wanted = trivet("lineage", found["id"]).out
     for word in ("s7", "sweep/s7", found["id"][-8:]):
         assert trivet("lineage", word).out == wanted
+        assert (
+            trivet("tracking", "note", word, "as I thought", "--json").data["subject"]
+            == (found["id"])
+        )
     said = trivet("lineage", "nobody")
     assert (said.code, "nobody" in said.err) == (3, True)
 

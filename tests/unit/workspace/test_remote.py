@@ -310,6 +310,10 @@ def test_a_wrong_token_is_said_and_loses_nothing(
             ws.tracking.search()
     assert f"{server.url}: the token is not valid here." in caplog.text
     assert "did not answer" not in caplog.text
+    monkeypatch.setenv("TRIVET_TOKEN", "trv_wrong")
+    refused = sync(server.url)
+    assert (refused.returncode, json.loads(refused.stdout)[0]["is_forbidden"]) == (6, True)
+    monkeypatch.setenv("TRIVET_TOKEN", server.token)
     assert json.loads(sync(server.url).stdout)[0]["state"] == "sent"
     assert server.points(run.id) == [(0, 1.0)]
 

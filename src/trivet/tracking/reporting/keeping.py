@@ -5,12 +5,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
 import msgspec
 
-from trivet.core.errors import Invalid
+from trivet.core.errors import Invalid, NotFound
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.paths import clean_path
 from trivet.tracking.reporting.buffering import step_of
@@ -118,6 +119,7 @@ class RunFiles:
     def __init__(self, artifacts: Artifacts, run: str) -> None:
         self._artifacts = artifacts
         self._owner = f"run:{run}"
+        self._last: dict[str, tuple[int, set[str]]] = {}
 
     def keep(
         self, source: str | os.PathLike[str] | bytes, name: str | None
@@ -144,12 +146,20 @@ class RunFiles:
     def keep_media(
         self, key: str, step: int, files: Sequence[File], *, is_list: bool = False
     ) -> None:
-        """Store media of one key and step."""
+        """Store media of one key and step, in place of what this program kept there before."""
         check_key(key, "medium")
+        paths: set[str] = set()
         for number, (ending, content) in enumerate(files):
             place = f".{number}" if is_list else ""
             path = f"{MEDIA}/{key}/{step}{place}.{ending}"
             self._artifacts.put(self._owner, path, content)
+            paths.add(path)
+        last_step, before = self._last.get(key, (step, paths))
+        self._last[key] = step, paths
+        if last_step == step:
+            for path in before - paths:  # a shorter list, or files of another kind
+                with suppress(NotFound):
+                    self._artifacts.delete(self._owner, path)
 
     def media(self, key: str = "") -> tuple[Medium, ...]:
         """Return the media of a key and of those below it, by key and step; of all for ''."""

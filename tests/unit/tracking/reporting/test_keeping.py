@@ -154,6 +154,24 @@ def test_files_of_pictures_are_known_by_their_bytes(tmp_path: Path) -> None:
     assert picture_of(b" <svg xmlns='x'/>")[0] == "svg"
 
 
+def test_a_second_medium_of_a_key_and_step_replaces_the_first_whole(
+    tracking: TrackingService, run: LiveRun
+) -> None:
+    black, white = np.zeros((5, 5), np.uint8), np.full((5, 5), 255, np.uint8)
+    jpeg = io.BytesIO()
+    Image.fromarray(black).save(jpeg, format="jpeg")
+    run.image("grid", [black] * 4, step=0)
+    run.image("grid", [white] * 2, step=0)
+    run.image("one", jpeg.getvalue(), step=0)
+    run.image("one", white, step=0)
+    run.image("one", white, step=1)
+    found = [(each.key, each.step, each.number) for each in tracking.media(run.id)]
+    assert found == [("grid", 0, 0), ("grid", 0, 1), ("one", 0, 0), ("one", 1, 0)]
+    for each in tracking.media(run.id):
+        picture = np.asarray(Image.open(io.BytesIO(content(tracking, run, each.path))))
+        assert np.array_equal(picture, white)
+
+
 @pytest.mark.parametrize(
     "image", [b"nonsense", 7, "nowhere.png", np.zeros((5, 5, 9)), np.array(["a"]), np.zeros(0)]
 )
