@@ -83,8 +83,9 @@ class Grammar(msgspec.Struct, frozen=True, kw_only=True):
         aliases: Other spellings of fields, lower case.
         sets: Fields that may be compared with a list; None: every text.
         refine: Given a condition on one attribute, what it means in the documents.
-        known: Given a prefix, the attributes that there are: any other is refused, unless there is
-            none at all. Without it, a name that no document has is no error, and finds nothing.
+        known: Given what their names begin with, be it a whole name, the attributes that there are:
+            any other is refused, unless there is none at all. Without it, a name that no document
+            has is no error, and finds nothing.
     """
 
     entities: Mapping[str, Entity]

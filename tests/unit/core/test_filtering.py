@@ -192,7 +192,7 @@ KNOWING = Grammar(
         "tags": Entity(prefix="tags."),
     },
     bare=Entity(prefix="", fields={"began": "time", "name": "text"}),
-    known=lambda prefix: {"metrics.": ["metrics.loss"], "params.": ["params.lr"]}.get(prefix, []),
+    known=lambda start: [name for name in ("metrics.loss", "params.lr") if name.startswith(start)],
 )
 
 
