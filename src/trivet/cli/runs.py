@@ -57,7 +57,7 @@ def _list(options: Namespace) -> Answer:
 
 
 def _finder_at(url: str, project: str | None) -> RunFinder:
-    address = read_address(url if project is None else f"{url}/{project}")
+    address = read_address(url).within(project)
     token = token_of_server(None)
     return FinderThere(lambda: reach(address, token)[0])
 

@@ -8,6 +8,7 @@ import msgspec
 
 from trivet.core.courier import Courier
 from trivet.core.errors import Invalid, NotFound, TrivetError, Unsupported
+from trivet.core.ids import check_name
 from trivet.tracking.syncing.asking import ask
 from trivet.tracking.syncing.wire import FORMAT, Welcome
 from trivet.workspace import wiring
@@ -31,6 +32,17 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     def url(self) -> str:
         """The address as it is written."""
         return self.server + self.path
+
+    def within(self, project: str | None) -> "Address":
+        """Return the address of a project of this server; None: as it is.
+
+        Raises:
+            Invalid: It is no name of a project.
+        """
+        if project is None:
+            return self
+        path = f"{self.path}/{check_name(project, 'project')}"
+        return Address(server=self.server, path=path)
 
     def covers(self, other: "Address") -> bool:
         """Whether another is the same, or a project of the server that this one is."""

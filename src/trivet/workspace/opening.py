@@ -2,10 +2,7 @@
 
 import os
 
-from msgspec.structs import replace
-
 from trivet.core.clock import Clock
-from trivet.core.ids import check_name
 from trivet.workspace import workspace as by_folder
 from trivet.workspace.addresses import URL, is_url, read_address, token_of
 from trivet.workspace.workspace import Workspace
@@ -48,7 +45,5 @@ def open(  # `trivet.open` is how it is read
     # Loaded here, so that a folder is opened as quickly as before.
     from trivet.workspace.remote import RemoteWorkspace  # noqa: PLC0415  # as just said
 
-    address = read_address(str(found))
-    if project is not None:
-        address = replace(address, path=f"{address.path}/{check_name(project, 'project')}")
+    address = read_address(str(found)).within(project)
     return RemoteWorkspace(address, token_of(token), actor=actor, clock=clock)
