@@ -127,8 +127,11 @@ def any_run_of(workspace: Workspace, word: str) -> str:
 def _named(workspace: Workspace, word: str) -> tuple[FoundRun, ...]:
     search = workspace.tracking.search
     found = search(f"name = {quoted(word)}", limit=1).runs
-    for place in (place for place, character in enumerate(word) if character == "/" and not found):
-        with suppress(NotFound):  # both may have slashes of their own
-            name = quoted(word[place + 1 :])
-            found = search(f"name = {name}", experiment=word[:place], limit=1).runs
+    parts = word.split("/")
+    for count in range(1, len(parts)):  # experiment and name may have slashes of their own
+        if found:
+            break
+        experiment, name = "/".join(parts[:count]), "/".join(parts[count:])
+        with suppress(NotFound):
+            found = search(f"name = {quoted(name)}", experiment=experiment, limit=1).runs
     return found

@@ -12,7 +12,6 @@ from trivet.cli.choosing import any_run_of
 from trivet.cli.command import Answer, Argument, Command, Group
 from trivet.cli.output import cut, duration, fields, size, to_json
 from trivet.core.errors import Unsupported
-from trivet.data.naming import is_identifier
 from trivet.tracking.facts import Run
 from trivet.tracking.found import FoundRun
 from trivet.tracking.reporting.facts import ReportedRun, RunObserved
@@ -29,8 +28,7 @@ _WIDE = 200
 
 def _note(options: Namespace) -> Answer:
     with open_workspace(options.project) as ws:
-        word = options.subject
-        subject = word if is_identifier(word) else any_run_of(ws, word)
+        subject = any_run_of(ws, options.subject)
         ws.tracking.note(subject, options.text)
     return Answer({"subject": subject, "text": options.text}, "noted")
 
