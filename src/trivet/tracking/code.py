@@ -50,13 +50,15 @@ class _Found(NamedTuple):
 
 
 class _Stored(NamedTuple):
+    folder: Path
     found: tuple[_Found, ...]
     left_out: list[str]
     tree: str
     until: float
 
-    def still_is(self, found: tuple[_Found, ...], left_out: list[str]) -> bool:
-        return (self.found, self.left_out) == (found, left_out) and time.monotonic() < self.until
+    def still_is(self, folder: Path, found: tuple[_Found, ...], left_out: list[str]) -> bool:
+        is_same = (self.folder, self.found, self.left_out) == (folder, found, left_out)
+        return is_same and time.monotonic() < self.until
 
 
 class CodeRecorder:
@@ -68,7 +70,7 @@ class CodeRecorder:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._stored: dict[Path, _Stored] = {}
+        self._stored: _Stored | None = None
         self._lock = threading.Lock()
 
     def record(
@@ -106,14 +108,14 @@ class CodeRecorder:
         left_out: list[str],
         more: Mapping[str, bytes],
     ) -> str:
-        stored = self._stored.get(folder)
-        if stored is not None and not more and stored.still_is(found, left_out):
+        stored = self._stored
+        if stored is not None and not more and stored.still_is(folder, found, left_out):
             return stored.tree
         began_ns, began = time.time_ns(), time.monotonic()
         tree = store_tree(self._blobs, {**_read(folder, found, left_out), **more}).digest
         is_settled = all(began_ns - each.changed_ns > _SETTLED_NS for each in found)
         if is_settled and not more:
-            self._stored = {folder: _Stored(found, left_out, tree, began + _REMEMBERED_S)}
+            self._stored = _Stored(folder, found, left_out, tree, began + _REMEMBERED_S)
         return tree
 
 
