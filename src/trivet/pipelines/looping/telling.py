@@ -8,7 +8,7 @@ from trivet.core.errors import Invalid
 from trivet.core.facts import Scope
 from trivet.core.ports import Stores
 from trivet.pipelines.looping.space import Chosen, Option
-from trivet.pipelines.looping.trials import TrialEnded, TrialState, Watch
+from trivet.pipelines.looping.trials import SearchBegun, TrialEnded, TrialState, Watch
 from trivet.tracking.reporting.facts import ReportedStatus
 from trivet.tracking.reporting.live import LiveRun
 from trivet.tracking.service import TrackingService
@@ -57,16 +57,12 @@ class TrialRuns:
     Args:
         stores: Where runs are kept.
         scope: Project and actor.
-        search: The search's key.
-        name: What people call it.
-        figure: What it is about.
+        search: The search.
     """
 
-    def __init__(self, stores: Stores, scope: Scope, search: str, name: str, figure: str) -> None:
+    def __init__(self, stores: Stores, scope: Scope, search: SearchBegun) -> None:
         self._tracking = TrackingService(stores, scope)
         self._search = search
-        self._name = name
-        self._figure = figure
 
     @contextmanager
     def of(self, number: int, parameters: Chosen) -> Generator[TrialRun]:
@@ -74,12 +70,16 @@ class TrialRuns:
 
         A trial that is interrupted has a run that is cancelled.
         """
-        tags = {SEARCH: self._search, TRIAL: str(number)}
+        tags = {SEARCH: self._search.key, TRIAL: str(number)}
         parameters = {name: _shortened(value) for name, value in parameters.items()}
         with self._tracking.begin(
-            self._name, name=f"trial-{number}", parameters=parameters, tags=tags, system=False
+            self._search.name,
+            name=f"trial-{number}",
+            parameters=parameters,
+            tags=tags,
+            system=False,
         ) as run:
-            yield TrialRun(run, self._figure)
+            yield TrialRun(run, self._search.figure)
 
 
 def _log(run: LiveRun, name: str, value: float, step: int) -> None:

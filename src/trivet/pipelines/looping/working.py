@@ -144,7 +144,7 @@ class WorkTogether:
         self._carrying = carrying
         self._lease_s = lease_s or LEASE_S
         self._name = begun.name
-        self._runs = TrialRuns(stores, scope, begun.key, begun.name, begun.figure)
+        self._runs = TrialRuns(stores, scope, begun)
         self._waits = Waits()
         self._owner = f"search-{new_id()}"
         self._ended: dict[int, TrialEnded] = {}
