@@ -69,16 +69,25 @@ def open_connection(
         name = f"{path.absolute().as_uri()}?immutable=1"
     with told_apart(path):
         connection = apsw.Connection(name, flags=flags, vfs=_VFS)
-        connection.set_busy_timeout(PATIENCE_MS)
-        pragma(connection, "trusted_schema", 0)
-        pragma(connection, "cell_size_check", 1)
-        if creates:
-            pragma(connection, "page_size", PAGE_BYTES)
-            connection.reserve_bytes("main", CHECKSUM_BYTES)
-            pragma(connection, "journal_mode", "wal")
-        if writes:
-            _prepare_writer(connection)
+        try:
+            _prepare(connection, writes=writes, creates=creates)
+        except BaseException:
+            # It may hold a lock already, which would keep others from emptying the log.
+            connection.close()
+            raise
     return connection
+
+
+def _prepare(connection: apsw.Connection, *, writes: bool, creates: bool) -> None:
+    connection.set_busy_timeout(PATIENCE_MS)
+    pragma(connection, "trusted_schema", 0)
+    pragma(connection, "cell_size_check", 1)
+    if creates:
+        pragma(connection, "page_size", PAGE_BYTES)
+        connection.reserve_bytes("main", CHECKSUM_BYTES)
+        pragma(connection, "journal_mode", "wal")
+    if writes:
+        _prepare_writer(connection)
 
 
 def _prepare_writer(connection: apsw.Connection) -> None:
