@@ -5,7 +5,7 @@ server of MLflow. Nothing in them is trusted: keys, times and addresses are thos
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Final, Literal, Protocol
 
 import msgspec
 
@@ -14,6 +14,9 @@ from trivet.core.points import Points
 HeldStage = Literal["active", "deleted"]
 HeldStatus = Literal["pending", "ready", "failed"]
 """Whether the files of a logged model are on their way, all there, or will never be."""
+HeldJudgement = Literal["feedback", "expectation", "issue"]
+SPANS_FILE: Final = "traces.json"
+"""The file of a trace that holds its spans."""
 
 
 class HeldExperiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +137,55 @@ class HeldName(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[HeldVersion, ...] = ()
 
 
+class HeldAssessment(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said about a trace."""
+
+    id: str
+    name: str
+    kind: HeldJudgement
+    value: Any = None
+    """JSON-ready; of an issue its name."""
+    form: str = ""
+    """Which form `value` has when it is a text that stands for something else."""
+    failure: tuple[str, str, str] | None = None
+    """Why a judge could not say anything: code, message, stack trace."""
+    source: str = "SOURCE_TYPE_UNSPECIFIED"
+    """In MLflow's words: HUMAN, LLM_JUDGE, CODE."""
+    source_id: str = ""
+    span: str = ""
+    rationale: str = ""
+    metadata: dict[str, str] = {}
+    overrides: str = ""
+    is_valid: bool = True
+    made_ms: int = 0
+    changed_ms: int = 0
+
+
+class HeldTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace of another store, without its spans."""
+
+    id: str
+    experiment: str
+    began_ms: int = 0
+    duration_ms: int | None = None
+    state: str = "STATE_UNSPECIFIED"
+    """In MLflow's words: OK, ERROR, IN_PROGRESS."""
+    client_id: str | None = None
+    request: str | None = None
+    """The beginning of what was asked."""
+    response: str | None = None
+    """The beginning of what was answered."""
+    location: str = ""
+    """Where its files are, as the store writes addresses."""
+    metadata: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    runs: tuple[str, ...] = ()
+    """Runs that it was linked to, besides the one in which it came to be."""
+    assessments: tuple[HeldAssessment, ...] = ()
+    imprint: str = ""
+    """Changes whenever spans or files were added, as far as the store can tell."""
+
+
 class HeldFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file among somebody's artifacts."""
 
@@ -182,6 +234,14 @@ class Holdings(Protocol):
 
     def names(self) -> Iterator[HeldName]:
         """Yield the registered models."""
+        ...
+
+    def traces(self, experiment: str) -> Iterator[HeldTrace]:
+        """Yield the traces of an experiment."""
+        ...
+
+    def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        """List the files of a trace, with its spans in `SPANS_FILE`; raises what `files` does."""
         ...
 
     def files(self, location: str) -> Iterable[HeldFile]:

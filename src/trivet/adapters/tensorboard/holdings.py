@@ -25,6 +25,7 @@ from trivet.core.moving import (
     HeldName,
     HeldPoints,
     HeldRun,
+    HeldTrace,
 )
 from trivet.core.points import Points
 from trivet.core.protobuf import Malformed
@@ -83,6 +84,12 @@ class EventHoldings:
 
     def names(self) -> Iterator[HeldName]:
         yield from ()
+
+    def traces(self, experiment: str) -> Iterator[HeldTrace]:
+        yield from ()
+
+    def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        return ()
 
     # ------------------------------------------------------------------------- runs
 

@@ -33,6 +33,7 @@ from trivet.core.moving import (
     HeldName,
     HeldPoints,
     HeldRun,
+    HeldTrace,
 )
 from trivet.core.points import Points
 from trivet.core.protobuf import Malformed
@@ -95,6 +96,12 @@ class LogHoldings:
 
     def names(self) -> Iterator[HeldName]:
         yield from ()
+
+    def traces(self, experiment: str) -> Iterator[HeldTrace]:
+        yield from ()
+
+    def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        return ()
 
     # ------------------------------------------------------------------------- runs
 

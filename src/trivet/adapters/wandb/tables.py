@@ -23,6 +23,7 @@ from trivet.core.moving import (
     HeldName,
     HeldPoints,
     HeldRun,
+    HeldTrace,
 )
 from trivet.core.points import Points
 
@@ -151,6 +152,12 @@ class ExportHoldings:
 
     def names(self) -> Iterator[HeldName]:
         yield from ()
+
+    def traces(self, experiment: str) -> Iterator[HeldTrace]:
+        yield from ()
+
+    def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        return ()
 
     def _id(self, key: str) -> str:
         return sha256(f"wandb\n{self._experiment}\n{key}".encode()).hexdigest()[:32]
