@@ -80,7 +80,12 @@ def describe(moved: Moved, done: str) -> str:
         ("from", moved.source),
         ("to", moved.target),
         ("experiments", f"{counts.experiments:,}"),
-        ("runs", _runs(counts, what)),
+        ("runs", _how_many(counts.runs_new, counts.runs_changed, counts.runs_same, what)),
+    ]
+    if counts.traces:
+        traces = (counts.traces_new, counts.traces_changed, counts.traces_same)
+        pairs.append(("traces", _how_many(*traces, what)))
+    pairs += [
         ("logged models", f"{counts.logged_models:,}"),
         ("registered", f"{counts.registered_models:,} names, {counts.versions:,} new versions"),
     ]
@@ -101,11 +106,8 @@ def describe(moved: Moved, done: str) -> str:
     return "\n".join(lines)
 
 
-def _runs(counts: Counts, what: str) -> str:
-    return (
-        f"{counts.runs_new:,} {what}new, {counts.runs_changed:,} {what}brought up to date, "
-        f"{counts.runs_same:,} as they were"
-    )
+def _how_many(new: int, changed: int, same: int, what: str) -> str:
+    return f"{new:,} {what}new, {changed:,} {what}brought up to date, {same:,} as they were"
 
 
 _INTO = Argument(

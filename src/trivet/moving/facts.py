@@ -13,6 +13,9 @@ class Counts(msgspec.Struct, kw_only=True):
     runs_changed: int = 0
     runs_same: int = 0
     points: int = 0
+    traces_new: int = 0
+    traces_changed: int = 0
+    traces_same: int = 0
     logged_models: int = 0
     registered_models: int = 0
     versions: int = 0
@@ -24,6 +27,11 @@ class Counts(msgspec.Struct, kw_only=True):
     def runs(self) -> int:
         """How many runs were looked at."""
         return self.runs_new + self.runs_changed + self.runs_same
+
+    @property
+    def traces(self) -> int:
+        """How many traces were looked at."""
+        return self.traces_new + self.traces_changed + self.traces_same
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
