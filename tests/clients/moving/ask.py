@@ -17,6 +17,7 @@ os.environ |= {
 }
 
 import mlflow
+from ask_traces import judged_traces, traces
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
@@ -93,6 +94,8 @@ def main(uri: str, place: str) -> None:
         **files(client, runs),
         **registry(client),
         **(logged_models(client, ids) if IS_THIRD else {}),
+        **traces(client, ids, [run.info.run_id for run in runs]),
+        **(judged_traces(client, ids) if IS_THIRD and "://" in uri else {}),  # no folders
     }
     Path(place).write_text(json.dumps(found, default=str))
 

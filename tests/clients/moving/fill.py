@@ -4,19 +4,21 @@ import math
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 os.environ |= {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag, Span
 
 BEGAN = 1_700_000_000_000
 IS_THIRD = int(mlflow.__version__.split(".")[0]) >= 3
@@ -117,6 +119,89 @@ def add_names(client: MlflowClient, runs: list[str]) -> None:
     client.transition_model_version_stage("forest", "3", "Production")
 
 
+def add_traces(client: MlflowClient, experiments: list[str], run: str) -> list[str]:
+    """Add traces outside of runs and, by decorated functions, in one."""
+    traces = [add_trace(client, number, experiments[number % 2]) for number in range(8)]
+    with mlflow.start_run(run_id=run):
+        traces.append(answer("in a run"))
+        with suppress(ValueError):
+            answer("")
+    with mlflow.start_span("alone", span_type="TOOL") as span:
+        span.set_inputs({"x": [1, 2.5, None, "ünï"]})
+        span.set_outputs("y" * 3000)
+    return traces
+
+
+def add_trace(client: MlflowClient, number: int, experiment: str) -> str:
+    began = (BEGAN + number * 1000) * 1_000_000
+    tags = {"k": f"v{number % 3}", "multi word": "a b"}
+    root = client.start_trace(
+        f"trace{number % 4}",
+        inputs={"question": f"what is {number}?", "long": "x" * (number * 500)},
+        attributes={"depth": number},
+        tags=tags,
+        experiment_id=experiment,
+        start_time_ns=began,
+    )
+    inner = client.start_span(
+        "look up",
+        trace_of(root),
+        parent_id=root.span_id,
+        span_type="RETRIEVER",
+        inputs=[number],
+        start_time_ns=began + 1_000_000,
+    )
+    found = [{"page_content": "text\nwith lines ' \" ünï"}]
+    client.end_span(trace_of(root), inner.span_id, found, end_time_ns=began + 3_000_000)
+    status = "ERROR" if number % 3 == 2 else "OK"
+    ended = began + (5 + number) * 1_000_000
+    client.end_trace(trace_of(root), {"answer": number}, status=status, end_time_ns=ended)
+    client.set_trace_tag(trace_of(root), "late", str(number))
+    return trace_of(root)
+
+
+def trace_of(span: Span) -> str:
+    return span.trace_id if IS_THIRD else span.request_id
+
+
+@mlflow.trace(attributes={"by": "decorator"})
+def answer(question: str) -> str:
+    if not question:
+        raise ValueError("no question")
+    if IS_THIRD:
+        mlflow.update_current_trace(
+            tags={"asked": "yes"},
+            metadata={"x": "y", "mlflow.trace.user": "ada", "mlflow.trace.session": "s1"},
+            client_request_id="request-1",
+        )
+    found = mlflow.get_current_active_span()
+    return trace_of(found)
+
+
+def add_assessments(traces: list[str]) -> None:
+    from mlflow.entities import AssessmentError, AssessmentSource
+
+    ada = AssessmentSource("HUMAN", "ada")
+    judge = AssessmentSource("LLM_JUDGE", "judge-1")
+    mlflow.log_feedback(trace_id=traces[0], name="good", value=True, source=ada, rationale="it is")
+    about = {"metadata": {"cost": "0.1"}, "rationale": "so so"}
+    first = mlflow.log_feedback(trace_id=traces[1], name="score", value=0.5, source=judge, **about)
+    mlflow.override_feedback(
+        trace_id=traces[1],
+        assessment_id=first.assessment_id,
+        value=0.75,
+        source=ada,
+        rationale="no: better",
+    )
+    failed = AssessmentError("RATE_LIMIT", "later", "where\nit was")
+    mlflow.log_feedback(trace_id=traces[2], name="score", error=failed, source=judge)
+    mlflow.log_feedback(trace_id=traces[3], name="parts", value={"a": [1, "b"]}, source=judge)
+    mlflow.log_expectation(trace_id=traces[0], name="right", value="four", source=ada)
+    mlflow.log_expectation(trace_id=traces[1], name="facts", value={"a": ["b", 2]}, source=ada)
+    gone = mlflow.log_feedback(trace_id=traces[4], name="gone", value=1, source=ada)
+    mlflow.delete_assessment(trace_id=traces[4], assessment_id=gone.assessment_id)
+
+
 def main(uri: str, count: int) -> None:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
@@ -133,6 +218,12 @@ def main(uri: str, count: int) -> None:
     client.delete_experiment(gone)
     if IS_THIRD:
         add_logged_models(client, alpha, runs)
+    traces = add_traces(client, [alpha, beta], runs[7])
+    if IS_THIRD:
+        add_assessments(traces)
+        with suppress(mlflow.MlflowException):  # folders know no links
+            client.link_traces_to_run(traces[:3], runs[1])
+            client.link_traces_to_run(traces[1:2], runs[4])
     add_names(client, runs)
 
 
