@@ -269,6 +269,38 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     stage: HeldStage
 
 
+class TraceReceiver(Protocol):
+    """The part of a store that takes traces; they keep their identifiers there."""
+
+    def sent(self, experiment: str) -> dict[str, str | None] | None:
+        """Return the traces that an experiment has there, None when the store knows none at all.
+
+        With each of them comes what it was like when all of it had been sent: empty when no export
+        got so far, None when it came there in another way.
+        """
+        ...
+
+    def begin(self, experiment: str, held: HeldTrace) -> str:
+        """Send all of a trace but its files and links; return what `put` calls it.
+
+        Args:
+            experiment: The experiment there.
+            held: As it is here, in the words of there: runs and models by their names there.
+
+        Raises:
+            Conflict: It is there already, and no export sent it.
+        """
+        ...
+
+    def link(self, held: HeldTrace) -> bool:
+        """Let a trace belong to its further runs; False when the store knows no such thing."""
+        ...
+
+    def finish(self, held: HeldTrace, imprint: str) -> None:
+        """Say that all of a trace was sent."""
+        ...
+
+
 class Receiver(Protocol):
     """A store that takes what another one holds. Doing a thing again changes nothing."""
 
@@ -305,11 +337,16 @@ class Receiver(Protocol):
         ...
 
     def put(self, owner: str, file: HeldFile) -> bool:
-        """Send a file of a run or a logged model of there; False when it is there already."""
+        """Send a file of a run, logged model or trace of there; False when it is there already."""
         ...
 
     def finish(self, run: str, held: HeldRun, imprint: str) -> None:
         """Say that all of a run was sent, and let it stand as it stands here."""
+        ...
+
+    @property
+    def traces(self) -> TraceReceiver:
+        """What takes traces."""
         ...
 
     def model(self, experiment: str, held: HeldModel) -> str | None:

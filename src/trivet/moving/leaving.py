@@ -19,6 +19,7 @@ from trivet.core.moving import (
     HeldName,
     HeldPoints,
     HeldRun,
+    HeldTrace,
     HeldVersion,
 )
 from trivet.core.points import Points, SeriesKey
@@ -28,6 +29,7 @@ from trivet.models.documents import REGISTERED, VERSIONS, to_name, to_version
 from trivet.models.facts import Version
 from trivet.models.names import head_of
 from trivet.models.reading import number_of
+from trivet.moving.leaving_traces import HeldTraces, owner_of
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.facts import WORDS, Input, ReportedRun
@@ -60,6 +62,7 @@ class ProjectHoldings:
         self._runs = ReportedRuns(stores, scope, self._experiments, metrics)
         self._models = LoggedModels(stores, scope, self._experiments, metrics, clock)
         self._artifacts = Artifacts(stores, scope)
+        self._traces = HeldTraces(stores, scope, self._artifacts)
         self.problems: list[str] = []
 
     @property
@@ -222,7 +225,13 @@ class ProjectHoldings:
             tags=version.tags,
         )
 
-    # ------------------------------------------------------------------------ files
+    # ---------------------------------------------------------------- traces, files
+
+    def traces(self, experiment: str) -> Iterator[HeldTrace]:
+        return self._traces.of(experiment)
+
+    def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        return self._below(owner_of(held.id), "")
 
     def files(self, location: str) -> Iterable[HeldFile]:
         found = _OWNER.fullmatch(location)

@@ -2,7 +2,8 @@
 
 Runs are begun first, all of them, each with a tag that says which run it is: so no run is sent
 twice, and what runs say of each other can be said in the words of there. Then all that belongs to a
-run is sent, and last a tag by which the next export knows that nothing is missing.
+run is sent, and last a tag by which the next export knows that nothing is missing. Traces follow,
+when the runs that they belong to have their names.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from trivet.core.errors import Forbidden, Invalid, NotFound, TrivetError, Unavailable, Unsupported
+from trivet.core.errors import NotFound, TrivetError, Unavailable
 from trivet.core.moving import (
     HeldExperiment,
     HeldModel,
@@ -25,6 +26,8 @@ from trivet.core.moving import (
     Sent,
 )
 from trivet.moving.facts import Counts, Left, Moved
+from trivet.moving.sending_files import FileSending
+from trivet.moving.sending_traces import Names, TraceSending
 from trivet.tracking.importing.cleaning import Remarks, digest_of
 from trivet.tracking.reporting.runs import PARENT
 
@@ -75,6 +78,10 @@ class Sending:
         self._left: list[Left] = []
         self._runs: dict[str, str] = {}
         self._models: dict[str, str] = {}
+        self._files = FileSending(receiver, self._counts, self._left)
+        self._traces = TraceSending(
+            holdings, receiver, Names(self._runs, self._models), self._files, self._remarks
+        )
         self._homes: dict[str, str] = {}
 
     def send(self) -> Moved:
@@ -122,6 +129,7 @@ class Sending:
             self._send_models(held)
         for held in wanted:
             self._send_runs(held, sent)
+            self._traces.send(held, self._homes[held.id], lambda: self._tell(self._counts))
             self._receiver.settle(self._homes[held.id], held)
         self._send_names()
 
@@ -136,6 +144,7 @@ class Sending:
             for model in self._holdings.models(held.id):
                 self._models[model.id] = model.id
                 self._counts.logged_models += 1
+            self._traces.look(held, home)
         for name in self._names_to_send():
             self._counts.versions += self._receiver.missing(name)
             self._counts.registered_models += 1
@@ -188,6 +197,10 @@ class Sending:
         self._receiver.finish(job.run, held, job.imprint)
         return points
 
+    def _send_files(self, owner: str, location: str) -> None:
+        if location:
+            self._files.send(owner, location, lambda: self._holdings.files(location))
+
     def _translated(self, held: HeldRun) -> HeldRun:
         """Return a run that says of others what they are called there."""
         tags = dict(held.tags)
@@ -203,15 +216,6 @@ class Sending:
                 if model in self._models
             ),
         )
-
-    def _send_files(self, owner: str, location: str) -> None:
-        try:
-            for file in self._holdings.files(location) if location else ():
-                if self._receiver.put(owner, file):
-                    self._counts.files += 1
-                    self._counts.size_bytes += file.size_bytes or 0
-        except (Unsupported, Forbidden, NotFound, Invalid) as error:
-            self._left.append(Left(owner=owner, location=location, reason=error.message))
 
     # ----------------------------------------------------------------------- models
 

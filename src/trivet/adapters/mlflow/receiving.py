@@ -1,12 +1,14 @@
 """A running server of MLflow that receives runs over its REST interface and its artifact proxy."""
 
 import math
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from typing import Any, Final
 
 from trivet.adapters.mlflow.calling import Caller, pages
+from trivet.adapters.mlflow.receiving_traces import IMPRINT, SOURCE, TraceReceiving
 from trivet.adapters.mlflow.server import API, PROMPTS, PROXY, ServerHoldings, proxied_path
 from trivet.adapters.mlflow.wire import RunInfo, RunItem, VersionItem, listed, pairs, read_as
 from trivet.core.errors import Conflict, Invalid, NotFound, Unsupported
@@ -22,10 +24,6 @@ from trivet.core.moving import (
     Sent,
 )
 
-SOURCE: Final = "trivet.source"
-"""The tag that names the run, model or version that was sent, as it is called here."""
-IMPRINT: Final = "trivet.imprint"
-"""The tag of a run of which everything was sent."""
 _PAGE: Final = 1000
 _MOST_POINTS: Final = 1000
 _MOST_PAIRS: Final = 100
@@ -55,6 +53,8 @@ class ServerReceiver:
         self._stages: dict[str, str] = {}
         self._places: dict[str, str] = {}
         self._models: dict[str, dict[str, str]] = {}
+        self._waking = threading.Lock()
+        self.traces = TraceReceiving(caller, self._wake, self._places)
 
     @property
     def name(self) -> str:
@@ -91,6 +91,13 @@ class ServerReceiver:
             self._post(f"experiments/{what}", {"experiment_id": experiment})
             self._stages[experiment] = held.stage
 
+    def _wake(self, experiment: str) -> None:
+        """Make an experiment take something although it is deleted, until it is settled."""
+        with self._waking:
+            if self._stages[experiment] == "deleted":
+                self._post("experiments/restore", {"experiment_id": experiment})
+                self._stages[experiment] = "active"
+
     # ------------------------------------------------------------------------- runs
 
     def sent(self, experiment: str) -> dict[str, Sent]:
@@ -110,9 +117,7 @@ class ServerReceiver:
         return found
 
     def begin(self, experiment: str, held: HeldRun) -> str:
-        if self._stages[experiment] == "deleted":  # until it is settled
-            self._post("experiments/restore", {"experiment_id": experiment})
-            self._stages[experiment] = "active"
+        self._wake(experiment)
         body = {
             "experiment_id": experiment,
             "run_name": held.name,
