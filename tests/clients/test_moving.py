@@ -89,8 +89,11 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
 
 
 def runs_of(moved: dict[str, Any]) -> list[int]:
-    counts = moved["counts"]
-    return [counts["runs_new"], counts["runs_changed"], counts["runs_same"]]
+    return counted(moved, "runs")
+
+
+def counted(moved: dict[str, Any], what: str) -> list[int]:
+    return [moved["counts"][f"{what}_{how}"] for how in ("new", "changed", "same")]
 
 
 def test_a_database_answers_alike_after_it_was_imported(tmp_path: Path, project: Path) -> None:
@@ -149,6 +152,7 @@ def test_a_running_server_answers_alike_here_and_after_it_went_on_to_another(
         planned = trivet(project, "export", "mlflow", second.url, "--dry-run")
         sent = trivet(project, "export", "mlflow", second.url)
         assert runs_of(sent) == [RUNS + 1, 0, 0]
+        assert counted(sent, "traces") == [11, 0, 0]
         unplanned = {"points", "files", "size_bytes"}
         for name in planned["counts"].keys() - unplanned:
             assert planned["counts"][name] == sent["counts"][name], name
@@ -156,9 +160,36 @@ def test_a_running_server_answers_alike_here_and_after_it_went_on_to_another(
         for dry in (("--dry-run",), ()):
             resent = trivet(project, "export", "mlflow", second.url, *dry)
             assert runs_of(resent) == [0, 0, RUNS + 1]
+            assert counted(resent, "traces") == [0, 0, 11]
             assert resent["counts"]["versions"] == 0
         beyond = asked("mlflow3", second.url, tmp_path, "beyond")
     assert differences(comparable(there, there), comparable(beyond, there)) == {}
+
+
+def test_traces_that_clients_sent_here_answer_alike_on_a_server_of_mlflow(
+    tmp_path: Path, project: Path
+) -> None:
+    (tmp_path / "second").mkdir()
+    with start_oracle(tmp_path / "second") as second:
+        for program, few, changes in (("fill.py", ["10"], [11, 0, 0]), ("judge.py", [], [0, 3, 8])):
+            with served(project) as server:
+                words = {"MLFLOW_TRACKING_TOKEN": server.token}
+                run_program("mlflow3", program, server.url, *few, folder=tmp_path, **words)
+                here = asked("mlflow3", server.url, tmp_path, "here", **words)
+            assert counted(trivet(project, "export", "mlflow", second.url), "traces") == changes
+            resent = trivet(project, "export", "mlflow", second.url)
+            assert counted(resent, "traces") == [0, 0, 11]
+            there = asked("mlflow3", second.url, tmp_path, "there")
+            assert traces_in(here, there) == traces_in(there, there)
+
+
+def traces_in(answers: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    found = {key: each for key, each in comparable(answers, there).items() if "traces" in key}
+    for trace in found["traces"].values():  # MLflow's servers say so of each that they have
+        trace["metadata"].pop("mlflow.trace.infoFinalized", None)
+        for judged in trace["assessments"]:
+            judged[10] = 0 if judged[0] == "right" else judged[10]  # changed in its own moment
+    return found
 
 
 def comparable(answers: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
@@ -178,6 +209,10 @@ def comparable(answers: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]
         found["tags"].pop("trivet.source", None)
         found["tags"].pop("trivet.imprint", None)
         found["outputs"] = sorted(each for each in found["outputs"] if each[0] in text_of(there))
+    for found in plain["traces"].values():
+        found["experiment"] = names[found["experiment"]]
+        found["tags"].pop("trivet.source", None)
+        found["tags"].pop("trivet.imprint", None)
     plain["experiments"] = [[row[0], row[2], row[3]] for row in plain["experiments"]]
     plain["names"] = [[row[0], row[1], row[2], row[5]] for row in plain["names"]]
     for version in plain["versions"]:

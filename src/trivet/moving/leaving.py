@@ -29,8 +29,8 @@ from trivet.models.documents import REGISTERED, VERSIONS, to_name, to_version
 from trivet.models.facts import Version
 from trivet.models.names import head_of
 from trivet.models.reading import number_of
-from trivet.moving.leaving_traces import HeldTraces, owner_of
-from trivet.tracking.artifacts import Artifacts
+from trivet.moving.leaving_traces import HeldTraces
+from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.facts import WORDS, Input, ReportedRun
 from trivet.tracking.reporting.logged_models import LoggedModels
@@ -231,7 +231,7 @@ class ProjectHoldings:
         return self._traces.of(experiment)
 
     def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
-        return self._below(owner_of(held.id), "")
+        return self._below(owner_of("trace", held.id), "")
 
     def files(self, location: str) -> Iterable[HeldFile]:
         found = _OWNER.fullmatch(location)

@@ -8,7 +8,7 @@ from trivet.core.facts import Scope
 from trivet.core.moving import HeldAssessment, HeldTrace
 from trivet.core.ports import Stores
 from trivet.core.search import walk
-from trivet.tracking.artifacts import Artifacts
+from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.reporting.documents import group_of
 from trivet.tracking.traces.documents import TRACES, trace_of
 from trivet.tracking.traces.facts import STATE_WORDS, Assessment
@@ -55,13 +55,8 @@ class HeldTraces:
             tags=trace.tags,
             runs=_linked(document),
             assessments=tuple(map(_assessment, trace.assessments)),
-            imprint=self._artifacts.digest(owner_of(trace.id)),
+            imprint=self._artifacts.digest(owner_of("trace", trace.id)),
         )
-
-
-def owner_of(trace: str) -> str:
-    """Return whose files a trace's are, as artifacts know it."""
-    return f"trace:{trace}"
 
 
 def _linked(document: Document) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ class TraceSending:
         self._files = files
         self._counts = files.counts
         self._remarks = remarks
+        self._is_refused = False
 
     def look(self, held: HeldExperiment, home: str | None) -> None:
         """Count what `send` would send; `home` is None for an experiment that is still to be made.
@@ -74,7 +75,8 @@ class TraceSending:
         Raises:
             Unavailable: The other store does not answer.
         """
-        for _ in self._jobs(held, home or "", {} if home is None else self._sent(home)):
+        sent = {} if home is None and not self._is_refused else self._sent(home or "")
+        for _ in self._jobs(held, home or "", sent):
             pass
 
     def send(self, held: HeldExperiment, home: str, tell: Callable[[], None]) -> None:
@@ -95,7 +97,9 @@ class TraceSending:
                     tell()
 
     def _sent(self, home: str) -> dict[str, str | None] | None:
-        return self._receiver.traces.sent(home)
+        sent = None if self._is_refused else self._receiver.traces.sent(home)
+        self._is_refused = sent is None
+        return sent
 
     def _jobs(
         self, held: HeldExperiment, home: str, sent: Mapping[str, str | None] | None

@@ -1,7 +1,11 @@
 """A workspace on disk, and stores of strangers to import from."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,11 +14,13 @@ import pytest
 from trivet.core.moving import Holdings
 from trivet.moving.bringing import Wishes
 from trivet.moving.facts import Moved
+from trivet.workspace.holdings import mlflow_receiver
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "moving"
 EVERYTHING = Wishes()
+PATIENCE_S = 60.0
 
 Bring = Callable[..., Moved]
 
@@ -71,3 +77,33 @@ def change(database: Path) -> Callable[..., None]:
         connection.close()
 
     return change
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a tracking server of another project, in a process of its own."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "trivet.toml").write_text('project = "other"\n')
+    words = [sys.executable, "-m", "trivet", "tracking", "serve", "--port", "0", "--json"]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    log = folder / "said"
+    with log.open("wb") as lines:
+        process = subprocess.Popen(
+            words, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, stdout=lines
+        )
+    limit = time.monotonic() + PATIENCE_S
+    while "}" not in log.read_text() and time.monotonic() < limit:
+        time.sleep(0.05)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", (folder / ".trivet" / "token").read_text().strip())
+    yield log.read_text().split('"url": "')[1].partition('"')[0]
+    process.terminate()
+    process.wait()
+
+
+def send(workspace: Workspace, url: str, *, is_dry: bool = False) -> Moved:
+    receiver = mlflow_receiver(url)
+    try:
+        return workspace.moving.send(receiver, (), is_dry=is_dry, tell=lambda _: None)
+    finally:
+        receiver.close()

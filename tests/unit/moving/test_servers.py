@@ -1,58 +1,20 @@
 """Importing from, and exporting to, a server that speaks MLflow's interface: Trivet's own."""
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from tests.unit.moving.conftest import Bring
+from tests.unit.moving.conftest import Bring, send
 
 from trivet.adapters.mlflow.calling import Caller
 from trivet.adapters.mlflow.server import ServerHoldings
 from trivet.core.errors import Forbidden, Invalid, Unavailable
 from trivet.moving.bringing import Wishes
-from trivet.moving.facts import Moved
 from trivet.tracking.reporting.facts import Report
 from trivet.workspace.holdings import mlflow_holdings, mlflow_receiver
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
-
-PATIENCE_S = 60.0
-
-
-@pytest.fixture
-def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a tracking server of another project, in a process of its own."""
-    folder = tmp_path / "other"
-    folder.mkdir()
-    (folder / "trivet.toml").write_text('project = "other"\n')
-    words = [sys.executable, "-m", "trivet", "tracking", "serve", "--port", "0", "--json"]
-    paths = os.pathsep.join(path for path in sys.path if path)
-    log = folder / "said"
-    with log.open("wb") as lines:
-        process = subprocess.Popen(
-            words, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, stdout=lines
-        )
-    limit = time.monotonic() + PATIENCE_S
-    while "}" not in log.read_text() and time.monotonic() < limit:
-        time.sleep(0.05)
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", (folder / ".trivet" / "token").read_text().strip())
-    yield log.read_text().split('"url": "')[1].partition('"')[0]
-    process.terminate()
-    process.wait()
-
-
-def send(workspace: Workspace, url: str, *, is_dry: bool = False) -> Moved:
-    receiver = mlflow_receiver(url)
-    try:
-        return workspace.moving.send(receiver, (), is_dry=is_dry, tell=lambda _: None)
-    finally:
-        receiver.close()
 
 
 def report(workspace: Workspace) -> str:
