@@ -10,8 +10,8 @@ from trivet.cli.choosing import open_chosen
 from trivet.cli.command import Answer, Argument, Command, Group, of_projects
 from trivet.cli.output import fields, size
 from trivet.core.moving import Holdings
-from trivet.moving.bringing import Wishes
 from trivet.moving.facts import Counts, Moved
+from trivet.moving.wishes import Wishes
 from trivet.workspace import holdings
 
 _EVERY_S = 2.0

@@ -23,13 +23,16 @@ from trivet.models.telling import is_prompt
 from trivet.moving.facts import Counts, ImportEnded, Moved
 from trivet.moving.files import FileLanding
 from trivet.moving.origins import origin_of_version
+from trivet.moving.traces import TraceBringing
+from trivet.moving.wishes import Wishes
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.importing.cleaning import Remarks, digest_of, model_id
 from trivet.tracking.importing.experiments import ExperimentLanding
 from trivet.tracking.importing.models import ModelLanding
 from trivet.tracking.importing.points import PointLanding
 from trivet.tracking.importing.runs import Arrival, RunLanding
-from trivet.tracking.reporting.documents import IMPRINT
+from trivet.tracking.importing.traces import TraceLanding
+from trivet.tracking.reporting.documents import IMPRINT, group_of
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.facts import Experiment
 from trivet.tracking.reporting.logged_models import LoggedModels
@@ -42,18 +45,6 @@ _ATTEMPTS: Final = 3
 
 Tell = Callable[[Counts], None]
 T = TypeVar("T")
-
-
-class Wishes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be brought."""
-
-    experiments: tuple[str, ...] = ()
-    """Only those of these names; all when empty."""
-    is_dry: bool = False
-    """Only say what there is to bring."""
-    with_files: bool = True
-    again: bool = False
-    """Look at runs again whose imprints say that they did not change."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +94,13 @@ class Bringing:
         self._name_landing = NameLanding(stores, scope, clock, source, remarks, self._origin_of)
         self._points = PointLanding(stores, remarks)
         self._files = FileLanding(Artifacts(stores, scope), holdings, self._counts, remarks)
+        self._traces = TraceBringing(
+            holdings,
+            TraceLanding(stores, scope, source, remarks),
+            self._files,
+            self._counts,
+            wishes,
+        )
 
     def bring(self) -> Moved:
         """Bring everything that is wished for.
@@ -113,12 +111,16 @@ class Bringing:
         """
         wanted = list(self._wanted())
         self._landing.reserved = {int(held.id) for held in wanted if held.id.isdecimal()}
+        homes: dict[str, Experiment | None] = {}
         for held in wanted:
             home = self._landing.find(held) if self._wishes.is_dry else self._landing.land(held)
+            homes[held.id] = home
             self._counts.experiments += 1
             for runs in _batches(self._holdings.runs(held.id), _AT_ONCE):
                 self._bring_runs(runs, home)
             self._bring_models(held, home)
+        for held in wanted:  # they name runs of any experiment
+            self._bring_traces(held, homes[held.id])
         self._bring_names()
         for problem in self._holdings.problems:
             self._remarks.note(problem)
@@ -205,6 +207,11 @@ class Bringing:
         run = batch.here[held.id]
         latest = self._metrics.latest(run)
         return self._run_landing.arrival(held, run, home, batch.standing.get(run), latest)
+
+    def _bring_traces(self, held: HeldExperiment, home: Experiment | None) -> None:
+        group = group_of(self._scope.project, home.number) if home else ""
+        for _ in self._traces.bring(held.id, home, group):
+            self._tell(self._counts)
 
     # ----------------------------------------------------------------------- models
 

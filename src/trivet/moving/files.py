@@ -1,12 +1,13 @@
 """Landing files: several at a time, those that are here already left as they are."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 from trivet.core.errors import Forbidden, Invalid, NotFound, Unavailable, Unsupported
-from trivet.core.moving import HeldFile, Holdings
+from trivet.core.moving import HeldFile, HeldTrace, Holdings
 from trivet.moving.facts import Counts, Left
 from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.importing.cleaning import Remarks
@@ -19,6 +20,8 @@ _MOST_LEFT: Final = 10_000
 
 Owned = tuple[str, str, str]
 """`run` or `model`, its identifier here, and the address that the other store gives."""
+_Listed = tuple[str, str, Callable[[], Iterable[HeldFile]]]
+"""Whose files they are, the address that the other store gives, and what lists them."""
 
 
 class FileLanding:
@@ -43,14 +46,18 @@ class FileLanding:
 
     def land(self, owned: Sequence[Owned]) -> None:
         """Copy the files of several owners."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            waiting: list[tuple[Future[Artifact | None], str, HeldFile]] = []
-            for owner, file in self._files(owned):
-                waiting.append((pool.submit(self._copy, owner, file), owner, file))
-                if len(waiting) >= _WAITING:
-                    self._settle(waiting)
-                    waiting = []
-            self._settle(waiting)
+        self._land(
+            (owner_of(kind, id), location, partial(self._holdings.files, location))
+            for kind, id, location in owned
+            if location
+        )
+
+    def land_traces(self, traces: Sequence[HeldTrace]) -> None:
+        """Copy the files of traces, their spans among them."""
+        self._land(
+            (owner_of("trace", held.id), held.location, partial(self._holdings.trace_files, held))
+            for held in traces
+        )
 
     def leave(self, owner: str, location: str, reason: str) -> None:
         """Record that somebody's files were not copied; of many the first 10,000."""
@@ -59,13 +66,20 @@ class FileLanding:
 
     # ------------------------------------------------------------------- inside
 
-    def _files(self, owned: Iterable[Owned]) -> Iterator[tuple[str, HeldFile]]:
-        for kind, id, location in owned:
-            owner = owner_of(kind, id)
-            if not location:
-                continue
+    def _land(self, listed: Iterable[_Listed]) -> None:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            waiting: list[tuple[Future[Artifact | None], str, HeldFile]] = []
+            for owner, file in self._files(listed):
+                waiting.append((pool.submit(self._copy, owner, file), owner, file))
+                if len(waiting) >= _WAITING:
+                    self._settle(waiting)
+                    waiting = []
+            self._settle(waiting)
+
+    def _files(self, listed: Iterable[_Listed]) -> Iterator[tuple[str, HeldFile]]:
+        for owner, location, files in listed:
             try:
-                for file in self._holdings.files(location):
+                for file in files():
                     yield owner, file
             except (Unsupported, Forbidden, Unavailable) as error:
                 self.leave(owner, location, error.message)

@@ -6,10 +6,11 @@ from trivet.core.clock import Clock
 from trivet.core.facts import Scope
 from trivet.core.moving import Holdings, Receiver
 from trivet.core.ports import Stores
-from trivet.moving.bringing import Bringing, Wishes
+from trivet.moving.bringing import Bringing
 from trivet.moving.facts import Counts, Moved
 from trivet.moving.leaving import ProjectHoldings
 from trivet.moving.sending import Sending
+from trivet.moving.wishes import Wishes
 
 
 class MovingService:

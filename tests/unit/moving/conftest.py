@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from trivet.core.moving import Holdings
-from trivet.moving.bringing import Wishes
 from trivet.moving.facts import Moved
+from trivet.moving.wishes import Wishes
 from trivet.workspace.holdings import mlflow_receiver
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace

@@ -14,8 +14,8 @@ from tests.unit.moving.conftest import Bring
 
 from trivet.core.catalog import Compare
 from trivet.core.errors import Invalid, NotFound, Unsupported
-from trivet.moving.bringing import Wishes
 from trivet.moving.facts import ImportEnded
+from trivet.moving.wishes import Wishes
 from trivet.tracking.reporting.facts import ReportedRun
 from trivet.workspace.holdings import mlflow_holdings
 from trivet.workspace.workspace import Workspace
@@ -236,7 +236,7 @@ def test_an_address_outside_of_the_allowed_folders_is_not_read(
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from trivet.moving.bringing import Wishes
+from trivet.moving.wishes import Wishes
 from trivet.workspace.holdings import mlflow_holdings
 from trivet.workspace.workspace import open as open_workspace
 import trivet.moving.bringing as bringing

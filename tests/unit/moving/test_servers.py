@@ -10,7 +10,7 @@ from tests.unit.moving.conftest import Bring, send
 from trivet.adapters.mlflow.calling import Caller
 from trivet.adapters.mlflow.server import ServerHoldings
 from trivet.core.errors import Forbidden, Invalid, Unavailable
-from trivet.moving.bringing import Wishes
+from trivet.moving.wishes import Wishes
 from trivet.tracking.reporting.facts import Report
 from trivet.workspace.holdings import mlflow_holdings, mlflow_receiver
 from trivet.workspace.workspace import Workspace

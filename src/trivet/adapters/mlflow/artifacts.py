@@ -15,7 +15,7 @@ from trivet.core.errors import Forbidden, Unsupported
 from trivet.core.moving import HeldFile
 
 _REMOTE: Final = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-_MARKER: Final = re.compile(r"(?:^|/)(\d+/(?:models/)?[^/]+/artifacts)/?$")
+_MARKER: Final = re.compile(r"(?:^|/)(\d+/(?:models/|traces/)?[^/]+/artifacts)/?$")
 PROXIED: Final = "mlflow-artifacts:"
 
 

@@ -75,7 +75,7 @@ class Caller:
         """Send JSON, and return what is answered."""
         return self._json(method, path, json.dumps(body).encode())
 
-    def open(self, path: str) -> BinaryIO:
+    def open(self, path: str, query: Mapping[str, str] | None = None) -> BinaryIO:
         """Open a file for reading; the bytes come as they are asked for.
 
         Raises:
@@ -83,7 +83,8 @@ class Caller:
             Unavailable: The server does not answer.
         """
         connection = self._connection()  # of its own: it is busy until the file was read
-        response = self._tried(connection, "GET", quote(path, safe="/"), None, {})
+        whole = quote(path, safe="/") + (f"?{urlencode(query)}" if query else "")
+        response = self._tried(connection, "GET", whole, None, {})
         if response.status != http.client.OK:
             raise self._refused(response.status, response.read(_MOST_ANSWER_BYTES))
         return cast("BinaryIO", _Body(response, connection))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from trivet.adapters.mlflow.tables import Row
+from trivet.adapters.mlflow.selecting import Row
 from trivet.core.errors import Invalid, NotFound, Unavailable, Unsupported
 
 _AT_ONCE: Final = 5_000

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from trivet.adapters.mlflow.artifacts import LocalArtifacts
 from trivet.adapters.mlflow.meta import Meta, read_meta
+from trivet.adapters.mlflow.trace_folders import TraceFolders
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.moving import (
     HeldExperiment,
@@ -17,6 +18,7 @@ from trivet.core.moving import (
     HeldName,
     HeldPoints,
     HeldRun,
+    HeldTrace,
     HeldVersion,
 )
 from trivet.core.points import Points
@@ -54,6 +56,7 @@ class FolderHoldings:
         self._folder = folder.resolve()
         self._artifacts = LocalArtifacts([folder, *roots])
         self.problems: list[str] = []
+        self._traces = TraceFolders(self._artifacts, self._texts, self.problems)
         if not any(True for _ in self._experiment_folders()):
             raise Invalid(
                 f"{folder} has no experiments: no folder in it has a {_META} of one",
@@ -262,6 +265,14 @@ class FolderHoldings:
                 description=meta.optional("description"),
                 tags=self._texts(folder / "tags"),
             )
+
+    # ----------------------------------------------------------------------- traces
+
+    def traces(self, experiment: str) -> Iterator[HeldTrace]:
+        return self._traces.traces(experiment, self._place(experiment))
+
+    def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        return self._traces.files(held)
 
     # ----------------------------------------------------------------------- inside
 

@@ -17,20 +17,20 @@ class Meta:
     """
 
     def __init__(self, values: dict[str, Any]) -> None:
-        self._values = values
+        self.values = values
 
     def text(self, name: str) -> str:
         """Return a text; empty when there is none."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         return "" if value is None else str(value)
 
     def optional(self, name: str) -> str | None:
         """Return a text, or None."""
-        return None if self._values.get(name) is None else self.text(name)
+        return None if self.values.get(name) is None else self.text(name)
 
     def integer(self, name: str) -> int | None:
         """Return a whole number, or None."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         try:
             return None if value is None else int(value)
         except (TypeError, ValueError, OverflowError):
@@ -38,7 +38,7 @@ class Meta:
 
     def texts(self, name: str) -> dict[str, str]:
         """Return a mapping of texts."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         if not isinstance(value, dict):
             return {}
         return {str(k): str(v) for k, v in cast("dict[object, object]", value).items()}

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from trivet.adapters.mlflow.artifacts import PROXIED, LocalArtifacts
 from trivet.adapters.mlflow.calling import Caller, pages
+from trivet.adapters.mlflow.trace_server import TraceServer
 from trivet.adapters.mlflow.wire import (
     ExperimentItem,
     FileItem,
@@ -38,6 +39,7 @@ from trivet.core.moving import (
     HeldRun,
     HeldStage,
     HeldStatus,
+    HeldTrace,
     HeldVersion,
 )
 from trivet.core.points import Points
@@ -76,6 +78,7 @@ class ServerHoldings:
         self._caller = caller
         self._local = LocalArtifacts(roots)
         self._has_bulk = True
+        self._traces = TraceServer(caller, self.files)
         self.problems: list[str] = []
 
     @property
@@ -223,6 +226,14 @@ class ServerHoldings:
                     open=partial(self._caller.open, f"{PROXY}/{root}/{path}"),
                     is_near=False,
                 )
+
+    # ----------------------------------------------------------------------- traces
+
+    def traces(self, experiment: str) -> Iterator[HeldTrace]:
+        return self._traces.traces(experiment)
+
+    def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        return self._traces.files(held)
 
     # ----------------------------------------------------------------------- inside
 

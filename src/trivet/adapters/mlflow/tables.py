@@ -8,9 +8,11 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from trivet.adapters.mlflow.artifacts import LocalArtifacts
+from trivet.adapters.mlflow.selecting import Database, Row, Tables, marks, text
+from trivet.adapters.mlflow.trace_tables import TraceTables
 from trivet.core.errors import Unsupported
 from trivet.core.moving import (
     HeldExperiment,
@@ -21,6 +23,7 @@ from trivet.core.moving import (
     HeldName,
     HeldPoints,
     HeldRun,
+    HeldTrace,
     HeldVersion,
 )
 from trivet.core.points import Points
@@ -29,27 +32,6 @@ _PAGE: Final = 200
 _POINTS: Final = 50_000
 _DELETED: Final = "Deleted_Internal"
 _STATUSES: Final[Mapping[Any, str]] = {0: "pending", 1: "pending", 2: "ready", 3: "failed"}
-
-Row = dict[str, Any]
-
-
-class Database(Protocol):
-    """A database that is read."""
-
-    name: str
-    """Where it is, without user and password."""
-
-    def columns(self, table: str) -> set[str]:
-        """Return the names of a table's columns; none when there is no such table."""
-        ...
-
-    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Row]:
-        """Yield the rows of a statement, whose values stand as `?`."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it."""
-        ...
 
 
 class TableHoldings:
@@ -67,9 +49,10 @@ class TableHoldings:
         self._database = database
         self._artifacts = LocalArtifacts(roots)
         self.problems: list[str] = []
-        self._columns = {table: database.columns(table) for table in _WANTED}
+        self._tables = Tables(database, _WANTED)
+        self._traces = TraceTables(database, self._artifacts)
         for table, needed in _NEEDED.items():
-            missing = needed - self._columns[table]
+            missing = needed - self._tables.columns[table]
             if missing:
                 what = "table" if missing == needed else "columns"
                 raise Unsupported(
@@ -93,15 +76,15 @@ class TableHoldings:
     # ------------------------------------------------------------- experiments, runs
 
     def experiments(self) -> Iterator[HeldExperiment]:
-        tags = self._pairs("experiment_tags", "experiment_id")
-        for row in self._select("experiments", "1 = 1 ORDER BY experiment_id"):
+        tags = self._tables.pairs("experiment_tags", "experiment_id")
+        for row in self._tables.select("experiments", "1 = 1 ORDER BY experiment_id"):
             yield HeldExperiment(
                 id=str(row["experiment_id"]),
-                name=_text(row["name"]),
+                name=text(row["name"]),
                 stage=_stage(row["lifecycle_stage"]),
                 made_ms=row.get("creation_time") or 0,
                 changed_ms=row.get("last_update_time") or 0,
-                location=_text(row["artifact_location"]),
+                location=text(row["artifact_location"]),
                 tags=tags.get(row["experiment_id"], {}),
             )
 
@@ -109,7 +92,7 @@ class TableHoldings:
         after = ""
         while True:
             rows = list(
-                self._select(
+                self._tables.select(
                     "runs",
                     "experiment_id = ? AND run_uuid > ? ORDER BY run_uuid LIMIT ?",
                     (int(experiment), after, _PAGE),
@@ -122,20 +105,20 @@ class TableHoldings:
 
     def _whole(self, rows: list[Row]) -> Iterator[HeldRun]:
         runs = [row["run_uuid"] for row in rows]
-        params = self._pairs("params", "run_uuid", runs)
-        tags = self._pairs("tags", "run_uuid", runs)
+        params = self._tables.pairs("params", "run_uuid", runs)
+        tags = self._tables.pairs("tags", "run_uuid", runs)
         inputs = self._inputs(runs)
         models_in, models_out = self._links(runs)
         counts = self._counts(runs)
         for row in rows:
             run = row["run_uuid"]
-            location = _text(row["artifact_uri"])
+            location = text(row["artifact_uri"])
             yield HeldRun(
                 id=run,
                 experiment=str(row["experiment_id"]),
-                name=_text(row.get("name")),
-                user=_text(row["user_id"]),
-                status=_text(row["status"]),
+                name=text(row.get("name")),
+                user=text(row["user_id"]),
+                status=text(row["status"]),
                 stage=_stage(row["lifecycle_stage"]),
                 began_ms=row["start_time"] or 0,
                 ended_ms=row["end_time"],
@@ -156,12 +139,12 @@ class TableHoldings:
     def _points(self, runs: Sequence[str]) -> Iterator[HeldPoints]:
         statement = (
             "SELECT run_uuid, key, step, timestamp, value, is_nan FROM metrics "
-            f"WHERE run_uuid IN ({_marks(runs)})"
+            f"WHERE run_uuid IN ({marks(runs)})"
         )
         columns: dict[tuple[str, str], tuple[array[int], array[int], array[float]]] = {}
         count = 0
-        for row in self._database.rows(statement, runs):
-            key = row["run_uuid"], _text(row["key"])
+        for row in self._tables.rows(statement, runs):
+            key = row["run_uuid"], text(row["key"])
             held = columns.get(key)
             if held is None:
                 held = columns[key] = (array("q"), array("q"), array("d"))
@@ -177,31 +160,31 @@ class TableHoldings:
     def _counts(self, runs: Sequence[str]) -> dict[str, int]:
         statement = (
             "SELECT run_uuid, count(*) AS number FROM metrics "
-            f"WHERE run_uuid IN ({_marks(runs)}) GROUP BY run_uuid"
+            f"WHERE run_uuid IN ({marks(runs)}) GROUP BY run_uuid"
         )
-        return {row["run_uuid"]: row["number"] for row in self._database.rows(statement, runs)}
+        return {row["run_uuid"]: row["number"] for row in self._tables.rows(statement, runs)}
 
     def _inputs(self, runs: Sequence[str]) -> dict[str, list[HeldInput]]:
-        if not (self._columns["inputs"] and self._columns["datasets"]):
+        if not (self._tables.columns["inputs"] and self._tables.columns["datasets"]):
             return {}
         statement = (
             "SELECT i.input_uuid, i.destination_id, d.name, d.digest, d.dataset_source_type, "
             "d.dataset_source, d.dataset_schema, d.dataset_profile FROM inputs i "
             "JOIN datasets d ON d.dataset_uuid = i.source_id WHERE i.source_type = 'DATASET' "
-            f"AND i.destination_type = 'RUN' AND i.destination_id IN ({_marks(runs)}) "
+            f"AND i.destination_type = 'RUN' AND i.destination_id IN ({marks(runs)}) "
             "ORDER BY i.destination_id, i.input_uuid"
         )
-        rows = list(self._database.rows(statement, runs))
+        rows = list(self._tables.rows(statement, runs))
         ids = [row["input_uuid"] for row in rows]
-        tags = self._pairs("input_tags", "input_uuid", ids, key="name") if ids else {}
+        tags = self._tables.pairs("input_tags", "input_uuid", ids, key="name") if ids else {}
         found: dict[str, list[HeldInput]] = defaultdict(list)
         for row in rows:
             found[row["destination_id"]].append(
                 HeldInput(
-                    name=_text(row["name"]),
-                    digest=_text(row["digest"]),
-                    source_type=_text(row["dataset_source_type"]),
-                    source=_text(row["dataset_source"]),
+                    name=text(row["name"]),
+                    digest=text(row["digest"]),
+                    source_type=text(row["dataset_source_type"]),
+                    source=text(row["dataset_source"]),
                     schema=row["dataset_schema"],
                     profile=row["dataset_profile"],
                     tags=tags.get(row["input_uuid"], {}),
@@ -215,13 +198,13 @@ class TableHoldings:
         """Return which logged models runs read, and which they made at which step."""
         read: dict[str, list[str]] = defaultdict(list)
         made: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        if self._columns["inputs"] >= {"step"}:
+        if self._tables.columns["inputs"] >= {"step"}:
             statement = (
                 "SELECT source_type, source_id, destination_id, step FROM inputs WHERE "
-                f"source_type IN ('RUN_INPUT', 'RUN_OUTPUT') AND source_id IN ({_marks(runs)}) "
+                f"source_type IN ('RUN_INPUT', 'RUN_OUTPUT') AND source_id IN ({marks(runs)}) "
                 "ORDER BY source_id, input_uuid"
             )
-            for row in self._database.rows(statement, runs):
+            for row in self._tables.rows(statement, runs):
                 if row["source_type"] == "RUN_INPUT":
                     read[row["source_id"]].append(row["destination_id"])
                 else:
@@ -231,24 +214,26 @@ class TableHoldings:
     # ----------------------------------------------------------------- logged models
 
     def models(self, experiment: str) -> Iterator[HeldModel]:
-        if not self._columns["logged_models"]:
+        if not self._tables.columns["logged_models"]:
             return
         number = int(experiment)
-        rows = list(self._select("logged_models", "experiment_id = ? ORDER BY model_id", (number,)))
+        rows = list(
+            self._tables.select("logged_models", "experiment_id = ? ORDER BY model_id", (number,))
+        )
         for row in rows:
             model = row["model_id"]
-            location = _text(row["artifact_location"])
-            tags = self._pairs("logged_model_tags", "model_id", [model], key="tag_key")
-            params = self._pairs("logged_model_params", "model_id", [model], key="param_key")
+            location = text(row["artifact_location"])
+            tags = self._tables.pairs("logged_model_tags", "model_id", [model], key="tag_key")
+            params = self._tables.pairs("logged_model_params", "model_id", [model], key="param_key")
             found = tags.get(model, {})
             yield HeldModel(
                 id=model,
                 experiment=experiment,
-                name=_text(row["name"]),
-                type=_text(row["model_type"]),
+                name=text(row["name"]),
+                type=text(row["model_type"]),
                 status=_status(row["status"]),
                 stage=_stage(row["lifecycle_stage"]),
-                run=_text(row["source_run_id"]),
+                run=text(row["source_run_id"]),
                 user=found.get("mlflow.user", ""),
                 location=location,
                 made_ms=row["creation_timestamp_ms"] or 0,
@@ -263,29 +248,29 @@ class TableHoldings:
             "SELECT metric_name, metric_timestamp_ms, metric_step, metric_value, run_id, "
             "dataset_name, dataset_digest FROM logged_model_metrics WHERE model_id = ?"
         )
-        for row in self._database.rows(statement, (model,)):
+        for row in self._tables.rows(statement, (model,)):
             value = row["metric_value"]
             yield HeldMeasure(
-                key=_text(row["metric_name"]),
+                key=text(row["metric_name"]),
                 value=float("nan") if value is None else value,
                 step=row["metric_step"] or 0,
                 time_ms=row["metric_timestamp_ms"] or 0,
-                run=_text(row["run_id"]),
-                dataset=_text(row["dataset_name"]),
-                digest=_text(row["dataset_digest"]),
+                run=text(row["run_id"]),
+                dataset=text(row["dataset_name"]),
+                digest=text(row["dataset_digest"]),
             )
 
     # --------------------------------------------------------------------- registry
 
     def names(self) -> Iterator[HeldName]:
-        if not self._columns["registered_models"]:
+        if not self._tables.columns["registered_models"]:
             return
-        tags = self._pairs("registered_model_tags", "name")
+        tags = self._tables.pairs("registered_model_tags", "name")
         aliases = self._aliases()
-        for row in list(self._select("registered_models", "1 = 1 ORDER BY name")):
+        for row in list(self._tables.select("registered_models", "1 = 1 ORDER BY name")):
             name = row["name"]
             yield HeldName(
-                name=_text(name),
+                name=text(name),
                 made_ms=row["creation_time"] or 0,
                 changed_ms=row["last_updated_time"] or row["creation_time"] or 0,
                 description=row["description"],
@@ -296,54 +281,39 @@ class TableHoldings:
 
     def _versions(self, name: str) -> Iterator[HeldVersion]:
         tags: dict[int, dict[str, str]] = defaultdict(dict)
-        for row in self._select("model_version_tags", "name = ?", (name,)):
-            tags[row["version"]][_text(row["key"])] = _text(row["value"])
-        for row in self._select("model_versions", "name = ? ORDER BY version", (name,)):
+        for row in self._tables.select("model_version_tags", "name = ?", (name,)):
+            tags[row["version"]][text(row["key"])] = text(row["value"])
+        for row in self._tables.select("model_versions", "name = ? ORDER BY version", (name,)):
             if row["current_stage"] == _DELETED:
                 continue
             yield HeldVersion(
                 number=row["version"],
-                source=_text(row["source"]),
+                source=text(row["source"]),
                 made_ms=row["creation_time"] or 0,
                 changed_ms=row["last_updated_time"] or row["creation_time"] or 0,
-                user=_text(row["user_id"]),
-                stage=_text(row["current_stage"]) or "None",
-                location=_text(row.get("storage_location")),
-                run=_text(row["run_id"]),
-                run_link=_text(row["run_link"]),
+                user=text(row["user_id"]),
+                stage=text(row["current_stage"]) or "None",
+                location=text(row.get("storage_location")),
+                run=text(row["run_id"]),
+                run_link=text(row["run_link"]),
                 description=row["description"],
                 tags=dict(tags.get(row["version"], {})),
             )
 
     def _aliases(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = defaultdict(dict)
-        if self._columns["registered_model_aliases"]:
-            for row in self._select("registered_model_aliases", "1 = 1"):
+        if self._tables.columns["registered_model_aliases"]:
+            for row in self._tables.select("registered_model_aliases", "1 = 1"):
                 found[row["name"]][row["alias"]] = row["version"]
         return found
 
-    # ----------------------------------------------------------------------- inside
+    # ----------------------------------------------------------------------- traces
 
-    def _select(self, table: str, where: str, values: Sequence[Any] = ()) -> Iterator[Row]:
-        """Select the columns that are known and there."""
-        names = [name for name in _WANTED[table] if name in self._columns[table]]
-        statement = f"SELECT {', '.join(names)} FROM {table} WHERE {where}"
-        return self._database.rows(statement, values)
+    def traces(self, experiment: str) -> Iterator[HeldTrace]:
+        return self._traces.traces(experiment)
 
-    def _pairs(
-        self, table: str, owner: str, owners: Sequence[Any] | None = None, *, key: str = "key"
-    ) -> dict[Any, dict[str, str]]:
-        """Return the keys and values of a table, by whom they belong to."""
-        if not self._columns[table]:
-            return {}
-        value = key.replace("key", "value") if key != "name" else "value"
-        statement = f"SELECT {owner} AS owner, {key} AS k, {value} AS v FROM {table}"
-        if owners is not None:
-            statement += f" WHERE {owner} IN ({_marks(owners)})"
-        found: dict[Any, dict[str, str]] = defaultdict(dict)
-        for row in self._database.rows(statement, owners or ()):
-            found[row["owner"]][_text(row["k"])] = _text(row["v"])
-        return found
+    def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        return self._traces.files(held)
 
 
 def _chunks(
@@ -351,17 +321,6 @@ def _chunks(
 ) -> Iterator[HeldPoints]:
     for (run, key), (steps, times, values) in columns.items():
         yield HeldPoints(run, key, Points(steps, times, values))
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _text(value: Any) -> str:
-    """Return text; bytes of a database that did not mind are read as UTF-8."""
-    if value is None:
-        return ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _stage(value: Any) -> Any:

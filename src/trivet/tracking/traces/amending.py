@@ -8,7 +8,7 @@ import msgspec
 from trivet.core.catalog import Amendment, Document, Value
 from trivet.core.facts import Entry, read
 from trivet.core.projecting import Known, Projectors
-from trivet.tracking.reporting.documents import group_of
+from trivet.tracking.reporting.documents import group_of, imprinted
 from trivet.tracking.reporting.facts import Experiment, ExperimentMade
 from trivet.tracking.traces.documents import (
     TRACES,
@@ -69,6 +69,7 @@ def begun_trace(
             "experiment": reported.experiment,
             "location": f"{home.location.rstrip('/')}/traces/{reported.trace}/artifacts",
             **notes_of(report, said),
+            **imprinted(reported.imported),
         },
         expect="new",
     )
@@ -84,7 +85,7 @@ def reported_trace(document: Document, reported: TraceReported) -> Amendment:
         id=document.id,
         set=attributes_of(report, began_ms, duration_ms),
         drop=tuple(f"tags.{key}" for key in report.dropped if f"tags.{key}" in document.attributes),
-        note=notes_of(report),
+        note={**notes_of(report), **imprinted(reported.imported)},
         expect="known",
     )
 

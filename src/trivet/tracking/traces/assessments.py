@@ -1,5 +1,6 @@
 """What people, judges and code say about traces: said, changed, withdrawn."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -121,3 +122,13 @@ def dated(trace: str, said: Assessment, now_ms: int) -> Assessment:
 def all_dated(trace: str, said: Sequence[Assessment], now_ms: int) -> tuple[Assessment, ...]:
     """Do the same for several."""
     return tuple(dated(trace, one, now_ms) for one in said)
+
+
+def expected_form(value: object) -> tuple[Any, str]:
+    """Return an expectation's value as it is kept, and its form.
+
+    Lists and objects are texts of JSON: so MLflow answers them, whichever way they came.
+    """
+    if isinstance(value, dict | list):
+        return json.dumps(value), "JSON_FORMAT"
+    return value, ""

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from trivet.core.facts import Fact
+from trivet.tracking.reporting.facts import Imported
 
 TraceState = Literal["unknown", "running", "succeeded", "failed"]
 STATE_WORDS: Final[dict[str, TraceState]] = {
@@ -17,6 +18,12 @@ STATE_WORDS: Final[dict[str, TraceState]] = {
 ours; in the order of MLflow's enumeration, which calls the last one 0."""
 AssessmentKind = Literal["feedback", "expectation", "issue"]
 SourceKind = Literal["unknown", "human", "judge", "code"]
+SOURCE_WORDS: Final[dict[str, SourceKind]] = {
+    "HUMAN": "human",
+    "LLM_JUDGE": "judge",
+    "CODE": "code",
+}
+"""MLflow's words for who says something about a trace."""
 
 
 class TraceReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +59,7 @@ class TraceReported(Fact, frozen=True, kw_only=True):
     trace: str
     experiment: str
     report: TraceReport
+    imported: Imported | None = None
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,17 +1,23 @@
 """Calls about what people, judges and code say of traces."""
 
-import json
 from typing import Any, Final
 
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
-from trivet.tracking.traces.facts import Assessment, AssessmentKind, Failure, Source, SourceKind
+from trivet.tracking.traces.assessments import expected_form
+from trivet.tracking.traces.facts import (
+    SOURCE_WORDS,
+    Assessment,
+    AssessmentKind,
+    Failure,
+    Source,
+    SourceKind,
+)
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.moments import moment, moment_ms
 from trivet.web.mlflow.rendering import Message
 
-_SOURCES: Final[dict[str, SourceKind]] = {"HUMAN": "human", "LLM_JUDGE": "judge", "CODE": "code"}
 _UNSPECIFIED: Final = "SOURCE_TYPE_UNSPECIFIED"
 _KINDS: Final[tuple[AssessmentKind, ...]] = ("feedback", "expectation", "issue")
 
@@ -107,10 +113,8 @@ def _value(fields: Fields, kind: AssessmentKind) -> dict[str, Any]:
             "value": inner.text("value"),
             "form": inner.demanded("serialization_format"),
         }
-    told = value.json("value")
-    if isinstance(told, dict | list):  # answered as text, whichever way it came
-        return {"value": json.dumps(told), "form": "JSON_FORMAT"}
-    return {"value": told, "form": ""}
+    told, form = expected_form(value.json("value"))
+    return {"value": told, "form": form}
 
 
 def _failure(fields: Fields | None) -> Failure | None:
@@ -141,12 +145,12 @@ def _rendered(said: Assessment) -> Message:
 def _source_kind(fields: Fields) -> SourceKind:
     if fields.json("source_type") in (_UNSPECIFIED, 0, "0"):
         return "unknown"
-    word = fields.choice("source_type", tuple(_SOURCES), "")
-    return _SOURCES[word] if word else "unknown"
+    word = fields.choice("source_type", tuple(SOURCE_WORDS), "")
+    return SOURCE_WORDS[word] if word else "unknown"
 
 
 def _word_of(kind: SourceKind) -> str:
-    return next((word for word, ours in _SOURCES.items() if ours == kind), _UNSPECIFIED)
+    return next((word for word, ours in SOURCE_WORDS.items() if ours == kind), _UNSPECIFIED)
 
 
 def _masked(fields: Fields) -> list[str]:

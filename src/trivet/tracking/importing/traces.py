@@ -1,0 +1,308 @@
+"""Landing traces: a new one with all that was said of it, a known one with what is new."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from trivet.core.catalog import Amendment, Document
+from trivet.core.errors import Invalid
+from trivet.core.facts import Draft, Scope, draft, read
+from trivet.core.moving import HeldAssessment, HeldTrace
+from trivet.core.ports import Stores
+from trivet.core.search import find_all
+from trivet.tracking.importing.cleaning import (
+    Remarks,
+    clean_text,
+    digest_of,
+    run_id,
+)
+from trivet.tracking.reporting.documents import IMPRINT, RUNS
+from trivet.tracking.reporting.facts import Experiment, Imported
+from trivet.tracking.traces.amending import (
+    assessed_trace,
+    begun_trace,
+    id_of,
+    linked_trace,
+    reported_trace,
+)
+from trivet.tracking.traces.assessments import dated, expected_form
+from trivet.tracking.traces.documents import (
+    TRACES,
+    assessments_of,
+    check_assessment,
+    check_report,
+    check_trace_id,
+)
+from trivet.tracking.traces.facts import (
+    SOURCE_WORDS,
+    STATE_WORDS,
+    Assessment,
+    Failure,
+    Source,
+    TraceAssessed,
+    TraceLinked,
+    TraceReport,
+    TraceReported,
+    TracesDeleted,
+)
+
+_NAME: Final = "mlflow.traceName"
+_RUN: Final = "mlflow.sourceRun"
+_SPANS_AT: Final = "mlflow.trace.spansLocation"
+_MOST_TIME: Final = 253_402_300_799_999  # the end of the year 9999
+_MOST_KEY: Final = 250
+_MOST_CHARACTERS: Final = 100_000
+"""How many characters of assessments one fact carries, about: it may have 1 MiB."""
+
+
+class TraceLanding:
+    """Brings traces of one store into a project.
+
+    Args:
+        stores: Where everything is kept.
+        scope: Project and actor.
+        source: Which store they come from.
+        remarks: Told of what is otherwise here.
+    """
+
+    def __init__(self, stores: Stores, scope: Scope, source: str, remarks: Remarks) -> None:
+        self._stores = stores
+        self._scope = scope
+        self._source = source
+        self._remarks = remarks
+
+    def known(self, traces: Sequence[HeldTrace]) -> dict[str, Document]:
+        """Return the documents of the traces that are here, by what they are called."""
+        wanted = [id_of(self._scope.project, held.id) for held in traces]
+        found = self._stores.catalog.get(TRACES, wanted)
+        return {str(document.attributes["request_id"]): document for document in found}
+
+    def gone(self, home: Experiment) -> frozenset[str]:
+        """Return the traces of an experiment that were deleted here: they do not come back."""
+        told = find_all(
+            self._stores.ledger,
+            TracesDeleted.KIND,
+            where={"experiment": home.id},
+            project=self._scope.project,
+        )
+        deleted = (read(entry, TracesDeleted) for entry in told if entry.payload is not None)
+        return frozenset(trace for each in deleted for trace in each.traces)
+
+    def is_changed(self, held: HeldTrace, standing: Document | None) -> bool:
+        """Say whether a trace is not here as it is there."""
+        return standing is None or standing.notes.get(IMPRINT) != digest_of(held)
+
+    def can_land(self, held: HeldTrace, group: str, standing: Document | None) -> bool:
+        """Say whether a trace can be here, and remark it when it cannot.
+
+        Args:
+            held: As it is there.
+            group: The group of its experiment's documents.
+            standing: Its document, None for one that is not here yet.
+        """
+        try:
+            check_trace_id(held.id or "-")
+            report = self._report(held)
+            check_report(report)
+            draft(TraceReported(trace=held.id, experiment="", report=report))
+        except Invalid as error:
+            self._remarks.note(f"the trace {held.id[:100]!r} is left out: {error.message}")
+            return False
+        if standing is not None and standing.group != group:
+            self._remarks.note(f"the trace {held.id} is another experiment's here")
+            return False
+        return True
+
+    def begin(self, traces: Sequence[HeldTrace], home: Experiment) -> None:
+        """Record traces that are not here yet, in one commit.
+
+        Raises:
+            Conflict: One of them is here by now.
+        """
+        runs = self._runs({run for held in traces for run in _runs_of(held)})
+        facts: list[Draft] = []
+        documents: list[Amendment] = []
+        for held in traces:
+            told, document = self._begun(held, home, runs)
+            facts += told
+            documents.append(document)
+        reason = f"import {len(traces)} traces into experiment {home.name}"
+        self._stores.ledger.commit(self._scope.batch(reason, facts, documents=documents))
+
+    def go_on(self, held: HeldTrace, standing: Document) -> bool:
+        """Record what is new of a trace; return whether anything was."""
+        reason = f"import trace {held.id}"
+        known = {one.id: one for one in assessments_of(standing)}
+        news = [one for one in self._said(held) if known.get(one.id) != one]
+        fact = str(standing.notes["fact"])
+        for part in _parts(news):
+            said = TraceAssessed(trace=held.id, assessments=part)
+            amendment = assessed_trace(self._document(held), said)
+            self._commit(reason, [draft(said, parents=[fact])], amendment)
+        runs = self._runs(_linked(held))
+        linked = [self._link(held, run, [fact, *_of(runs, run)]) for run in _linked(held)]
+        # Said last: a trace without this imprint is looked at again.
+        reported = self._reported(held, str(standing.notes["experiment"]))
+        amendment = reported_trace(standing, reported)
+        self._commit(reason, [draft(reported, parents=[reported.experiment])], amendment)
+        return bool(news) or any(linked) or _says_more(amendment, standing)
+
+    # ------------------------------------------------------------------- inside
+
+    def _begun(
+        self, held: HeldTrace, home: Experiment, runs: Collection[str]
+    ) -> tuple[list[Draft], Amendment]:
+        reported = self._reported(held, home.id)
+        own = reported.report.run
+        first = draft(reported, parents=[home.id, *_of(runs, own)])
+        said = self._said(held)
+        facts = [first]
+        for part in _parts(said):
+            assessed = TraceAssessed(trace=held.id, assessments=part)
+            facts.append(draft(assessed, parents=[first.id]))
+        linked = [run for run in _linked(held) if run != own]
+        for run in linked:
+            told = TraceLinked(trace=held.id, run=run)
+            facts.append(draft(told, parents=[first.id, *_of(runs, run)]))
+        document = begun_trace(self._scope.project, first.id, reported, home, said)
+        once = {f"runs.{number}": run for number, run in enumerate(linked)}
+        return facts, msgspec.structs.replace(document, once={**document.once, **once})
+
+    def _reported(self, held: HeldTrace, experiment: str) -> TraceReported:
+        return TraceReported(
+            trace=held.id,
+            experiment=experiment,
+            report=self._report(held),
+            imported=Imported(source=self._source, id=held.id, imprint=digest_of(held)),
+        )
+
+    def _report(self, held: HeldTrace) -> TraceReport:
+        tags = self._labels(held.tags, "tag of a trace")
+        tags.pop(_SPANS_AT, None)  # where they were
+        run = held.metadata.get(_RUN)
+        return TraceReport(
+            began_ms=min(max(0, held.began_ms), _MOST_TIME),
+            duration_ms=None if held.duration_ms is None else max(0, held.duration_ms),
+            state=STATE_WORDS.get(held.state, "unknown"),
+            name=tags.get(_NAME),
+            run=run_id(run) if run else None,
+            client_id=self._text(held.client_id, "client's identifier of a trace"),
+            request=self._text(held.request, "request of a trace"),
+            response=self._text(held.response, "response of a trace"),
+            metadata=self._labels(held.metadata, "metadata of a trace"),
+            tags=tags,
+        )
+
+    def _labels(self, values: Mapping[str, str], what: str) -> dict[str, str]:
+        """Return texts by keys; a key of a trace is kept as it is, or not at all."""
+        found: dict[str, str] = {}
+        for key, value in values.items():
+            if 0 < len(key) <= _MOST_KEY and key.isprintable():
+                found[key] = clean_text(value, f"{what} {key}", self._remarks)
+            else:
+                self._remarks.note(f"the {what} {key[:100]!r} is left out: it has no key for here")
+        return found
+
+    def _text(self, value: str | None, what: str) -> str | None:
+        return None if value is None else clean_text(value, what, self._remarks)
+
+    def _said(self, held: HeldTrace) -> tuple[Assessment, ...]:
+        """Return the assessments of a trace; those that cannot be kept are remarked."""
+        found: list[Assessment] = []
+        for each in held.assessments:
+            one = dated(held.id, self._assessment(each), max(0, held.began_ms))
+            try:
+                check_assessment(one)
+            except Invalid as error:
+                self._remarks.note(f"an assessment of {held.id} is left out: {error.message}")
+            else:
+                found.append(one)
+        return tuple(found)
+
+    def _assessment(self, held: HeldAssessment) -> Assessment:
+        value, form = held.value, held.form
+        if held.kind == "expectation" and not form:
+            value, form = expected_form(value)
+        failure = None
+        if held.failure is not None:
+            code, message, stack = held.failure
+            failure = Failure(code=code, message=message, stack=stack)
+        return Assessment(
+            id=held.id,
+            name=clean_text(held.name, "name of an assessment", self._remarks),
+            kind=held.kind,
+            value=None if held.kind == "issue" else value,
+            form=form,
+            failure=failure,
+            issue=str(held.value or "") if held.kind == "issue" else "",
+            source=Source(kind=SOURCE_WORDS.get(held.source, "unknown"), id=held.source_id),
+            span=held.span,
+            rationale=clean_text(held.rationale, "rationale of an assessment", self._remarks),
+            metadata=self._labels(held.metadata, "metadata of an assessment"),
+            overrides=held.overrides,
+            is_valid=held.is_valid,
+            made_ms=max(0, held.made_ms),
+            changed_ms=max(0, held.changed_ms),
+        )
+
+    def _link(self, held: HeldTrace, run: str, parents: list[str]) -> bool:
+        """Let a trace belong to one more run; say whether it did not before."""
+        amendment = linked_trace(self._document(held), run)
+        if amendment is None:
+            return False
+        told = draft(TraceLinked(trace=held.id, run=run), parents=parents)
+        self._commit(f"import trace {held.id}", [told], amendment)
+        return True
+
+    def _document(self, held: HeldTrace) -> Document:
+        return self.known([held])[held.id]
+
+    def _runs(self, runs: Collection[str]) -> frozenset[str]:
+        """Return those of the runs that are here."""
+        found = self._stores.catalog.get(RUNS, list(runs)) if runs else ()
+        project = self._scope.project
+        return frozenset(each.id for each in found if each.group.rpartition("/")[0] == project)
+
+    def _commit(self, reason: str, facts: list[Draft], document: Amendment) -> None:
+        self._stores.ledger.commit(self._scope.batch(reason, facts, documents=[document]))
+
+
+def _linked(held: HeldTrace) -> list[str]:
+    return list(dict.fromkeys(map(run_id, held.runs)))
+
+
+def _runs_of(held: HeldTrace) -> Iterator[str]:
+    """Yield the runs that a trace names, as they are called here."""
+    own = held.metadata.get(_RUN)
+    if own:
+        yield run_id(own)
+    yield from _linked(held)
+
+
+def _of(runs: Collection[str], run: str | None) -> list[str]:
+    """Return a run as a parent of facts, if it is here: others may come later, or never."""
+    return [run] if run and run in runs else []
+
+
+def _parts(said: Sequence[Assessment]) -> Iterator[tuple[Assessment, ...]]:
+    """Yield assessments in the pieces that facts have room for."""
+    gathered: list[Assessment] = []
+    length = 0
+    for one in said:
+        size = len(msgspec.json.encode(one))
+        if gathered and length + size > _MOST_CHARACTERS:
+            yield tuple(gathered)
+            gathered, length = [], 0
+        gathered.append(one)
+        length += size
+    if gathered:
+        yield tuple(gathered)
+
+
+def _says_more(amendment: Amendment, standing: Document) -> bool:
+    """Say whether an amendment says anything besides what a document was like elsewhere."""
+    known: Mapping[str, object] = {**standing.notes, IMPRINT: amendment.note.get(IMPRINT)}
+    return any(standing.attributes.get(k) != v for k, v in amendment.set.items()) or any(
+        known.get(key) != value for key, value in amendment.note.items()
+    )
