@@ -3,9 +3,7 @@
 import os
 import re
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from trivet.adapters.mlflow.artifacts import PROXIED, LocalArtifacts
-from trivet.adapters.mlflow.calling import Caller, pages
+from trivet.adapters.mlflow.calling import Caller, pages, side_by_side
 from trivet.adapters.mlflow.trace_server import TraceServer
 from trivet.adapters.mlflow.wire import (
     ExperimentItem,
@@ -53,7 +51,6 @@ _NAMES_PAGE: Final = 100
 _RUNS_AT_ONCE: Final = 50
 _MOST_BULK: Final = 25_000
 _MOST_DEPTH: Final = 100
-_AT_ONCE: Final = 6
 _STATUSES: Final[Mapping[str, HeldStatus]] = {
     "LOGGED_MODEL_PENDING": "pending",
     "LOGGED_MODEL_UPLOAD_FAILED": "failed",
@@ -78,7 +75,7 @@ class ServerHoldings:
         self._caller = caller
         self._local = LocalArtifacts(roots)
         self._has_bulk = True
-        self._traces = TraceServer(caller, self.files)
+        self._traces = TraceServer(caller, self.files, self._run_names)
         self.problems: list[str] = []
 
     @property
@@ -118,7 +115,7 @@ class ServerHoldings:
             for key, ids in by_key.items()
             for some in _batched(ids, _RUNS_AT_ONCE)
         )
-        for found in _side_by_side(asked):
+        for found in side_by_side(asked):
             yield from found
 
     def _bulk(self, key: str, runs: list[str]) -> list[HeldPoints]:
@@ -237,6 +234,11 @@ class ServerHoldings:
 
     # ----------------------------------------------------------------------- inside
 
+    def _run_names(self) -> tuple[list[str], list[str]]:
+        """Return the identifiers of all experiments and of all runs."""
+        homes = [held.id for held in self.experiments()]
+        return homes, [held.id for home in homes for held in self.runs(home)]
+
     def _posted(self, call: str, query: Query, name: str, kind: type[T]) -> Iterator[T]:
         """Yield the items of all pages that a call answers which takes its query as a body."""
         for item in pages(partial(self._caller.post, f"{API}/{call}"), query, name):
@@ -260,20 +262,6 @@ def _batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
     remaining = iter(items)
     while batch := list(islice(remaining, size)):
         yield batch
-
-
-def _side_by_side(
-    asked: Iterable[Callable[[], list[HeldPoints]]],
-) -> Iterator[list[HeldPoints]]:
-    """Make calls several at a time, in order, and never hold more than that many answers."""
-    waiting: deque[Future[list[HeldPoints]]] = deque()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for call in asked:
-            waiting.append(pool.submit(call))
-            if len(waiting) >= _AT_ONCE:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _run(item: RunItem, experiment: str) -> HeldRun:
