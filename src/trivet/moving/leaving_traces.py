@@ -11,11 +11,11 @@ from trivet.core.search import walk
 from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.reporting.documents import group_of
 from trivet.tracking.traces.documents import TRACES, trace_of
-from trivet.tracking.traces.facts import STATE_WORDS, Assessment
+from trivet.tracking.traces.facts import SOURCE_WORDS, STATE_WORDS, Assessment
 
 _PAGE: Final = 200
 _STATES: Final = {state: word for word, state in STATE_WORDS.items()}
-_SOURCES: Final = {"human": "HUMAN", "judge": "LLM_JUDGE", "code": "CODE"}
+_SOURCES: Final = {kind: word for word, kind in SOURCE_WORDS.items()}
 
 
 class HeldTraces:
