@@ -65,6 +65,17 @@ def test_what_is_new_goes_out_with_the_next_export(workspace: Workspace, other: 
     assert again.counts.points == 0
 
 
+def test_a_run_that_an_export_brought_here_is_sent_on_once(
+    workspace: Workspace, other: str
+) -> None:
+    id = report(workspace)
+    marks = {"trivet.source": "its name elsewhere", "trivet.imprint": "of another export"}
+    workspace.tracking.reported.report(id, Report(tags=marks))
+    send(workspace, other)
+    again = send(workspace, other)
+    assert (again.counts.runs_new, again.counts.runs_same) == (0, 2)
+
+
 def test_a_dry_export_counts_what_the_server_lacks_and_sends_nothing(
     workspace: Workspace, other: str
 ) -> None:

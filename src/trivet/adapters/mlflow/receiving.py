@@ -134,7 +134,9 @@ class ServerReceiver:
                 self._post("runs/restore", {"run_id": run})
         for batch in _batches(listed(_cut(held.parameters, _MOST_PARAMETER)), _MOST_PAIRS):
             self._post("runs/log-batch", {"run_id": run, "params": batch})
-        for batch in _batches(listed(_cut(held.tags, _MOST_TAG)), _MOST_PAIRS):
+        # Marks of another export, which brought the run here, would hide those of this one.
+        tags = {key: held.tags[key] for key in held.tags if key not in {SOURCE, IMPRINT}}
+        for batch in _batches(listed(_cut(tags, _MOST_TAG)), _MOST_PAIRS):
             self._post("runs/log-batch", {"run_id": run, "tags": batch})
         count = 0
         for batch in _batches(self._new_points(run, points, again=again), _MOST_POINTS):
