@@ -42,6 +42,7 @@ from trivet.tracking.shelves import Artifact
 _PAGE: Final = 200
 _POINTS: Final = 50_000
 _ALL: Final = 1 << 62
+_OURS: Final = "mlflow-artifacts:/"
 _OWNER: Final = re.compile(r"mlflow-artifacts:/[^/]+/(?:models/(m-[^/]+)|([^/]+))/artifacts")
 
 
@@ -231,14 +232,14 @@ class ProjectHoldings:
         return self._traces.of(experiment)
 
     def trace_files(self, held: HeldTrace) -> Iterable[HeldFile]:
+        if not held.location.startswith(_OURS):
+            raise _unread(held.location)
         return self._below(owner_of("trace", held.id), "")
 
     def files(self, location: str) -> Iterable[HeldFile]:
         found = _OWNER.fullmatch(location)
         if found is None:
-            raise Unsupported(
-                f"{location.partition(':')[0]} storage is not read here", code="remote-artifacts"
-            )
+            raise _unread(location)
         owner = f"model:{found[1]}" if found[1] else f"run:{found[2]}"
         return self._below(owner, "")
 
@@ -257,6 +258,11 @@ class ProjectHoldings:
 
     def _open(self, artifact: Artifact) -> BinaryIO:
         return self._artifacts.read(artifact)
+
+
+def _unread(location: str) -> Unsupported:
+    scheme = location.partition(":")[0]
+    return Unsupported(f"{scheme} storage is not read here", code="remote-artifacts")
 
 
 def _input(item: Input) -> HeldInput:

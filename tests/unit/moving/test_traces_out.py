@@ -241,6 +241,16 @@ def test_an_export_that_broke_off_is_completed(
         assert len(away.traces.get(f"tr-{number}").assessments) == 1
 
 
+def test_spans_in_a_bucket_stay_there_and_are_told_of(room: Room, other: str) -> None:
+    made = room.experiments.make("elsewhere", location="s3://bucket/elsewhere")
+    room.traces.put("tr-1", made.number, TraceReport(began_ms=1))
+    sent = send(room.workspace, other)
+    assert sent.counts.traces_new == 1
+    (left,) = sent.left
+    assert "s3 storage" in left.reason
+    assert left.location.startswith("s3://bucket/elsewhere/traces/tr-1")
+
+
 def test_more_traces_than_a_page_go_out(room: Room, away: Room, other: str) -> None:
     room.runs()
     for number in range(230):
