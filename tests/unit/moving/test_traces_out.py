@@ -8,8 +8,10 @@ import msgspec
 import pytest
 from tests.unit.moving.conftest import send
 
+from trivet.cli.importing import describe
 from trivet.core.clock import SystemClock
 from trivet.core.errors import Unavailable
+from trivet.moving.facts import Counts, Moved
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.facts import Report
@@ -259,6 +261,17 @@ def test_more_traces_than_a_page_go_out(room: Room, away: Room, other: str) -> N
     assert traces_of(send(room.workspace, other).counts) == (0, 0, 230)
     room.workspace.tracking.reported.report(room.runs()[0], Report(tags={"late": "yes"}))
     assert len(away.traces.several([f"tr-{number}" for number in range(230)])) == 230
+
+
+def test_people_are_told_of_traces_where_there_are_any() -> None:
+    counts = Counts(traces_new=1200, traces_same=3)
+    moved = Moved(source="a", target="b", is_dry=True, counts=counts, left=(), remarks=())
+    said = "1,200 would be new, 0 would be brought up to date, 3 as they were"
+    assert [said in line for line in describe(moved, "sent").splitlines() if "traces" in line] == [
+        True
+    ]
+    none = msgspec.structs.replace(moved, counts=Counts(runs_new=1))
+    assert "traces" not in describe(none, "sent")
 
 
 def test_long_texts_are_cut_as_mlflow_demands(room: Room, away: Room, other: str) -> None:
