@@ -22,7 +22,7 @@ def _mlflow(options: Namespace) -> Answer:
 VERBS: Group = of_projects(
     {
         "mlflow": Command(
-            "Send experiments, runs, files and models to a server of MLflow; again, what is new.",
+            "Send runs, traces, files and models to a server of MLflow; again, what is new.",
             "trivet export mlflow http://mlflow.example:5000 --experiment churn",
             _mlflow,
             (
