@@ -258,7 +258,8 @@ class Series(Protocol):
     def summaries(self, owner: str) -> Mapping[str, Summary]:
         """Return the summary of each series of an owner, by name and in its order.
 
-        It reads no points. A point that was appended twice counts twice until it is merged.
+        It reads no points. A point that was appended twice counts twice until both are merged into
+        one segment, for which small segments wait until there are more of them.
         """
         ...
 
