@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -368,7 +369,10 @@ def test_it_is_said_whose_trials_are_waited_for(
         )
 
     key = go(1).trials[0].search
-    place.stores.journal.lease(f"trial/{key}/2", owner="another", lease_s=0.5)
+    lease = partial(place.stores.journal.lease, f"trial/{key}/2", owner="another")
+    lease(lease_s=600.0)
+    # The other process lets go while this one sleeps.
+    monkeypatch.setattr(searching, "time", SimpleNamespace(sleep=lambda _: lease(lease_s=1e-6)))
     with caplog.at_level(logging.WARNING):
         assert len(go(3).trials) == 3
     (said,) = caplog.messages
