@@ -164,11 +164,13 @@ def _is_taken(port: int) -> bool:
 
 def _flow(folder: Path, settings: Settings) -> Iterator[Symptom]:
     if not settings.flow:
+        # Many a project only tracks: one that has a pipeline has forgotten to name it.
+        is_forgotten = (folder / "pipeline.py").is_file()
         yield Symptom(
             about="flow",
-            level="look",
+            level="look" if is_forgotten else "fine",
             finding="none is set",
-            advice='Set flow = "pipeline:train" in trivet.toml.',
+            advice='Set flow = "pipeline:train" in trivet.toml.' if is_forgotten else "",
         )
         return
     module = settings.flow.partition(":")[0].replace(".", os.sep)

@@ -55,8 +55,12 @@ def test_a_flow_whose_file_is_not_there_is_wrong(project: Path) -> None:
     assert (found.level, found.finding) == ("wrong", "pipeline.py is not in the project")
 
 
-def test_no_flow_at_all_is_worth_a_look(project: Path) -> None:
+def test_a_pipeline_that_no_flow_names_is_worth_a_look_and_none_at_all_is_fine(
+    project: Path,
+) -> None:
     (project / "trivet.toml").write_text('project = "left"')
+    assert find(project, "flow").level == "fine"
+    (project / "pipeline.py").write_text("")
     assert find(project, "flow").level == "look"
 
 
