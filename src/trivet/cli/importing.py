@@ -62,8 +62,9 @@ def progress() -> Callable[[Counts], None]:
         now = time.monotonic()
         if now - said >= _EVERY_S:
             said = now
+            traces = f"{counts.traces:,} traces, " if counts.traces else ""
             print(
-                f"{counts.runs:,} runs, {counts.points:,} points, {counts.files:,} files "
+                f"{counts.runs:,} runs, {counts.points:,} points, {traces}{counts.files:,} files "
                 f"({size(counts.size_bytes)})",
                 file=sys.stderr,
                 flush=True,
