@@ -21,6 +21,7 @@ from trivet.pipelines.requests import FOREGROUND, RunRequest, new_task
 from trivet.pipelines.tenure import Tenure, is_gone, new_owner
 from trivet.tracking.service import Attempt
 
+PATIENCE_S = 60.0
 EFFECTS = """
 sent = []
 
@@ -43,9 +44,11 @@ def main(day: int = 1, fails: bool = True):
 """
 ENDLESS = """
 import time
+from pathlib import Path
 
 @step
 def wait(seconds: float) -> int:
+    Path(__file__).with_name("begun").touch()
     time.sleep(seconds)
     return 1
 
@@ -184,10 +187,10 @@ def test_of_those_that_go_on_from_one_failure_at_once_one_does(project: Any) -> 
     with pytest.raises(RuntimeError):
         project.run()
     failed = project.tracking.runs()[0]
-    project.write("import time\nBREAKS = False\n" + EFFECTS.replace("work(day)", "time.sleep(1)"))
-    sent(project)
+    project.write("BREAKS = False\nhooks = []\n" + EFFECTS.replace("work(day)", "hooks[0]()"))
     together = threading.Barrier(4)
     refused: list[str] = []
+    hooks(project).append(lambda: _until(lambda: len(refused) == 3))  # the others have come
 
     def go_on() -> None:
         together.wait()
@@ -256,7 +259,7 @@ def test_whoever_was_left_for_lost_writes_nothing_more(project: Any) -> None:
 
 def test_a_cancelled_run_is_interrupted_and_recorded(project: Any) -> None:
     project.write(ENDLESS)
-    _soon(lambda: project.pipelines.cancel(_running(project), "enough"))
+    _meanwhile(lambda: project.pipelines.cancel(_waiting(project), "enough"))
     with pytest.raises(Conflict, match="was cancelled") as caught:
         project.run()
     assert caught.value.code == "run-cancelled"
@@ -271,7 +274,7 @@ def test_an_asked_for_run_is_cancelled_through_its_task(project: Any) -> None:
     project.write(ENDLESS)
     asked(project)
     task = claim(project)
-    _soon(lambda: project.pipelines.cancel(_running(project)))
+    _meanwhile(lambda: project.pipelines.cancel(_waiting(project)))
     with pytest.raises(Conflict, match="was cancelled"):
         project.pipelines.execute(task)
     assert project.stores.journal.task("ask-1").state == "cancelled"
@@ -526,5 +529,18 @@ def _running(project: Any) -> str:
         time.sleep(0.01)
 
 
-def _soon(action: Callable[[], object]) -> None:
-    threading.Timer(0.2, action).start()
+def _waiting(project: Any) -> str:
+    """Return the run of `ENDLESS`, once its step is under way."""
+    _until((project.folder / "begun").exists)
+    return _running(project)
+
+
+def _until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+def _meanwhile(action: Callable[[], object]) -> None:
+    threading.Thread(target=action).start()
