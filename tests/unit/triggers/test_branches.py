@@ -1,7 +1,9 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,21 +114,41 @@ def test_what_is_not_there_is_said(repository: Path, tmp_path: Path) -> None:
     assert caught.value.hint
 
 
+def until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, were it in this very moment."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in {"Z", "X"}
+
+
 def test_a_repository_that_never_answers_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = tmp_path / "slow"
-    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nsleep 600\n")
+    pid = tmp_path / "pid"
+    slow.write_text(f"#!/bin/sh\necho $$ > {pid}.new && mv {pid}.new {pid}\nsleep 600\n")
     slow.chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", str(slow))
-    monkeypatch.setattr(branches, "_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(branches, "_TIMEOUT_S", 0.2)
+    communicate = subprocess.Popen[bytes].communicate
+
+    def once_it_waits(process: "subprocess.Popen[bytes]", **options: Any) -> Any:
+        until(pid.exists)
+        return communicate(process, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", once_it_waits)
     with pytest.raises(Unavailable, match="did not answer within"):
         Repository("ssh://git@example.org/x.git", tmp_path).tip("main")
-    pid = int((tmp_path / "pid").read_text())
-    end = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text():
-        assert time.monotonic() < end, "what git started goes on alone"
-        time.sleep(0.05)
+    until(lambda: is_gone(int(pid.read_text())))  # what git started does not go on alone
 
 
 @pytest.mark.parametrize(

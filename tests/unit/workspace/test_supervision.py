@@ -28,9 +28,9 @@ def is_alive(pid: int) -> bool:
     """Whether a process runs: one that is dead and not waited for does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the other one: while it is read
         return False
-    return state != "Z"
+    return state not in {"Z", "X"}
 
 
 def part(name: str, code: str, folder: Path) -> Part:
@@ -187,8 +187,13 @@ def test_the_lock_of_a_supervisor_that_was_killed_is_free(
 
 def test_a_supervisor_gives_signals_back_to_whom_they_belonged(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    supervisor = Supervisor([part("p", FOREVER, tmp_path)], lambda _: None)
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    forever = part("p", FOREVER, tmp_path)
+
+    def look() -> None:
+        if forever.pid is not None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor = Supervisor([forever], lambda _: None, look)
     supervisor.run()
     assert signal.getsignal(signal.SIGTERM) == before
     assert supervisor.parts[0].pid is None
