@@ -7,7 +7,6 @@ callers wait in the queue instead of being turned away.
 """
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from trivet.core.disk import is_locked, try_lock
 from trivet.core.errors import Conflict, Unavailable
 
 _FIRST_PAUSE_S = 0.5
@@ -25,6 +25,8 @@ _LONGEST_PAUSE_S = 30.0
 _STEADY_S = 60.0
 _GRACE_S = 15.0
 _LOOK_S = 0.2
+_ASKED_S = 0.5
+"""How long somebody who asks for a supervisor may hold its lock, on a machine that is busy."""
 
 Tell = Callable[[str], None]
 
@@ -164,34 +166,40 @@ def only_supervisor(folder: Path) -> Generator[None]:
         Conflict: Another supervisor runs.
         Unavailable: The lock cannot be opened.
     """
+    with _lock_file(folder) as fd:
+        end = time.monotonic() + _ASKED_S
+        while not try_lock(fd):
+            if time.monotonic() > end:
+                raise Conflict(
+                    "`trivet up` runs on this project already",
+                    code="already-up",
+                    hint="Use the one that runs, or stop it first.",
+                )
+            time.sleep(0.01)
+        yield
+
+
+def is_supervised(folder: Path) -> bool:
+    """Say whether a supervisor runs on the workspace in this folder."""
+    with _lock_file(folder) as fd:
+        return is_locked(fd)
+
+
+@contextmanager
+def _lock_file(folder: Path) -> Generator[int]:
     path = folder / "up.lock"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise Unavailable(
             f"{path} cannot be opened: {error.strerror}",
             code="no-lock",
             hint="Make the folder writable by its owner.",
         ) from error
-    with os.fdopen(descriptor, "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict(
-                "`trivet up` runs on this project already",
-                code="already-up",
-                hint="Use the one that runs, or stop it first.",
-            ) from error
-        yield
-
-
-def is_supervised(folder: Path) -> bool:
-    """Say whether a supervisor runs on the workspace in this folder."""
     try:
-        with only_supervisor(folder):
-            return False
-    except Conflict:
-        return True
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def part_of(name: str, folder: Path, *options: str, handed_down: Sequence[int] = ()) -> Part:

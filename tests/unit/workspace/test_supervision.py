@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from trivet.core.disk import try_lock
 from trivet.core.errors import Conflict
+from trivet.workspace import supervision
 from trivet.workspace.supervision import Part, Supervisor, is_supervised, only_supervisor
 
 PATIENCE_S = 30.0
@@ -168,6 +170,19 @@ def test_there_is_one_supervisor_of_a_workspace(tmp_path: Path) -> None:
     assert caught.value.code == "already-up"
     assert not is_supervised(tmp_path)
     assert (tmp_path / "up.lock").stat().st_mode & 0o077 == 0
+
+
+def test_whoever_asks_for_a_supervisor_is_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "_ASKED_S", PATIENCE_S)
+    assert not is_supervised(tmp_path)
+    with (tmp_path / "up.lock").open() as asking:
+        assert try_lock(asking.fileno(), shared=True)  # as somebody does who asks
+        assert not is_supervised(tmp_path)
+        threading.Timer(0.1, asking.close).start()
+        with only_supervisor(tmp_path):
+            assert is_supervised(tmp_path)
 
 
 def test_the_lock_of_a_supervisor_that_was_killed_is_free(
