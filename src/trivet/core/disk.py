@@ -6,6 +6,7 @@ so that a second sync would report success over lost data.
 
 import os
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -176,7 +177,8 @@ def remove_staged(place: Path) -> None:
 
 def put_file(place: Path, content: bytes) -> None:
     """Replace a small file by new content, durably and at once: readers see the old or the new."""
-    staged = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    # A thread's own, as others may replace the same file at once.
+    staged = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     with translated("writing a file"):
         fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
         try:

@@ -28,7 +28,8 @@ def claim_folder(folder: Path, version: int) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = folder / _MARK
         if not mark.exists():
-            if (folder / "ledger").exists():
+            # The mark comes before any store: with both, another process was quicker just now.
+            if (folder / "ledger").exists() and not mark.exists():
                 raise Corrupt(
                     f"{folder} holds stores but no {_MARK}",
                     code="no-format",

@@ -1,5 +1,6 @@
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,32 @@ def test_a_folder_is_made_for_its_owner_alone_and_marked(tmp_path: Path) -> None
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert mark(folder) == {"format": 1}
     assert claim_folder(folder, 1) == 1
+
+
+def test_many_threads_may_make_a_folder_at_once(tmp_path: Path) -> None:
+    def claim(number: int) -> int:
+        return claim_folder(tmp_path / f"{number // 8}", 1)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(claim, range(160))) == [1] * 160
+
+
+def test_a_folder_that_another_process_makes_meanwhile_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists, looked = Path.exists, list[Path]()
+
+    def late(path: Path) -> bool:
+        found = exists(path)
+        if not looked:
+            looked.append(path)
+            claim_folder(tmp_path, 1)
+            (tmp_path / "ledger").mkdir()
+        return found
+
+    monkeypatch.setattr(Path, "exists", late)
+    assert claim_folder(tmp_path, 1) == 1
+    assert looked == [tmp_path / "format.json"]
 
 
 def test_an_older_format_is_told_and_its_mark_left_alone(tmp_path: Path) -> None:
