@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from trivet.adapters.process.pool import ProcessPool
+from trivet.adapters.process.pool import ProcessPool, _Place
 from trivet.core.errors import Invalid, Unavailable
 from trivet.core.work import Needs, Work
 from trivet.testing.contracts.workers import WorkersContract, wait_until
@@ -83,6 +84,20 @@ def test_an_edit_of_a_module_that_another_imports_counts_too(
     for number in range(5):
         (folder / "inner.py").write_text(f"value = b'{number}'\n")
         assert pool.submit(work(folder, "outer:entry")).result() == str(number).encode()
+
+
+def test_whoever_hears_of_a_result_finds_its_worker_free(
+    pool: ProcessPool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = _Place.settle
+
+    def settle_and_be_held_up(place: _Place, **outcome: Any) -> None:
+        settle(place, **outcome)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(_Place, "settle", settle_and_be_held_up)
+    (folder / "own.py").write_text("import os\ndef entry(*_):\n    return b'%d' % os.getpid()\n")
+    assert len({pool.submit(work(folder, "own:entry")).result() for _ in range(3)}) == 1
 
 
 def test_two_workers_draw_different_random_numbers(pool: ProcessPool, folder: Path) -> None:

@@ -173,15 +173,16 @@ class ProcessPool:
 
     def attend(self, worker: "_Worker", place: "_Place") -> None:
         """See one work through, in the worker's thread."""
+        result, trouble = b"", None
         try:
             result = self._do(worker, place)
         except BaseException as error:  # noqa: BLE001  # the ticket's holder is told
-            place.settle(error=_cancelled() if place.cancelled.is_set() else error)
-        else:
-            place.settle(result=result)
+            trouble = _cancelled() if place.cancelled.is_set() else error
         with self._changed:
             place.attended = None
             worker.place = None
+            # With the lock held: whoever hears of it and comes with more finds the worker free.
+            place.settle(result=result, error=trouble)
             self._forget(place)
             self._room.give_back(place.work.needs, place.gpus)
             self._hand_out()
