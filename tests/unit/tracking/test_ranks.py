@@ -84,7 +84,8 @@ with tv.open(sys.argv[1]) as ws:
     with ws.tracking.begin_shared("digits", name="all", parameters={"lr": 0.1}, system=0.1) as run:
         for step in range(50):
             run.log({f"rank{rank}/loss": step, "seen": rank}, step=step)
-        time.sleep(0.6)
+        while not len(ws.tracking.metric(run.id, f"system/rank{rank}/process_cpu_percent").steps):
+            time.sleep(0.05)
     with ws.tracking.begin_shared("digits", name="second", system=False) as second:
         second.log(loss=rank, step=rank)
 print(run.id, second.id)
