@@ -67,7 +67,7 @@ def ask(
     """Ask an application; the client goes away after some parts, or takes none."""
     app = Application(
         RouteTable(routes),
-        policy=msgspec.structs.replace(loopback_policy(PORT), patience_s=0.2),
+        policy=msgspec.structs.replace(loopback_policy(PORT), patience_s=0.2 if stalls else 30.0),
         principal_of=lambda _: Principal(name="ada", role="developer"),
         dialects=dialects,
     )
