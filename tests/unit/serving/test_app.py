@@ -414,19 +414,19 @@ def test_releases_change_under_flying_requests_without_a_failure_or_a_wrong_name
             plans[served.releases.current("late").id] = served.releases.current("late").plan
             answers = [await call("POST", PREDICT, {"rows": rows(1)})]
             changing = asyncio.create_task(asyncio.to_thread(change))
-            turn = 0
-            while not changing.done() or turn < 40:
+            turn, seen = 0, set[str]()
+            while not changing.done() or turn < 40 or len(seen) < 2:
                 turn += 1
                 some = [{"rows": rows(1 + at % 3, seed=turn * 8 + at)} for at in range(8)]
                 answers += await asyncio.gather(*(call("POST", PREDICT, body) for body in some))
+                seen |= {answer.json["release"] for answer in answers[-8:] if answer.status == 200}
                 await asyncio.sleep(0.001)
             await changing
             return answers
 
-    answers = asyncio.run(fly())
+    answers = asyncio.run(asyncio.wait_for(fly(), 60))
     assert {answer.status for answer in answers} == {200}
     kept = {item.id: item for item in served.logged()}
-    assert len({answer.json["release"] for answer in answers}) > 1
     for answer in answers:
         plan = plans[answer.json["release"]]
         for shown in answer.json["predictions"]:
