@@ -192,9 +192,12 @@ class BackfillsService:
         identifier, spec = self._get(name)
         if spec.cancelled:
             self._withdraw(spec)
-        under_way = len(self._open_tasks(spec, "ready", "running"))
         waiting = (item for item in self._walk(spec) if item.state == "waiting")
-        chosen = [] if spec.cancelled else list(islice(waiting, max(0, spec.at_once - under_way)))
+        first = [] if spec.cancelled else list(islice(waiting, spec.at_once))
+        # Looked up behind what waits: whoever feeds it meanwhile can only leave less to ask for.
+        under_way = {task.key for task in self._open_tasks(spec, "ready", "running")}
+        room = max(0, spec.at_once - len(under_way))
+        chosen = [item for item in first if item.task not in under_way][:room]
         if not chosen and not under_way:
             self._close(identifier, name)
         if not chosen:

@@ -225,6 +225,26 @@ def test_who_feeds_at_the_same_moment_asks_for_the_same(stores: Stores, scope: S
     assert len(stores.journal.tasks(PAST)) == 2
 
 
+@pytest.mark.parametrize("at_once", [2, 6])
+def test_what_another_feeds_in_between_is_counted(
+    stores: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    one, other = BackfillsService(stores, scope), BackfillsService(stores, scope)
+    name = one.start("p:train", DAYS, at_once=at_once).spec.name
+    tasks = stores.journal.tasks
+
+    def be_overtaken(*args: Any, **options: Any) -> Any:
+        found = tasks(*args, **options)
+        monkeypatch.setattr(stores.journal, "tasks", tasks)
+        other.feed(name)
+        return found
+
+    monkeypatch.setattr(stores.journal, "tasks", be_overtaken)
+    one.feed(name)
+    assert len(tasks(PAST)) == at_once
+    assert one.is_open(name)
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
