@@ -167,7 +167,7 @@ def _shared_by_chance(held: pl.DataFrame, training: pl.DataFrame) -> float:
     """
     pooled = pl.concat([held, training], how="vertical")
     times = pooled.group_by(held.columns).len("times")
-    found = held.join(times, on=held.columns, how="left", nulls_equal=True)
+    found = held.join(times, on=held.columns, how="left", nulls_equal=True, maintain_order="left")
     out = held.height / pooled.height
     expected = float((1 - out ** (found["times"] - 1).to_numpy()).mean())
     return expected + 3 * math.sqrt(expected * (1 - expected) / held.height)
