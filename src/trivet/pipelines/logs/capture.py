@@ -97,8 +97,9 @@ class _Tee:
     def finish(self, run: str) -> None:
         """Take what a run left without a line's end."""
         for key in [key for key in list(self._pieces) if key[0] == run]:
-            piece = self._pieces.pop(key)
-            _writers[run].add(key[1], self._source, piece.text, piece.micros)
+            piece = self._pieces.pop(key, None)
+            if piece is not None:  # else a thread that goes on has just ended its line
+                _writers[run].add(key[1], self._source, piece.text, piece.micros)
 
     def _take(self, text: str) -> None:
         run, step = _where()
@@ -130,11 +131,15 @@ class _Installed:
     """What stands before the process's own streams while runs are under way."""
 
     tees: tuple[_Tee, ...] = ()
+    """Also when they do not stand there any more: a thread may be writing through them. Python 3.11
+    crashes when what `print` writes to is let go of meanwhile."""
     _hand_out = logging.Logger.callHandlers
 
     @classmethod
     def put_in(cls) -> None:
-        cls.tees = (_Tee(sys.stdout, "out"), _Tee(sys.stderr, "err"))
+        streams = (sys.stdout, sys.stderr)
+        if tuple(tee.stream for tee in cls.tees) != streams:
+            cls.tees = (_Tee(sys.stdout, "out"), _Tee(sys.stderr, "err"))
         sys.stdout, sys.stderr = (cast("TextIO", tee) for tee in cls.tees)
         cls._hand_out = logging.Logger.callHandlers
         setattr(logging.Logger, "callHandlers", _call_handlers)  # noqa: B010  # no stub knows it may
@@ -149,7 +154,6 @@ class _Installed:
             sys.stderr = err.stream
         if logging.Logger.callHandlers is _call_handlers:
             setattr(logging.Logger, "callHandlers", cls._hand_out)  # noqa: B010
-        cls.tees = ()
 
     @classmethod
     def hand_out(cls, logger: logging.Logger, record: logging.LogRecord) -> None:
@@ -173,7 +177,8 @@ def _where() -> tuple[str, str]:
     context = current()
     if context.run is not None:
         return context.run, context.step or ""
-    if len(_writers) != 1:
+    under_way = list(_writers.items())  # at once: the run may end at any moment
+    if len(under_way) != 1:
         return "", ""
-    run, writer = next(iter(_writers.items()))
+    ((run, writer),) = under_way
     return run, writer.only_step

@@ -105,7 +105,8 @@ class LineWriter:
     @property
     def only_step(self) -> str:
         """The one step that is under way; empty when there is none, or several."""
-        under_way = list(+self._steps)
+        # A list at once: steps begin in other threads.
+        under_way = [step for step, calls in list(self._steps.items()) if calls > 0]
         return under_way[0] if len(under_way) == 1 else ""
 
     def began(self, step: str) -> None:

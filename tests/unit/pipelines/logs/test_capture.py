@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -144,6 +145,43 @@ def test_two_runs_in_two_threads_keep_their_own_lines(
     for thread in threads:
         thread.join()
     assert found == {name: [f"{name} {i}" for i in range(200)] for name in "xyz"}
+
+
+PRINTS_ON = """
+import os, sys, threading
+from trivet.pipelines.logs.capture import captured
+from trivet.pipelines.logs.lines import LineWriter
+from trivet.testing.memory_stores import memory_stores
+
+def print_on():
+    while not over.is_set():
+        print("no end", end=" ")
+        print("of it")
+
+sys.setswitchinterval(1e-6)
+sys.stdout = open(os.devnull, "w")
+over, stores = threading.Event(), memory_stores()
+threads = [threading.Thread(target=print_on) for _ in range(3)]
+for thread in threads:
+    thread.start()
+try:
+    for number in range(1000):
+        writer = LineWriter(stores, "p", str(number))
+        with captured(str(number), writer):
+            writer.began(str(number))
+            writer.ended(str(number))
+finally:
+    over.set()
+"""
+
+
+def test_threads_may_print_on_while_runs_begin_and_end() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS_ON], env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
