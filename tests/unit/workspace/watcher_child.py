@@ -7,7 +7,7 @@ from trivet.workspace import parts
 from trivet.workspace.workspace import open as open_workspace
 
 folder, lease_s = sys.argv[1], float(sys.argv[2])
-assert parts.LEASE_S > lease_s
+assert lease_s < parts.LEASE_S
 parts.LEASE_S = lease_s
 
 

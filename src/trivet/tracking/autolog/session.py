@@ -26,7 +26,7 @@ Begin = Callable[[str], Reporter]
 """Given a name, begins a run."""
 
 
-class _Outer(msgspec.Struct, eq=False, weakref=True):
+class _Outer(msgspec.Struct, eq=False):
     """A watched call that takes place: calls within it are its own business."""
 
     told: Told
@@ -56,7 +56,7 @@ class Autolog:
         self._is_on = True
         self._patches = Patches()
         self._lock = threading.Lock()
-        self._under_way: weakref.WeakSet[_Outer] = weakref.WeakSet()
+        self._under_way: set[_Outer] = set()
         self._calls: dict[str, int] = {}
         self._warned: set[str] = set()
         self._imports = ImportWatch(self._attach)
@@ -144,7 +144,8 @@ class Autolog:
         thread = threading.current_thread()
         if type(thread).__name__ != "DummyProcess":  # multiprocessing.pool.ThreadPool, and joblib
             return False
-        return any(thread not in outer.threads for outer in list(self._under_way))
+        # A copy, taken at once: other calls begin and end meanwhile.
+        return any(thread not in outer.threads for outer in self._under_way.copy())
 
     def _told(self, title: str, observe: Observe, original: Callable[..., Any], call: Call) -> Any:
         """Make a call that is told, in the program's run or in one of its own."""

@@ -221,12 +221,20 @@ _unwritten: Final[set[PointBuffer]] = set()
 
 def flush_all() -> None:
     """Make durable what waits in every buffer of this process, as far as the stores allow."""
-    for buffer in list(_open):
+    for buffer in _all_open():
         buffer.try_to_flush()
 
 
+def _all_open() -> list[PointBuffer]:
+    while True:
+        try:
+            return list(_open)
+        except RuntimeError:  # another thread has just opened one
+            continue
+
+
 def _after_fork() -> None:
-    for buffer in list(_open):
+    for buffer in _all_open():
         buffer.after_fork()
     _unwritten.clear()
 

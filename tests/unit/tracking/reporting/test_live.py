@@ -19,7 +19,7 @@ from trivet.core.errors import Invalid, NotFound, Unavailable
 from trivet.core.facts import Scope
 from trivet.core.ports import SeriesKey, Stores
 from trivet.core.trees import read_tree
-from trivet.tracking.reporting.buffering import Chunks, PointBuffer
+from trivet.tracking.reporting.buffering import Chunks, PointBuffer, flush_all
 from trivet.tracking.service import TrackingService
 
 
@@ -200,6 +200,28 @@ def test_many_threads_lose_nothing(tracking: TrackingService, stores: Stores) ->
         steps = stores.series.read(SeriesKey(run.id, f"m{place}")).steps
         assert list(steps) == list(range(2000))
     assert len(stores.series.read(SeriesKey(run.id, "all")).steps) == 8000
+
+
+def test_all_is_flushed_while_other_threads_open_more() -> None:
+    over = threading.Event()
+
+    def open_more() -> None:
+        while not over.is_set():
+            _ = [PointBuffer("r", lambda _: None) for _ in range(50)]
+
+    threads = [threading.Thread(target=open_more) for _ in range(2)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(2000):
+            flush_all()
+    finally:
+        sys.setswitchinterval(interval)
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_a_store_that_is_away_for_a_while_costs_nothing() -> None:
