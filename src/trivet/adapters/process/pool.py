@@ -112,8 +112,9 @@ class ProcessPool:
             self._end(place)
         for worker in workers:
             worker.inbox.put(None)
-        for nursery in self._nurseries.values():
-            nursery.close()
+        with self._starting:  # one that is being started is closed, too
+            for nursery in self._nurseries.values():
+                nursery.close()
         for worker in workers:
             worker.thread.join(_JOIN_S)
 
