@@ -83,10 +83,12 @@ class Readers:
         return session
 
     def _drop_finished(self) -> None:
-        for thread, session in self._open:
-            if not thread.is_alive():
+        standing, self._open = self._open, []
+        for thread, session in standing:
+            if thread.is_alive():  # asked once: a thread may end at any moment
+                self._open.append((thread, session))
+            else:
                 session.connection.close()
-        self._open = [item for item in self._open if item[0].is_alive()]
 
     def close(self) -> None:
         """Close every thread's connection."""

@@ -225,7 +225,8 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
         return
     reads = _current.get()
     if reads is None:
-        active = _of_steps or _of_flows
+        # Lists taken at once: what is under way may end at any moment.
+        active = list(_of_steps) or list(_of_flows)
         reads = active[0] if len(active) == 1 else None
     if reads is None:
         return
