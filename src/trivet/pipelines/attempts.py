@@ -77,19 +77,24 @@ def _alarm(seconds: float, name: str) -> Generator[None]:
     if not can_interrupt or threading.current_thread() is not threading.main_thread():
         yield
         return
-    left_s, _ = signal.getitimer(signal.ITIMER_REAL)
-    if 0 < left_s <= seconds:  # a step around this one must end sooner: its alarm stays
+    outer_s, _ = signal.getitimer(signal.ITIMER_REAL)
+    if 0 < outer_s <= seconds:  # a step around this one must end sooner: its alarm stays
         yield
         return
+    is_over = False
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise too_late(seconds, name)
+        if not is_over:  # else it would come in between what is put back
+            raise too_late(seconds, name)
 
-    before = signal.signal(signal.SIGALRM, ring)
     began = time.monotonic()
-    outer_s, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGALRM, ring)
     try:
-        yield
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            yield
+        finally:
+            is_over = True
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

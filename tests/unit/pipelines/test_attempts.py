@@ -55,6 +55,24 @@ def test_a_limit_inside_a_limit_leaves_the_outer_one_in_force() -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_an_alarm_in_the_very_moment_of_the_end_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    set_timer = signal.setitimer
+
+    def set_late(which: int, seconds: float) -> tuple[float, float]:
+        if not seconds:
+            signal.raise_signal(signal.SIGALRM)
+        return set_timer(which, seconds)
+
+    monkeypatch.setattr(signal, "setitimer", set_late)
+    with time_limit(30, "work"):
+        pass
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
 def test_an_error_of_the_block_is_not_covered_up() -> None:
     with pytest.raises(LookupError), time_limit(30, "work"):
         raise LookupError
