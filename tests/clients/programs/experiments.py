@@ -230,6 +230,8 @@ def limits_of_tags_are_kept() -> None:
 def places_elsewhere_are_refused() -> None:
     for place in (
         "runs:/abc/x",
+        "http://host/x",
+        "https://host/x",
         "http://host/x#fragment",
         "http://host/x?a=b",
         "mlflow-artifacts:/x#a",

@@ -16,6 +16,7 @@ from trivet.web.mlflow.rendering import Message, experiment_message
 
 VIEWS: Final = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
 _MOST: Final = 50_000
+_MISLEADING = re.compile(r"\.\.|\\|%2e")
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://[^?#]+", re.IGNORECASE)
 
 
@@ -131,10 +132,11 @@ def _own_storage(given: str) -> str:
     """Return the storage that a client wants to use by itself, empty when artifacts are kept here.
 
     Its address is handed back to clients as it was given, and never looked at here. Folders are
-    none: what they meant on another machine nobody can say.
+    none: what they meant on another machine nobody can say. Nor are web servers: clients send
+    theirs the token that they have for this one.
     """
     lower = given.lower()
-    if lower.startswith("runs:") or ".." in given or "\\" in given or "%2e" in lower:
+    if lower.startswith(("runs:", "http:", "https:")) or _MISLEADING.search(lower):
         raise _bad_location(given)
     if not given or lower.startswith(("file:", "mlflow-artifacts:")) or "://" not in given:
         if "#" in given or "?" in given or ";" in given:
@@ -148,7 +150,7 @@ def _own_storage(given: str) -> str:
 def _bad_location(given: str) -> Invalid:
     return Invalid(
         f"Invalid value {given[:200]!r} for parameter 'artifact_location' supplied: expected an "
-        "address of storage without '..', query and fragment",
+        "address of storage, of no web server, without '..', query and fragment",
         code="bad-location",
         hint="Leave it out: artifacts are then kept here.",
     )

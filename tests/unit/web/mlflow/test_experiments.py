@@ -152,7 +152,15 @@ def test_a_folder_of_a_client_is_no_place_to_keep_artifacts(
 
 @pytest.mark.parametrize(
     "given",
-    ["runs:/abc", "s3://bucket/../x", "s3://bucket/x?y=1", "s3://bucket/x#y", "file:///a/../b"],
+    [
+        "runs:/abc",
+        "s3://bucket/../x",
+        "s3://bucket/x?y=1",
+        "s3://bucket/x#y",
+        "file:///a/../b",
+        "http://host/x",
+        "HTTPS://host/x",
+    ],
 )
 def test_a_location_that_leads_elsewhere_is_refused(wire: Any, refused: Any, given: str) -> None:
     with pytest.raises(refused, match="artifact_location") as caught:
