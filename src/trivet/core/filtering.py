@@ -53,6 +53,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_DIGITS = re.compile(r"[0-9]{1,18}")
 
 _ORDER = re.compile(
     r"""\s*((?:[^\W\d]\w*\.)?(?:`[^`]+`|"[^"]+")|[^\s`"]+)(?:\s+(ASC|DESC))?\s*""",
@@ -82,6 +83,7 @@ class Grammar(msgspec.Struct, frozen=True, kw_only=True):
         bare: The entity of a name without a dot.
         aliases: Other spellings of fields, lower case.
         sets: Fields that may be compared with a list; None: every text.
+        quoted: Fields of numbers that may be written in quotes, too.
         refine: Given a condition on one attribute, what it means in the documents.
         known: Given what their names begin with, be it a whole name, the attributes that there are:
             any other is refused, unless there is none at all. Without it, a name that no document
@@ -92,6 +94,7 @@ class Grammar(msgspec.Struct, frozen=True, kw_only=True):
     bare: Entity
     aliases: Mapping[str, str] = {}
     sets: Collection[str] | None = None
+    quoted: Collection[str] = ()
     refine: Callable[[Condition], Condition] | None = None
     known: Callable[[str], Collection[str]] | None = None
 
@@ -287,6 +290,8 @@ class _Parser:
 
     def _value(self, name: Name, operator: Operator) -> Value:
         token = self._next("a value")
+        if name.attribute in self._grammar.quoted:
+            token = _bare_number(token)
         if name.kind == "time":
             return self._time(name, operator, token)
         if name.kind == "number" or (name.kind == "either" and token.sort == "number"):
@@ -413,6 +418,12 @@ def _broken(found: str, expected: str, at: int) -> Invalid:
         hint=_EXAMPLE,
         detail={"at": at, "expected": expected},
     )
+
+
+def _bare_number(token: _Token) -> _Token:
+    """Return a number in quotes without them; anything else as it is."""
+    inside = _unquoted(token.text) if token.sort == "text" else ""
+    return token._replace(sort="number", text=inside) if _DIGITS.fullmatch(inside) else token
 
 
 def _unquoted(text: str) -> str:

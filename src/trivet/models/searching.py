@@ -59,6 +59,7 @@ def _grammar(fields: dict[str, Kind], sets: set[str]) -> Grammar:
         bare=own,
         aliases={"timestamp": "last_updated_timestamp"},
         sets=sets,
+        quoted={"version_number"},
         refine=_without_prompts,
     )
 

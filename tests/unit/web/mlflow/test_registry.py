@@ -343,6 +343,7 @@ def test_versions_are_found_by_what_is_known_of_them(wire: Any) -> None:
     assert numbers(wire, f"run_id = '{run}'") == ["churn:1"]
     assert numbers(wire, f"run_id NOT IN ('{run}')") == ["fraud:1", "churn:2"]
     assert numbers(wire, "name IN ('churn') AND version_number >= 2") == ["churn:2"]
+    assert numbers(wire, "version_number = '1' AND name = 'churn'") == ["churn:1"]
     assert numbers(wire, "tags.a = '1'") == ["churn:2"]
     assert numbers(wire, f"source_path = 'runs:/{run}/model'") == ["churn:1"]
     by = ["version_number DESC", "name ASC"]
