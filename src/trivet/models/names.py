@@ -12,7 +12,7 @@ STAGES: Final[tuple[VersionStage, ...]] = get_args(VersionStage)
 ACTIVE_STAGES: Final[tuple[VersionStage, ...]] = ("Staging", "Production")
 _MOST_NAME: Final = 256
 _MOST_ALIAS: Final = 255
-_ALIAS = re.compile(r"[\w\-]+", re.ASCII)
+_ALIAS = re.compile(r"[\w\-]+")
 _NUMBER_ALIAS = re.compile(r"v\d+", re.IGNORECASE)
 
 

@@ -14,7 +14,7 @@ from trivet.models.names import STAGES
 _PREFIX: Final = "protection/"
 _MOST: Final = 10
 _MOST_PATTERN: Final = 500
-_ALIASES: Final = re.compile(r"[\w\-*?]+", re.ASCII)
+_ALIASES: Final = re.compile(r"[\w\-*?]+")
 
 
 class Protections:
@@ -83,7 +83,7 @@ def _can_mean(pattern: str) -> bool:
     if any(is_meant(stage_place(stage), last) for stage in STAGES):
         return True
     # Behind `name@`, a star may stand for the rest of a name that has an `@` itself.
-    return bool(_ALIASES.fullmatch(last)) or bool(at and "*" in last)
+    return bool(_ALIASES.fullmatch(_composed(last))) or bool(at and "*" in last)
 
 
 def stage_place(stage: VersionStage) -> str:

@@ -16,7 +16,7 @@ _MOST: Final = 5_000
 _RUN = re.compile(r"runs:/([^/]+)/(.+)")
 _LOGGED = re.compile(r"models:/(m-[0-9a-f]{32})/?")
 _VERSION = re.compile(r"models:/([^/@]+)/([1-9][0-9]{0,9}|latest)")
-_ALIASED = re.compile(r"models:/([^/]+)@([\w\-]+)", re.ASCII)
+_ALIASED = re.compile(r"models:/([^/]+)@([\w\-]+)")
 _CONTROL = re.compile(r"%(?:25)*(?:[01][0-9a-f]|7f)", re.IGNORECASE)
 _OWNER = re.compile(r"/(m-[0-9a-f]{32}|[0-9a-f]{32})(?=/|$)")
 

@@ -94,7 +94,7 @@ def test_the_strictest_protection_counts_and_can_be_lifted(of: Of) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["stage/production", "stage/Live", "Stage/*", "champion ", "parcels@best one", "päckchen"],
+    ["stage/production", "stage/Live", "Stage/*", "champion ", "parcels@best one", "päck chen"],
 )
 def test_a_pattern_that_no_alias_can_have_protects_nothing_and_is_refused(
     of: Of, pattern: str
@@ -102,6 +102,12 @@ def test_a_pattern_that_no_alias_can_have_protects_nothing_and_is_refused(
     with pytest.raises(Invalid, match="would protect nothing"):
         of("root").protect(pattern, 1)
     of("root").protect(pattern, 0)  # what was let in before can be lifted
+
+
+@pytest.mark.parametrize("pattern", ["päckchen", "pa\u0308ckchen", "parcels@生产*"])
+def test_a_pattern_has_the_letters_that_aliases_may_have(of: Of, pattern: str) -> None:
+    of("root").protect(pattern, 1)
+    assert of("ada").needed(pattern.replace("*", "")) == 1
 
 
 @pytest.mark.parametrize(("pattern", "approvals"), [("", 1), ("a\n", 1), ("a", -1), ("a", 11)])

@@ -282,6 +282,18 @@ def test_an_alias_points_at_one_version(wire: Any, operator: Any, refused: Any) 
     assert raised.value.status == 404
 
 
+@pytest.mark.parametrize("alias", ["生产", "prüfung_2", "1"])
+def test_an_alias_has_letters_of_any_language(wire: Any, operator: Any, alias: str) -> None:
+    registered(wire)
+    logged(wire, "churn")
+    operator.post("registered-models/alias", name="churn", alias=alias, version="1")
+    found = wire.get("registered-models/alias", name="churn", alias=alias)
+    assert found["model_version"]["aliases"] == [alias]
+    copied = {"name": "copy", "source": f"models:/churn@{alias}"}
+    registered(wire, "copy")
+    assert wire.post("model-versions/create", **copied)["model_version"]["status"] == "READY"
+
+
 @pytest.mark.parametrize("alias", ["latest", "LATEST", "v1", "V22", "a b", "a.b", "a/b", "x" * 256])
 def test_an_alias_that_means_something_else_is_refused(
     wire: Any, operator: Any, refused: Any, alias: str
