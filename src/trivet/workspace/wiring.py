@@ -459,21 +459,15 @@ def is_own_program(scope: dict[str, Any]) -> bool:
 
 def run_server(app: Application, listener: socket) -> None:
     """Serve an ASGI application on a bound socket until SIGTERM, then drain."""
-    import asyncio
     import gc
 
     import uvicorn
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    from trivet.http.joining import JoinedWrites
-
-    class Protocol(HttpToolsProtocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            super().connection_made(JoinedWrites(transport))
+    from trivet.workspace.connections import Connection
 
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=Connection,
         ws="none",
         lifespan="on",
         log_level="warning",
