@@ -116,7 +116,7 @@ def body_as(request: Request, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(request.body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(
             f"the body cannot be read: {error}",
             code="bad-body",

@@ -33,6 +33,12 @@ def ask(api: Client, method: str, path: str, headers: dict[str, str], body: Any 
     return api.call(method, path, role=None, headers=headers, body=body)
 
 
+def test_a_body_that_is_nested_too_deeply_is_refused(api: Client, anna: dict[str, str]) -> None:
+    body = b'{"other": %s%s}' % (b"[" * 5_000, b"]" * 5_000)
+    refused = ask(api, "POST", "/session/tokens", anna, body)
+    assert (refused.status, refused.data["code"]) == (400, "bad-body")
+
+
 def test_a_token_of_one_s_own_may_what_its_user_may_and_less(
     api: Client, anna: dict[str, str], workspace: Workspace
 ) -> None:

@@ -175,7 +175,7 @@ def _log_model(rooms: Rooms, fields: Fields) -> Message:
     run, text = run_of(fields), fields.demanded("model_json")
     try:
         described = msgspec.json.decode(text, type=dict[str, object])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(
             f"Malformed model info. \n {text[:200]} \n is not a valid JSON: {error}",
             code="bad-model",
@@ -185,13 +185,21 @@ def _log_model(rooms: Rooms, fields: Fields) -> Message:
         raise Invalid(
             f"Model json is missing mandatory fields: {sorted(missing)}", code="bad-model"
         )
-    history: list[object] = []
-    known = rooms.runs.get(run).tags.get(_MODELS)
-    if known:
-        history = msgspec.json.decode(known, type=list[object])
+    history = _models_in(rooms.runs.get(run).tags.get(_MODELS) or "[]")
     value = msgspec.json.encode([*history, described]).decode()
     rooms.runs.report(run, Report(tags={_MODELS: value}))
     return {}
+
+
+def _models_in(tag: str) -> list[object]:
+    try:
+        return msgspec.json.decode(tag, type=list[object])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid(
+            f"the tag {_MODELS} of the run is no JSON list of models: {error}",
+            code="bad-model",
+            hint="Delete the tag, and log the model again.",
+        ) from error
 
 
 def run_of(fields: Fields) -> str:

@@ -195,5 +195,5 @@ def _body(request: Request, kind: type[T]) -> T:
         return msgspec.json.decode(request.body or b"{}", type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(f"the body is not as expected: {error}", code="bad-body") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(f"the body is no JSON: {error}", code="bad-body") from error

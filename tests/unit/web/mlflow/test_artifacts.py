@@ -524,7 +524,8 @@ def test_a_part_s_address_opens_nothing_else(server: Server) -> None:
 @pytest.mark.parametrize(
     "body", ["", "{", "[]", '{"num_parts": 1}', '{"path": "a", "num_parts": 0}',
              '{"path": "..", "num_parts": 1}', '{"path": "", "num_parts": 1}',
-             '{"path": "a/%2e%2e", "num_parts": 1}', '{"path": 1}'],
+             '{"path": "a/%2e%2e", "num_parts": 1}', '{"path": 1}',
+             f'{{"other": {"[" * 50_000}{"]" * 50_000}}}'],
 )  # fmt: skip
 def test_an_upload_that_makes_no_sense_is_refused(server: Server, body: str) -> None:
     answer = server.ask("POST", f"{PROXY}/mpu/create/{RUN}", body)

@@ -226,10 +226,15 @@ def test_models_of_older_clients_are_kept_in_a_tag(wire: Any, refused: Any) -> N
         wire.post("runs/log-model", run_id=run, model_json=json.dumps(described))
     kept = as_mapping(wire.read(run)["data"]["tags"])["mlflow.log-model.history"]
     assert json.loads(kept) == [described, described]
-    for wrong in ("{", "[]", '{"artifact_path": "m"}'):
+    deep = json.dumps(described)[:-1] + f', "signature": {"[" * 5_000}{"]" * 5_000}}}'
+    for wrong in ("{", "[]", '{"artifact_path": "m"}', deep):
         with pytest.raises(refused) as caught:
             wire.post("runs/log-model", run_id=run, model_json=wrong)
         assert caught.value.status == 400
+    wire.post("runs/set-tag", run_id=run, key="mlflow.log-model.history", value="none")
+    with pytest.raises(refused, match="is no JSON list of models") as caught:
+        wire.post("runs/log-model", run_id=run, model_json=json.dumps(described))
+    assert caught.value.status == 400
 
 
 def test_runs_are_found_by_what_they_reported(wire: Any) -> None:
