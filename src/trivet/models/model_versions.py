@@ -43,7 +43,7 @@ from trivet.models.facts import (
     VersionsDeleted,
     VersionStage,
 )
-from trivet.models.names import ACTIVE_STAGES, head_of, stage_of
+from trivet.models.names import ACTIVE_STAGES, head_of, stage_of, stages_head
 from trivet.models.origins import Origin, Origins
 from trivet.models.protections import stage_place
 from trivet.models.reading import number_behind
@@ -240,17 +240,26 @@ class ModelVersions:
                 f"'{stage}' is not an Active stage. Valid stages are {list(ACTIVE_STAGES)}",
                 code="bad-stage",
             )
+        for _ in range(_ATTEMPTS):
+            try:
+                self._move(name, number, stage, archive=archive)
+            except Conflict as error:
+                if error.code != "head-moved":
+                    raise
+                continue  # somebody else moved a version of this name
+            return self.get(name, number)
+        raise Conflict(f"others kept moving versions of {name!r}", code="busy")
+
+    def _move(self, name: str, number: int, stage: VersionStage, *, archive: bool) -> None:
         known = self._named(name, number)
+        place = stages_head(known.id)
+        last = self._stores.ledger.head(self._scope.project, place)
         document = self._document(known, number)
         passage = self._models.passage(name, stage_place(stage), document.notes["fact"])
         leave = self._leave(known, document, stage)
-        moving = [(document, stage)]
-        if archive:
-            moving += [
-                (other, "Archived")
-                for other in self._in_stage(known.id, stage)
-                if other.id != document.id
-            ]
+        others = self._in_stage(known.id, stage) if archive else ()
+        moving: list[tuple[Document, VersionStage]] = [(document, stage)]
+        moving.extend((other, "Archived") for other in others if other.id != document.id)
         facts, now = [*passage.facts, *leave.facts], self._models.now_ms()
         amendments = [touched_name(known.id, now)]
         for other, where in moving:
@@ -258,10 +267,10 @@ class ModelVersions:
             facts.append(fact)
             amendments.append(amendment)
         reason = f"{name}:{number} comes to stage {stage}"
-        heads = (*passage.moves, *leave.moves)
+        turn = HeadMove(name=place, to=facts[-1].id, expect=last and last.target)
+        heads = (*passage.moves, *leave.moves, turn)
         batch = self._scope.batch(reason, facts, heads=heads, documents=amendments)
         self._stores.ledger.commit(batch)
-        return self.get(name, number)
 
     def delete(self, name: str, number: int) -> None:
         """Take a version and its aliases away; its number is not given again.

@@ -27,6 +27,11 @@ def registered_head(name: str) -> str:
     return f"registered/{_plain(name)}"
 
 
+def stages_head(registered: str) -> str:
+    """Return the head of the last change of a stage of a name: such changes come one by one."""
+    return f"stages/{registered}"
+
+
 def name_of(head: str) -> str:
     """Return the name that a head of `head_of` or `registered_head` stands for."""
     plain = head.partition("/")[2].partition("@")[0]

@@ -244,6 +244,30 @@ def test_a_number_is_never_given_twice(wire: Any, operator: Any, refused: Any) -
     assert wire.get("registered-models/get", name="churn")["registered_model"]["aliases"] == []
 
 
+def test_versions_that_come_to_a_stage_at_once_archive_each_other(
+    wire: Any, operator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(wire)
+    for _ in range(2):
+        logged(wire, "churn")
+
+    def move(number: str) -> None:
+        about = {"name": "churn", "version": number, "stage": "Production"}
+        operator.post("model-versions/transition-stage", archive_existing_versions=True, **about)
+
+    batch = Scope.batch
+
+    def meanwhile(scope: Scope, *about: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        move("1")
+        return batch(scope, *about, **more)
+
+    monkeypatch.setattr(Scope, "batch", meanwhile)
+    move("2")
+    stages = [version(wire, "churn", number)["current_stage"] for number in ("1", "2")]
+    assert stages == ["Archived", "Production"]
+
+
 def test_many_at_once_get_consecutive_numbers(wire: Any) -> None:
     registered(wire)
     got: list[str] = []
