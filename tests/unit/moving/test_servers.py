@@ -1,5 +1,7 @@
 """Importing from, and exporting to, a server that speaks MLflow's interface: Trivet's own."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -8,8 +10,10 @@ import pytest
 from tests.unit.moving.conftest import Bring, send
 
 from trivet.adapters.mlflow.calling import Caller
+from trivet.adapters.mlflow.receiving import ServerReceiver
 from trivet.adapters.mlflow.server import ServerHoldings
 from trivet.core.errors import Forbidden, Invalid, Unavailable
+from trivet.core.moving import HeldInput, HeldRun
 from trivet.moving.wishes import Wishes
 from trivet.tracking.reporting.facts import Report
 from trivet.workspace.holdings import mlflow_holdings, mlflow_receiver
@@ -111,6 +115,25 @@ def test_a_file_without_a_size_is_an_empty_one() -> None:
     caller = SimpleNamespace(name="there", open=open, get=lambda *_: {"files": files})
     found = ServerHoldings(cast("Caller", caller), []).files("mlflow-artifacts:/1/run/artifacts")
     assert {file.path: file.size_bytes for file in found} == {"none.txt": 0, "some.txt": 3}
+
+
+def test_runs_of_one_data_set_tell_of_it_one_by_one() -> None:
+    begun, overlaps = threading.Event(), list[bool]()
+
+    def post(path: str, body: object) -> dict[str, object]:
+        if path.endswith("log-inputs"):
+            overlaps.append(begun.is_set())
+            begun.set()
+            time.sleep(0.1)
+            begun.clear()
+        return {}
+
+    receiver = ServerReceiver(cast("Caller", SimpleNamespace(post=post, name="there")))
+    data = HeldInput(name="train", digest="1")
+    held = HeldRun(id="a", experiment="0", inputs=(data,))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda run: receiver.report(run, held, (), again=False), "abcd"))
+    assert overlaps == [False] * 4
 
 
 def test_passwords_are_not_shown(bring: Bring) -> None:

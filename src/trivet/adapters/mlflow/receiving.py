@@ -55,6 +55,8 @@ class ServerReceiver:
         self._models: dict[str, dict[str, str]] = {}
         self._waking = threading.Lock()
         self.traces = TraceReceiving(caller, self._wake, self._places)
+        # MLflow's server fails when two runs tell it of one new data set at the same moment.
+        self._linking = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -179,7 +181,8 @@ class ServerReceiver:
         models = [{"model_id": model} for model in held.models_in if model not in read]
         if inputs or models:
             body: Message = {"run_id": run, "datasets": inputs}
-            self._post("runs/log-inputs", {**body, **({"models": models} if models else {})})
+            with self._linking:
+                self._post("runs/log-inputs", {**body, **({"models": models} if models else {})})
         new = ((model, step) for model, step in held.models_out if model not in made)
         outputs = [{"model_id": model, "step": step} for model, step in new]
         if outputs:
