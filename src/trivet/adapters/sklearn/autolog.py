@@ -4,9 +4,10 @@ Any estimator that predicts, pipelines and searches among them; what is fitted w
 its own business. Answers on the training rows are measured on at most 5,000 of them.
 """
 
+import inspect
 import numbers
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
 from typing import Any, Final, cast
 
@@ -16,6 +17,12 @@ _METHODS: Final = ("fit", "fit_predict")
 _MOST_ROWS: Final = 5_000
 _MOST_ITEMS: Final = 20
 _VALIDATION: Final = "sklearn.model_selection._validation"
+_MANY_FITS: Final = (
+    "cross_val_predict",
+    "learning_curve",
+    "permutation_test_score",
+    "validation_curve",
+)
 
 
 class SklearnAutologger:
@@ -31,7 +38,7 @@ class SklearnAutologger:
         also = ("sklearn.model_selection",)
         watch.function(f"{_VALIDATION}:cross_validate", _cross_validate, also=also)
         # What they fit is theirs; which estimator it was is told.
-        for name in ("cross_val_predict", "learning_curve", "validation_curve"):
+        for name in _MANY_FITS:
             watch.function(f"{_VALIDATION}:{name}", _many_fits, also=also)
 
 
@@ -44,7 +51,9 @@ def _fit(run: Reporter, call: Call) -> Finished:
     _describe(run, estimator)
 
     def finished(_: Any) -> None:
-        metrics = _search(run, estimator) if hasattr(estimator, "cv_results_") else {}
+        # Others keep results by that name, too, without trials: RFECV.
+        has_trials = "params" in getattr(estimator, "cv_results_", ())
+        metrics = _search(run, estimator) if has_trials else {}
         metrics |= _on_training_rows(estimator, call)
         if metrics:
             run.log(metrics)
@@ -93,8 +102,8 @@ def plain(value: object) -> str:
     if isinstance(value, tuple | list | set | frozenset | dict):
         return _written(cast("Any", value))
     shape = getattr(value, "shape", None)
-    if shape is not None:
-        return f"{type(value).__name__}{tuple(shape)}"
+    if isinstance(shape, tuple):  # that of a class, such as a dtype, is a descriptor
+        return f"{type(value).__name__}{tuple(cast('Any', shape))}"
     name = getattr(value, "__qualname__", None) or type(value).__qualname__
     return str(name)
 
@@ -140,12 +149,13 @@ _Measure = tuple[str, Callable[[], Any]]
 
 
 def _on_training_rows(estimator: Any, call: Call) -> dict[str, float]:
-    rows, truth = call.argument(0, "X"), call.argument(1, "y")
+    rows, truth = call.argument(0, "X"), _one_target(call.argument(1, "y"))
     measures = _measures_for(estimator)
-    # Several targets at once have no one accuracy.
-    if rows is None or truth is None or measures is None or getattr(truth, "ndim", 1) != 1:
+    # What was read once, such as a generator, cannot be predicted again.
+    is_there = hasattr(rows, "shape") or isinstance(rows, Sized)
+    if not is_there or truth is None or measures is None:
         return {}
-    some = _some(rows, truth, call.kwargs.get("sample_weight"))
+    some = _some(rows, truth, _weights(call))
     metrics: dict[str, float] = {}
     for name, measure in measures(estimator, *some):
         try:
@@ -153,6 +163,26 @@ def _on_training_rows(estimator: Any, call: Call) -> dict[str, float]:
         except (ValueError, TypeError, AttributeError):
             continue  # this measure means nothing for these labels
     return metrics
+
+
+def _one_target(truth: Any) -> Any:
+    """Return what was to be learned; several targets at once have no one accuracy: None."""
+    shape = getattr(truth, "shape", None)
+    if shape is None:
+        is_nested = bool(truth) and isinstance(truth[0], Sized) and not isinstance(truth[0], str)
+        return None if is_nested else truth
+    if len(shape) == 2 and shape[1] == 1:  # a frame of one column
+        truth = truth.to_numpy() if hasattr(truth, "to_numpy") else truth
+        return truth.ravel() if hasattr(truth, "ravel") else None
+    return truth if len(shape) == 1 else None
+
+
+def _weights(call: Call) -> Any:
+    """Return the weights of the rows, however they were passed; their place is the estimator's."""
+    names = [*inspect.signature(call.owner.fit).parameters]
+    if "sample_weight" not in names:
+        return call.kwargs.get("sample_weight")
+    return call.argument(names.index("sample_weight"), "sample_weight")
 
 
 def _measures_for(estimator: Any) -> Callable[[Any, Any, Any, Any], Iterator[_Measure]] | None:

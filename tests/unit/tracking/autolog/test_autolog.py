@@ -9,13 +9,19 @@ from typing import Any
 
 import joblib
 import pytest
+import sklearn.model_selection
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import RFECV
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from trivet.core.errors import Invalid, Unavailable
@@ -89,6 +95,62 @@ def test_a_cross_validation_is_one_run(
     assert list(tracking.metric(run.id, "cv/test_score").values) == pytest.approx(list(scores))
     assert run.metrics["cv/mean_test_score"].value == pytest.approx(scores.mean())
     assert run.parameters["C"] == "2"
+
+
+def test_a_parameter_may_be_a_type(autolog: Autolog, told: Told, rows: Rows) -> None:
+    make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(*rows)
+    (run,) = told()
+    assert run.parameters["onehotencoder__dtype"] == "float64"
+    assert "training/accuracy" in run.metrics
+
+
+def test_a_selection_by_cross_validation_has_no_trials(
+    autolog: Autolog, told: Told, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    RFECV(LogisticRegression(), cv=2).fit(*rows)
+    assert "training/accuracy" in told()[0].metrics
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("is_positional", [True, False])
+def test_training_rows_count_by_their_weights(
+    autolog: Autolog, told: Told, rows: Rows, is_positional: bool
+) -> None:
+    x, weights = rows[0], rows[0][:, 2] ** 2
+    target = x[:, 0] + x[:, 1] ** 2
+    model = Ridge()
+    if is_positional:
+        model.fit(x, target, weights)
+    else:
+        model.fit(x, target, sample_weight=weights)
+    wanted = mean_squared_error(target, model.predict(x), sample_weight=weights)
+    assert told()[0].metrics["training/mse"].value == pytest.approx(wanted)
+
+
+def test_labels_have_many_forms(
+    autolog: Autolog, told: Told, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    x, y = rows
+    LogisticRegression().fit(x, y)
+    LogisticRegression().fit(x.tolist(), ["yes" if each else "no" for each in y])
+    Ridge().fit(x, y[:, None])  # a column
+    KNeighborsClassifier().fit(x.tolist(), [[each, 1 - each] for each in y.tolist()])
+    words = ("early late", "late", "early on", "on")
+    make_pipeline(TfidfVectorizer(), MultinomialNB()).fit(iter(words), [0, 1, 0, 1])
+    plain, texts, column, several, once = told()
+    assert texts.metrics["training/f1"].value == pytest.approx(plain.metrics["training/f1"].value)
+    assert "training/r2" in column.metrics
+    assert several.metrics == once.metrics == {}
+    assert "multinomialnb__alpha" in once.parameters
+    assert caplog.records == []
+
+
+def test_a_permutation_test_is_one_run(autolog: Autolog, told: Told, rows: Rows) -> None:
+    permutation_test = sklearn.model_selection.permutation_test_score
+    permutation_test(LogisticRegression(C=2), *rows, cv=2, n_permutations=2)
+    assert [(run.name, run.parameters["C"]) for run in told()] == [
+        ("sklearn.permutation_test_score", "2")
+    ]
 
 
 def test_what_does_not_predict_is_not_told(autolog: Autolog, told: Told, rows: Rows) -> None:
