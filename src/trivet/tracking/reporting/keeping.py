@@ -3,7 +3,7 @@
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -138,8 +138,7 @@ class RunFiles:
         if not place.is_dir():
             return (self._store(place, root),)
         files = {path: f"{root}/{path.relative_to(place).as_posix()}" for path in _below(place)}
-        for path in files.values():
-            clean_path(path)  # all of them, before the first one is stored
+        _check_paths(files)  # all of them, before the first one is stored
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return tuple(pool.map(self._store, files, files.values()))
 
@@ -192,6 +191,27 @@ def _below(folder: Path) -> Iterator[Path]:
         folders.sort()
         paths = (Path(place, name) for name in sorted(files))
         yield from (path for path in paths if path.is_file())  # no pipes, no dead links
+
+
+def _check_paths(files: Mapping[Path, str]) -> None:
+    """Check that each file of a folder has a path of its own among the artifacts."""
+    seen: dict[str, Path] = {}
+    for file, path in files.items():
+        try:
+            other = seen.setdefault(clean_path(path), file)
+        except Invalid as error:
+            raise Invalid(
+                f"the file {str(file)!r} cannot be kept: {error.message}",
+                code=error.code,
+                hint="Rename it, or leave it out of the folder.",
+            ) from error
+        if other is not file:
+            raise Invalid(
+                f"the files {str(other)!r} and {str(file)!r} would be one artifact: names are "
+                "kept without percent-encoding",
+                code="path-taken",
+                hint="Rename one of them.",
+            )
 
 
 def _medium(path: str, size_bytes: int) -> Medium | None:

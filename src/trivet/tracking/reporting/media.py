@@ -31,6 +31,16 @@ _SOUNDS: Final = ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3"), (b"\xff\
 _COLOURS: Final = {1: 0, 2: 4, 3: 2, 4: 6}
 """What PNG calls grey, grey with alpha, RGB and RGBA, by the number of channels."""
 _LOUDEST: Final = 32767
+_MOST_CHANNELS: Final = 64
+_MOST_RATE: Final = 2**31 - 1
+_PNG_MODES: Final[dict[str, str | None]] = {
+    **dict.fromkeys(("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
+    "F": "L",
+    "I": "I;16",
+    "La": "LA",
+    **dict.fromkeys(("PA", "RGBa"), "RGBA"),
+}
+"""As what PNG writes images of Pillow's modes: None as they are, others than these as RGB."""
 
 
 def picture_of(image: object) -> File:
@@ -50,9 +60,7 @@ def picture_of(image: object) -> File:
         return _named(bytes(image), _PICTURES, "image", "a PNG, JPEG, GIF, WebP, BMP or SVG")
     save = getattr(image, "save", None)
     if callable(save) and hasattr(image, "getbands"):
-        buffer = io.BytesIO()
-        save(buffer, format="PNG")
-        return "png", buffer.getvalue()
+        return "png", _png_of_pillow(image)
     array = _array(image, "image", "a path, bytes, an image of Pillow, or an array")
     return "png", _png(_with_channels_last(array))
 
@@ -73,12 +81,13 @@ def sound_of(audio: object, rate: int | None) -> File:
     if isinstance(audio, bytes | bytearray):
         return _named(bytes(audio), _SOUNDS, "audio", "a WAV, FLAC, OGG or MP3")
     array = _array(audio, "audio", "a path, bytes, or an array")
-    if rate is None or rate <= 0 or array.ndim not in {1, 2}:
+    rate = _checked_rate(rate)
+    if array.ndim not in {1, 2} or (array.ndim == 2 and array.shape[1] > _MOST_CHANNELS):
         raise Invalid(
-            f"audio is an array of the shape {array.shape} with rate={rate!r}; expected 1 or 2 "
-            "dimensions and its rate, above 0",
+            f"audio is an array of the shape {array.shape}; expected (frames,), or (frames, "
+            f"channels) with at most {_MOST_CHANNELS} channels",
             code="bad-medium",
-            hint="Pass (frames,) or (frames, channels), and rate=16000.",
+            hint="Pass audio.T when its channels come first.",
         )
     if array.dtype.kind == "f":
         array = _cut(array, -1.0, 1.0) * _LOUDEST
@@ -116,7 +125,8 @@ def table_of(rows: object) -> File:
             has no word for is written as text; NaN is null.
 
     Raises:
-        Invalid: It is none of these, its columns have different lengths, or one has no text.
+        Invalid: It is none of these, its columns have different lengths, two have one name, or
+            one has no text.
     """
     columns = _columns(rows)
     lengths = {len(column) for column in columns.values()}
@@ -136,12 +146,14 @@ def table_of(rows: object) -> File:
 
 def _columns(rows: object) -> dict[str, Sequence[object]]:
     found: Any = rows
-    if callable(getattr(rows, "to_dict", None)):
+    if callable(getattr(rows, "to_dict", None)) and hasattr(rows, "columns"):
+        _named_apart(found.columns)
         is_polars = hasattr(rows, "iter_rows")
         found = found.to_dict(as_series=False) if is_polars else found.to_dict(orient="list")
     if isinstance(found, Mapping):
-        mapping = cast("Mapping[object, Iterable[object]]", found)
-        return {str(name): list(column) for name, column in mapping.items()}
+        mapping = cast("Mapping[object, object]", found)
+        names = _named_apart(mapping)
+        return dict(zip(names, map(_column, names, mapping.values()), strict=True))
     if isinstance(found, list | tuple):
         items = cast("Sequence[object]", found)
         if all(isinstance(row, Mapping) for row in items):
@@ -150,8 +162,31 @@ def _columns(rows: object) -> dict[str, Sequence[object]]:
 
 
 def _columns_of(records: Sequence[Mapping[object, object]]) -> dict[str, Sequence[object]]:
-    names = dict.fromkeys(name for row in records for name in row)
-    return {str(name): [row.get(name) for row in records] for name in names}
+    keys = dict.fromkeys(name for row in records for name in row)
+    columns = ([row.get(key) for row in records] for key in keys)
+    return dict(zip(_named_apart(keys), columns, strict=True))
+
+
+def _column(name: str, values: object) -> Sequence[object]:
+    try:
+        if not isinstance(values, str | bytes):
+            return list(cast("Iterable[object]", values))
+    except TypeError:  # a single value, which may look like many
+        pass
+    raise _unknown(f"column {name!r} of the table", values, "a list with a value for each row")
+
+
+def _named_apart(keys: Iterable[object]) -> list[str]:
+    """Return the names of columns as text; one that is there twice would lose a column."""
+    names = [str(key) for key in keys]
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise Invalid(
+            f"two columns of the table are called {twice[0]!r}; expected names that differ",
+            code="bad-medium",
+            hint="Rename one of them.",
+        )
+    return names
 
 
 def _plain(value: object) -> object:
@@ -166,7 +201,7 @@ def _plain(value: object) -> object:
 def _array(value: object, what: str, wanted: str) -> Any:
     """Return something array-like as an array of NumPy, whose methods are used from here on."""
     found: Any = value
-    if callable(getattr(found, "detach", None)):  # a tensor of PyTorch, on any device
+    if hasattr(found, "detach") and hasattr(found, "cpu"):  # a tensor of PyTorch, on any device
         found = found.detach().cpu()
         found = found.float() if "bfloat16" in str(found.dtype) else found
     if not callable(getattr(found, "__array__", None)):
@@ -196,6 +231,28 @@ def _with_channels_last(array: Any) -> Any:
     return array.clip(0, 255).astype("uint8")
 
 
+def _checked_rate(rate: object) -> int:
+    """Return a rate in frames a second; that of a library may be a float."""
+    is_number = isinstance(rate, float | int) or hasattr(rate, "__index__")
+    if not is_number or not 1 <= (number := float(cast("Any", rate))) <= _MOST_RATE:
+        raise Invalid(
+            f"rate is {rate!r}; expected the frames a second of an array, at least 1",
+            code="bad-medium",
+            hint="Pass rate=16000.",
+        )
+    return round(number)
+
+
+def _png_of_pillow(image: Any) -> bytes:
+    mode = _PNG_MODES.get(image.mode, "RGB")
+    buffer = io.BytesIO()
+    try:
+        (image.convert(mode) if mode else image).save(buffer, format="PNG")
+    except (OSError, ValueError) as error:  # truncated, or without a pixel
+        raise Invalid(f"image cannot be written as PNG: {error}", code="bad-medium") from error
+    return buffer.getvalue()
+
+
 def _cut(array: Any, least: float, most: float) -> Any:
     cut = array.astype("float64").clip(least, most)
     cut[cut != cut] = 0.0  # noqa: PLR0124  # NaN has no shade and no sound
@@ -217,9 +274,10 @@ def _png(array: Any) -> bytes:
 def _read(path: Path, ending: str) -> File:
     try:
         return path.suffix.lstrip(".").lower() or ending, path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter: no path at all
+        reason = getattr(error, "strerror", error)
         raise Invalid(
-            f"{str(path)!r} cannot be read: {error.strerror}; expected a file", code="no-file"
+            f"{str(path)!r} cannot be read: {reason}; expected a file", code="no-file"
         ) from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,9 +104,16 @@ def test_of_a_folder_all_is_kept_or_nothing(
     (folder / "a.bin").write_bytes(b"a")
     assert [each.path for each in run.artifact(folder)] == ["model/a.bin"]
     (folder / "z#.bin").write_bytes(b"z")
-    with pytest.raises(Invalid, match="Invalid path"):
+    with pytest.raises(Invalid, match=r"z#\.bin' cannot be kept: Invalid path"):
         run.artifact(folder, "again")
     assert tracking.artifacts.list(f"run:{run.id}", "again") == ()
+
+
+def test_two_files_never_become_one_artifact(run: LiveRun, tmp_path: Path) -> None:
+    for name in ("a b.txt", "a%20b.txt"):
+        (tmp_path / name).write_text(name)
+    with pytest.raises(Invalid, match="would be one artifact"):
+        run.artifact(tmp_path)
 
 
 def test_what_is_no_file_is_refused(run: LiveRun, tmp_path: Path) -> None:
@@ -172,6 +180,22 @@ def test_a_second_medium_of_a_key_and_step_replaces_the_first_whole(
         assert np.array_equal(picture, white)
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "HSV", "I", "F", "PA", "La", "RGBX"])
+def test_pictures_of_pillow_may_have_any_colours(mode: str) -> None:
+    ending, stored = picture_of(Image.new(mode, (4, 3)))
+    assert (ending, Image.open(io.BytesIO(stored)).size) == ("png", (4, 3))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [io.BytesIO(b"stream"), "no\0path", Image.new("RGB", (0, 0))],
+    ids=["stream", "no path", "no pixel"],
+)
+def test_what_looks_like_a_picture_is_refused(image: object) -> None:
+    with pytest.raises(Invalid, match=r"image|cannot be read"):
+        picture_of(image)
+
+
 @pytest.mark.parametrize(
     "image", [b"nonsense", 7, "nowhere.png", np.zeros((5, 5, 9)), np.array(["a"]), np.zeros(0)]
 )
@@ -189,12 +213,21 @@ def test_sounds_are_written_as_wav(tracking: TrackingService, run: LiveRun) -> N
     assert list(frames) == [0, 32767, -32767, 32767]
     with pytest.raises(Invalid, match="rate"):
         run.audio("tone", np.zeros(3))
-    with pytest.raises(Invalid, match="rate=0"):
-        run.audio("tone", np.zeros(3), rate=0)
+
+
+@pytest.mark.parametrize("rate", [0, -1, "16000", float("nan"), float("inf"), 2**40])
+def test_a_rate_that_is_none_is_refused(run: LiveRun, rate: Any) -> None:
+    with pytest.raises(Invalid, match="rate is"):
+        run.audio("tone", np.zeros(3), rate=rate)
+
+
+@pytest.mark.parametrize("shape", [(1, 16_000), (2, 70_000), (), (1, 1, 1)])
+def test_channels_of_a_sound_come_last(run: LiveRun, shape: tuple[int, ...]) -> None:
+    with pytest.raises(Invalid, match=r"expected \(frames,\), or \(frames, channels\)"):
+        run.audio("tone", np.zeros(shape), rate=16_000)
 
 
 def test_tables_come_from_columns_rows_and_frames() -> None:
-    import pandas as pd
     import polars as pl
 
     expected = {"columns": ["a", "b"], "data": [[1, "x"], [2, None]]}
@@ -206,9 +239,16 @@ def test_tables_come_from_columns_rows_and_frames() -> None:
     assert json.loads(odd)["data"] == [[None], ["a"], [[0, 1]]]
 
 
-@pytest.mark.parametrize("table", [7, "ab", [1, 2], {"a": [1], "b": []}])
+@pytest.mark.parametrize(
+    "table",
+    [
+        *(7, "ab", [1, 2], {"a": [1], "b": []}, {"a": 1}, {"a": "one"}, pd.Series([1])),
+        *({1: [1], "1": [2]}, [{1: 1, "1": 2}], pd.DataFrame([[1, 2]], columns=["a", "a"])),
+    ],
+    ids=str,
+)
 def test_what_is_no_table_is_refused(table: object) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid, match="table"):
         table_of(table)
 
 
