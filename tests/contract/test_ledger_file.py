@@ -58,6 +58,17 @@ def failing(call: str, error: str, number: int | str) -> tuple[str, ...]:
     return ("strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", inject, "--")
 
 
+# ------------------------------------------------------------------ texts
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    with open_database(tmp_path) as database, pytest.raises(Invalid, match=r"has '\\udce9', which"):
+        database.ledger.head("shop", odd)
+    with pytest.raises(Invalid, match=r"the path '.*\\udce9.*' is no UTF-8"):
+        open_database(tmp_path / odd)
+
+
 # ------------------------------------------------------------------ format
 
 

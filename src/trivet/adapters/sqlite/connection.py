@@ -16,12 +16,14 @@ from typing import Any, Final
 import apsw
 import apsw.sqlite_extra
 
-from trivet.core.errors import Corrupt, TrivetError, Unavailable, Unsupported
+from trivet.core.errors import Corrupt, Invalid, TrivetError, Unavailable, Unsupported
 
 PATIENCE_MS: Final = 30_000
 PAGE_BYTES: Final = 4096
 CHECKSUM_BYTES: Final = 8
 _VFS: Final = "cksmvfs"
+_SHOWN: Final = 80
+"""So many characters of a text that is no text are shown."""
 _OLDEST_SQLITE: Final = (3, 51, 3)  # the first without the WAL-reset bug
 _NAME_LINE = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _vfs_lock = threading.Lock()
@@ -58,7 +60,9 @@ def open_connection(
     Raises:
         Unavailable: The file cannot be opened.
         Unsupported: This installation's SQLite is too old or has no checksum layer.
+        Invalid: The path is no UTF-8, in which alone SQLite takes it.
     """
+    _check_path(path)
     _register_checksums()
     flags = apsw.SQLITE_OPEN_READWRITE if writes else apsw.SQLITE_OPEN_READONLY
     if creates:
@@ -76,6 +80,17 @@ def open_connection(
             connection.close()
             raise
     return connection
+
+
+def _check_path(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise Invalid(
+            f"the path {str(path)!r} is no UTF-8; expected a folder whose name is",
+            code="bad-path",
+            hint="Choose another folder, or rename it.",
+        ) from error
 
 
 def _prepare(connection: apsw.Connection, *, writes: bool, creates: bool) -> None:
@@ -107,8 +122,24 @@ Bindings = Sequence[Any] | Mapping[str, Any]
 
 
 def execute(connection: apsw.Connection, statement: str, bindings: Bindings = ()) -> Any:
-    """Run a statement; return its cursor."""
-    return connection.execute(statement, bindings)  # pyright: ignore[reportUnknownMemberType]  # its stub needs Python 3.12
+    """Run a statement; return its cursor.
+
+    Raises:
+        Invalid: A text among the bindings has something that is no character.
+    """
+    try:
+        return connection.execute(statement, bindings)  # pyright: ignore[reportUnknownMemberType]  # its stub needs Python 3.12
+    except UnicodeEncodeError as error:  # an argument of a program that is no UTF-8
+        raise Invalid(
+            f"the text {_shortened(error.object)!r} has {error.object[error.start]!r}, which is no "
+            "character",
+            code="bad-text",
+            hint="Write it in UTF-8.",
+        ) from error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def pragma(connection: apsw.Connection, name: str, *values: str | int) -> Any:
