@@ -302,7 +302,7 @@ class Programs:
 
     def _meet(self, run: str) -> None:
         """Make sure that a run can be reported to."""
-        self.reported.active(run)
+        self.reported.active(check_id(run, "run"))
 
     def _last_step(self, run: str) -> int:
         """Return the last step that a run's program logged, -1 when it logged none."""

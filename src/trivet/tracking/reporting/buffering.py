@@ -179,7 +179,7 @@ def _number(name: str, value: object) -> float:
     if not isinstance(value, str | bytes) and hasattr(value, "__float__"):
         try:
             return float(value)  # pyright: ignore[reportArgumentType]  # it has __float__
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: PyTorch
             pass
     raise Invalid(
         f"metric {name!r} is a {type(value).__name__}; expected a number",

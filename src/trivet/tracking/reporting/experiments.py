@@ -154,6 +154,7 @@ class Experiments:
         Raises:
             Invalid: The name is malformed.
         """
+        check_experiment_name(name)
         try:
             return self.by_name(name)
         except NotFound:
@@ -390,6 +391,7 @@ def check_experiment_name(name: str) -> None:
     Raises:
         Invalid: It is empty, longer than 500 characters, or no text.
     """
+    check_text(name, "the name of the experiment")
     if not name.strip():
         raise Invalid(
             f"Invalid experiment name: {name!r}; expected some text", code="bad-experiment-name"
@@ -400,7 +402,6 @@ def check_experiment_name(name: str) -> None:
             code="bad-experiment-name",
             hint="Choose a shorter name; a tag can hold the rest.",
         )
-    check_text(name, "the name of the experiment")
 
 
 def check_tags(tags: dict[str, str], *, most_value: int = _MOST_VALUE) -> None:

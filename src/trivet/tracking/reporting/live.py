@@ -9,12 +9,12 @@ from contextlib import suppress
 from contextvars import ContextVar
 from html import escape
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 
 import msgspec
 
 from trivet.core.clock import Clock, to_micros
-from trivet.core.errors import Conflict, TrivetError
+from trivet.core.errors import Conflict, Invalid, TrivetError
 from trivet.core.training import Machine, Reporter
 from trivet.tracking.facts import CodeState, Environment
 from trivet.tracking.notebook import executed_cells
@@ -163,10 +163,12 @@ class LiveRun(Keeping):
         """Write what waits and end the run. A second call does nothing.
 
         Raises:
+            Invalid: The status is none.
             Unavailable: The store cannot be written.
         """
         if self._is_over:
             return
+        _check_status(status)
         self._look_again()
         if self._sampler is not None:
             self._sampler.stop()
@@ -235,6 +237,12 @@ def current_run() -> LiveRun | None:
     """Return the innermost run whose `with` block this code is in, None when it is in none."""
     open_runs = [run for run in _entered.get() if not run.is_over]
     return open_runs[-1] if open_runs else None
+
+
+def _check_status(status: object) -> None:
+    known = get_args(ReportedStatus)
+    if status not in known:
+        raise Invalid(f"status is {status!r}; expected one of {sorted(known)}", code="bad-status")
 
 
 def _observe(runs: ReportedRuns, run: str, observe: Observe) -> None:

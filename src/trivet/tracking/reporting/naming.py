@@ -26,14 +26,16 @@ def made_up_name(id: str) -> str:
     return f"{word}-{number // 100 % 1000}"
 
 
-def check_text(text: str, what: str) -> None:
-    """Check that a text has characters alone.
+def check_text(text: object, what: str) -> None:
+    """Check that something is a text, and has characters alone.
 
     Python's names of files and arguments that are no UTF-8 have halves of some (surrogates).
 
     Raises:
-        Invalid: It has something else.
+        Invalid: It is none, or has something else.
     """
+    if not isinstance(text, str):
+        raise Invalid(f"{what} is {text!r}; expected text", code="bad-text")
     if text.isascii():
         return
     try:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from trivet.core.facts import Scope
 from trivet.core.ports import SeriesKey, Stores
 from trivet.core.trees import read_tree
 from trivet.tracking.reporting.buffering import Chunks, PointBuffer, flush_all
+from trivet.tracking.reporting.facts import ReportedStatus
 from trivet.tracking.service import TrackingService
 
 
@@ -92,6 +93,13 @@ def test_a_run_is_gone_on_with_and_written_by_several(tracking: TrackingService)
     assert found.metrics["rank1/loss"].value == 2.0
 
 
+class Tensor:
+    """As one of PyTorch with two elements."""
+
+    def __float__(self) -> float:
+        raise RuntimeError("a Tensor with 2 elements cannot be converted to Scalar")
+
+
 @pytest.mark.parametrize(
     "metrics",
     [
@@ -102,6 +110,7 @@ def test_a_run_is_gone_on_with_and_written_by_several(tracking: TrackingService)
         {"": 1},
         {"x" * 251: 1},
         {3: 1},
+        {"loss": Tensor()},
     ],
 )
 def test_what_is_no_metric_is_refused_at_once(
@@ -126,8 +135,28 @@ def test_what_is_no_text_is_refused_with_its_name(tracking: TrackingService) -> 
             run.set_tags({3: "three"})  # pyright: ignore[reportArgumentType]
     with pytest.raises(Invalid, match="name of the run"):
         tracking.begin(name=odd)
-    with pytest.raises(Invalid, match="name of the experiment"):
-        tracking.begin(odd)
+    for name in (odd, None, 7):
+        with pytest.raises(Invalid, match="name of the experiment"):
+            tracking.begin(cast("str", name))
+    with pytest.raises(Invalid, match="name of the run is None"):
+        tracking.begin(name=cast("str", None))
+
+
+def test_a_run_is_named_by_its_identifier(tracking: TrackingService) -> None:
+    with tracking.begin() as run:
+        itself = cast("str", run)
+        with pytest.raises(Invalid, match="run is a LiveRun that is no identifier"):
+            tracking.join(itself)
+        with pytest.raises(Invalid, match="run is a LiveRun that is no identifier"):
+            tracking.begin(parent=itself)
+
+
+def test_a_status_that_is_none_is_refused(tracking: TrackingService) -> None:
+    run = tracking.begin()
+    with pytest.raises(Invalid, match="status is 'FINISHED'; expected one of"):
+        run.finish(cast("ReportedStatus", "FINISHED"))
+    run.finish("failed")
+    assert tracking.reported.get(run.id).status == "failed"
 
 
 def test_the_sources_are_those_of_the_folder_that_was_meant(
