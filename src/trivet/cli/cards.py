@@ -1,11 +1,10 @@
 """`trivet models card` and `describe`: what is on record about a version, and what is missing."""
 
 from argparse import Namespace
-from pathlib import Path
 
 from trivet.cli.choosing import open_chosen
 from trivet.cli.command import Answer, Argument, Command, Group
-from trivet.cli.output import table
+from trivet.cli.output import table, write_page
 from trivet.core.errors import Invalid
 from trivet.models.card_texts import SECTIONS, CardTexts
 from trivet.workspace.cards.making import make_card
@@ -20,7 +19,7 @@ def _card(options: Namespace) -> Answer:
     written: list[str] = []
     for place, content in ((options.html, card_page), (options.markdown, card_markdown)):
         if place:
-            Path(place).write_text(content(card), encoding="utf-8")
+            write_page(place, content(card))
             written.append(place)
     if written:
         text = f"{card.label}: {len(card.gaps)} gaps; written to {', '.join(written)}"

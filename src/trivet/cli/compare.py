@@ -4,16 +4,14 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from trivet.cli.choosing import any_run_of, open_chosen
 from trivet.cli.command import Answer, Argument, Command
-from trivet.cli.output import cut, duration, table
+from trivet.cli.output import cut, duration, table, write_page
 from trivet.cli.searching import listed
 from trivet.cli.sparks import sparkline
-from trivet.core.disk import put_file
 from trivet.drawing.words import readable
 from trivet.tracking.comparison import CodeChange, CodeSide, ComparedCurve, Line, RunComparison
 from trivet.tracking.found import FoundRun
@@ -39,7 +37,7 @@ def _compare(options: Namespace) -> Answer:
         found = ws.compare(*runs, metrics=listed(options.metrics) or None)
     text = describe_comparison(found, whole=options.all)
     if options.html:
-        put_file(Path(options.html), render_comparison(found).encode())
+        write_page(options.html, render_comparison(found))
         text += f"\n\nwritten to {options.html}"
     return Answer(found, text)
 

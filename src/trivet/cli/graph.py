@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trivet.cli.choosing import flow_named, run_of
 from trivet.cli.command import Answer, Argument, Command
-from trivet.cli.output import to_json, width_of
+from trivet.cli.output import to_json, width_of, write_page
 from trivet.core.errors import Invalid
 from trivet.pipelines.picture.boxes import draw_text
 from trivet.pipelines.picture.model import Picture, picture_of_code, picture_of_run
@@ -32,9 +32,8 @@ def _graph(options: Namespace) -> Answer:
     text = _written(picture, form)
     if not options.output:
         return Answer(picture, text.rstrip("\n"))
-    place = Path(options.output)
-    place.write_text(text, encoding="utf-8")
-    return Answer(picture, f"{picture.title}\nwritten to {place}")
+    write_page(options.output, text)
+    return Answer(picture, f"{picture.title}\nwritten to {options.output}")
 
 
 def _picture(options: Namespace) -> Picture:

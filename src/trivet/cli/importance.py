@@ -1,14 +1,12 @@
 """`trivet importance`: which parameters mattered for a metric."""
 
 from argparse import Namespace
-from pathlib import Path
 
 from trivet.cli.choosing import open_chosen
 from trivet.cli.command import Answer, Argument, Command
-from trivet.cli.output import table
+from trivet.cli.output import table, write_page
 from trivet.cli.searching import FILTER, listed
 from trivet.cli.sparks import bar
-from trivet.core.disk import put_file
 from trivet.drawing.words import readable
 from trivet.workspace.importance_page import render_importance, summary_of
 from trivet.workspace.mattering import MetricImportance
@@ -29,7 +27,7 @@ def _importance(options: Namespace) -> Answer:
         )
     text = _describe(asked)
     if options.html:
-        put_file(Path(options.html), render_importance(asked).encode())
+        write_page(options.html, render_importance(asked))
         text += f"\n\nwritten to {options.html}"
     return Answer(asked, text)
 

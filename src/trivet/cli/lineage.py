@@ -2,10 +2,10 @@
 
 from argparse import Namespace
 from functools import partial
-from pathlib import Path
 
 from trivet.cli.choosing import any_run_of, open_chosen
 from trivet.cli.command import Answer, Argument, Command
+from trivet.cli.output import write_page
 from trivet.core.errors import Invalid, NotFound
 from trivet.workspace.lineage.page import lineage_page
 from trivet.workspace.lineage.tree import draw_tree
@@ -31,7 +31,7 @@ def _lineage(options: Namespace) -> Answer:
             found = trace(_run_meant(ws, options.ref, unknown))
     text = draw_tree(found)
     if options.html:
-        Path(options.html).write_text(lineage_page(found), encoding="utf-8")
+        write_page(options.html, lineage_page(found))
         text += f"\n\nwritten to {options.html}"
     return Answer(found, text)
 

@@ -6,9 +6,13 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from trivet.core.errors import Invalid, NotFound, Unavailable
+from trivet.drawing.words import readable
 
 
 def to_json(data: Any) -> str:  # noqa: ANN401  # whatever a service answers
@@ -26,7 +30,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: s
     """
     if not rows:
         return empty
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[_cell(value).replace("\n", " ") for value in row] for row in rows]
     widths = [
         max(width_of(heading), *(width_of(row[i]) for row in cells))
         for i, heading in enumerate(headings)
@@ -43,9 +47,48 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: s
 
 
 def fields(pairs: Sequence[tuple[str, object]]) -> str:
-    """Lay out names and values, one pair a line."""
+    """Lay out names and values, one pair a line; further lines of a value stand below the first."""
     width = max((len(name) for name, _ in pairs), default=0)
-    return "\n".join(f"{name:<{width}}  {_cell(value)}" for name, value in pairs)
+    below = "\n" + " " * (width + 2)
+    return "\n".join(
+        f"{name:<{width}}  {_cell(value).replace(chr(10), below)}" for name, value in pairs
+    )
+
+
+def write_page(place: str, text: str) -> None:
+    """Write a text into the file that somebody named.
+
+    Raises:
+        NotFound: The folder is not there.
+        Invalid: It is a folder itself.
+        Unavailable: It cannot be written.
+    """
+    path = Path(place)
+    check_folder(path)
+    if path.is_dir():
+        raise Invalid(f"{place} is a folder; expected the name of a file", code="no-file")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(
+            f"{place} cannot be written: {error.strerror}",
+            code="not-written",
+            hint="Look at its permissions and the free space, or write elsewhere.",
+        ) from error
+
+
+def check_folder(path: Path) -> None:
+    """Make sure that the folder of a file is there.
+
+    Raises:
+        NotFound: It is not.
+    """
+    if not path.absolute().parent.is_dir():
+        raise NotFound(
+            f"there is no folder {path.parent} for {path.name}",
+            code="no-folder",
+            hint="Make it first, or write elsewhere.",
+        )
 
 
 def size(count: float) -> str:
@@ -133,7 +176,7 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value)
+    return readable(str(value))
 
 
 def _pad(text: str, width: int, right: bool) -> str:  # noqa: FBT001  # a column's property

@@ -12,7 +12,7 @@ from typing import get_args
 
 from trivet.cli.choosing import any_run_of, open_chosen, run_of
 from trivet.cli.command import Answer, Argument, Command, Group, of_projects
-from trivet.cli.output import cut, duration, size, table, width_of
+from trivet.cli.output import check_folder, cut, duration, size, table, width_of
 from trivet.cli.searching import (
     AFTER,
     FILTER,
@@ -102,12 +102,7 @@ def _listed(
 
 
 def _written(found: FoundRuns, file: str, token: str | None) -> Answer:
-    if not Path(file).absolute().parent.is_dir():
-        raise NotFound(
-            f"there is no folder {Path(file).parent} for {Path(file).name}",
-            code="no-folder",
-            hint="Make it first, or write elsewhere.",
-        )
+    check_folder(Path(file))
     place = found.write(file)
     data = {"file": str(place), "runs": len(found), "after": token}
     return Answer(data, with_rest(f"{len(found)} runs in {place}", token))

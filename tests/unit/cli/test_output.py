@@ -1,12 +1,14 @@
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.cli.output import fields, is_colourful, size, table, to_json
+from trivet.cli.output import fields, is_colourful, size, table, to_json, write_page
+from trivet.core.errors import Invalid, NotFound, Unavailable
 
 
 def test_a_table_has_headings_a_rule_and_numbers_on_the_right() -> None:
@@ -65,3 +67,23 @@ def test_there_are_no_colours_where_nobody_sees_them(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("NO_COLOR", "")
     assert not is_colourful()
+
+
+def test_what_acts_on_a_terminal_is_shown_and_not_done() -> None:
+    name = "run\x1b[2J\nof\u202eada"
+    assert table(["name"], [[name]]).splitlines()[-1] == "run\ufffd[2J of\ufffdada"
+    assert fields([("name", name), ("n", 1)]) == "name  run\ufffd[2J\n      of\ufffdada\nn     1"
+
+
+def test_a_page_is_written_where_it_was_wanted(tmp_path: Path) -> None:
+    page, link = tmp_path / "page.html", tmp_path / "link"
+    link.symlink_to(page)
+    write_page(str(link), "<p>训练")
+    assert page.read_text(encoding="utf-8") == "<p>训练"
+    assert link.is_symlink()  # as /dev/stdout is one
+    with pytest.raises(Invalid, match="is a folder"):
+        write_page(str(tmp_path), "")
+    with pytest.raises(NotFound, match=r"there is no folder .*nowhere for page.html"):
+        write_page(str(tmp_path / "nowhere" / "page.html"), "")
+    with pytest.raises(Unavailable, match="/dev/full cannot be written: No space left"):
+        write_page("/dev/full", "text")
