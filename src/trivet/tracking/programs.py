@@ -87,7 +87,7 @@ class Programs:
         filter: str = "",  # noqa: A002  # what everybody calls it
         *,
         order: str | Sequence[str] = (),
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         experiment: str | None = None,
         after: Position | None = None,
         limit: int = 1000,
@@ -114,7 +114,7 @@ class Programs:
         return self.finder.find(
             filter,
             order=[order] if isinstance(order, str) else order,
-            columns=columns,
+            columns=[columns] if isinstance(columns, str) else columns,
             experiment=experiment,
             after=after,
             limit=limit,

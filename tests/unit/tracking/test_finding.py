@@ -57,6 +57,10 @@ def test_names_of_another_project_are_neither_told_nor_known(
         assert ("secret" in told.replace(text.split()[0], "")) == (found is theirs)
 
 
+def test_one_column_is_named_as_a_text(tracking: TrackingService) -> None:
+    assert [*tracking.search(limit=1, columns="status").rows()[0]] == ["status"]
+
+
 def test_a_run_that_is_lost_is_found_as_such_and_not_as_failed(
     tracking: TrackingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

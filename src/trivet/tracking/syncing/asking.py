@@ -8,6 +8,7 @@ import msgspec
 from trivet.core.courier import Courier
 from trivet.core.errors import Unavailable
 from trivet.tracking.reporting.liveness import Liveness
+from trivet.tracking.reporting.naming import check_text
 from trivet.tracking.syncing.wire import MOST_SIGNS, Delivery, Receipt, Sign
 
 BUNDLE_BYTES: Final = 512 << 10
@@ -44,9 +45,10 @@ def ask(
     """Ask a server of Trivet something, and read its answer.
 
     Raises:
+        Invalid: A text in the question has something that is no character.
         Unavailable: What answers is no server of Trivet, among others.
     """
-    body = b"" if question is None else msgspec.json.encode(question)
+    body = b"" if question is None else _body_of(question)
     try:
         return msgspec.json.decode(courier.ask(method, path, body), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -55,6 +57,14 @@ def ask(
             code="other-server",
             hint="Check the address: something else seems to answer there.",
         ) from error
+
+
+def _body_of(question: object) -> bytes:
+    try:
+        return msgspec.json.encode(question)
+    except UnicodeEncodeError as error:
+        check_text(error.object, "a text of the question")
+        raise
 
 
 def give_signs(courier: Courier, liveness: Liveness) -> None:
