@@ -236,8 +236,10 @@ class Approvals:
         known, me = self._approval(entry), self._scope.actor
         _reason(decision.reason)
         is_mine = any(same_person(me) == same_person(each) for each in known.given)
-        if known.state not in {"open", "approved"} or is_mine:
+        if known.state not in {"open", "approved"}:
             raise _decided(known)
+        if is_mine:
+            raise _mine(known, me)
         if isinstance(decision, ApprovalGiven):
             project = self._scope.project
             is_own = same_person(me) == same_person(known.by)
@@ -341,6 +343,14 @@ def _reason(reason: str) -> str:
     if not reason.strip():
         raise Invalid("the reason is empty", code="no-reason", hint="Say why.")
     return reason.strip()
+
+
+def _mine(known: Approval, me: str) -> Conflict:
+    return Conflict(
+        f"{me} has approved the request {known.id} already, and counts once",
+        code="decided",
+        hint="Others approve or refuse it now.",
+    )
 
 
 def _decided(known: Approval) -> Conflict:

@@ -64,10 +64,8 @@ class Deprecations:
             subject=subject.id,
             why=_reason(why),
             instead=self._replacement(subject, instead),
-            force=force.strip(),
+            force=self._needed_force(subject, force.strip()),
         )
-        if not said.force:
-            self._demand_unprotected(subject)
         self._record(subject, said, {DEPRECATED: said.why, INSTEAD: said.instead})
         found = self.of(subject)
         assert found is not None  # noqa: S101  # it was just recorded
@@ -136,6 +134,16 @@ class Deprecations:
                 hint=f"Name {known.instead}." if known.instead else "Name another one.",
             )
         return found.label
+
+    def _needed_force(self, subject: Subject, force: str) -> str:
+        """Return why something protected is deprecated all the same; nothing where nothing is."""
+        try:
+            self._demand_unprotected(subject)
+        except Forbidden:
+            if not force:
+                raise
+            return force
+        return ""
 
     def _demand_unprotected(self, subject: Subject) -> None:
         protections = Protections(self._stores.ledger, self._scope)

@@ -159,7 +159,7 @@ def test_nobody_approves_twice(of: Of, version: str) -> None:
     of("root").protect("champion", 2)
     request = asked(of("ada"), Content(model=version, label="parcels:1"))
     of("bob").approve(request, "seen")
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match=r"bob has approved the request .* already, and counts once"):
         of("bob").approve(request, "seen again")
     assert of("bob").get(request).state == "open"
 

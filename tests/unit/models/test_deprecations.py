@@ -8,7 +8,7 @@ from tests.unit.models.doors import Registry
 
 from trivet.core.catalog import Amendment, Document, Search
 from trivet.core.errors import Forbidden, Invalid, NotFound
-from trivet.core.facts import HeadMove, draft
+from trivet.core.facts import HeadMove, draft, read
 from trivet.core.outbox import QUEUE, Order
 from trivet.models.deprecations import Deprecations
 from trivet.models.documents import REGISTERED, VERSIONS
@@ -30,6 +30,13 @@ def deprecations(registry: Registry) -> Deprecations:
 def said(registry: Registry, deprecations: Deprecations, reference: str) -> str | None:
     found = deprecations.of(Finder(registry.stores, registry.scope.project).subject(reference))
     return found and f"{found.why}|{found.instead}|{found.by}"
+
+
+def forces(registry: Registry) -> list[str]:
+    return [
+        read(fact, Deprecated).force
+        for fact in registry.stores.ledger.find(Deprecated.KIND).entries
+    ]
 
 
 def test_a_version_is_deprecated_and_restored(
@@ -166,6 +173,16 @@ def test_what_a_protected_alias_points_at_is_deprecated_only_by_force(
             deprecations.deprecate(reference, "a broken feed")
         assert raised.value.code == "protected"
         deprecations.deprecate(reference, "a broken feed", force="it must be seen now")
+    assert forces(registry) == ["it must be seen now"] * 3
+
+
+def test_force_where_nothing_is_protected_is_not_on_record(
+    registry: Registry, deprecations: Deprecations
+) -> None:
+    registry.register()
+    registry.approvals.protect("champion", 1)
+    deprecations.deprecate("parcels:1", "a broken feed", force="why not")
+    assert forces(registry) == [""]
 
 
 def test_a_copy_of_a_deprecated_version_is_deprecated(
