@@ -28,8 +28,8 @@ from trivet.core.errors import NotFound
 from trivet.drawing.words import readable
 from trivet.pipelines.facts import StepDone, StepFailed
 from trivet.tracking.artifacts import owner_of
-from trivet.tracking.facts import RunStatus
 from trivet.tracking.found import FoundRun, FoundRuns, RunFinder, time_of_ms
+from trivet.tracking.reporting.facts import ShownStatus
 from trivet.tracking.reporting.sampling import PREFIX as SYSTEM
 from trivet.tracking.syncing.finding import FinderThere
 from trivet.workspace.addresses import reach, read_address
@@ -265,7 +265,7 @@ VERBS: Group = of_projects(
                 ),
                 Argument("--experiment", "only runs of this experiment"),
                 Argument("--flow", "only runs of this flow"),
-                Argument("--status", "only runs that stand so", {"choices": get_args(RunStatus)}),
+                Argument("--status", "only runs that stand so", {"choices": get_args(ShownStatus)}),
                 Argument("--limit", "at most so many", {"type": int, "default": 20}),
                 AFTER,
                 Argument("--out", "write a file: runs.parquet or runs.csv"),

@@ -116,6 +116,7 @@ def test_runs_are_listed_with_what_was_run_and_remembered(trivet: Trivet) -> Non
     assert [next(word for word in row if "/" in word) for row in rows] == ["0/14", "0/14", "14/0"]
     failed = trivet("runs", "list", "--status", "failed", "--json").data["runs"]
     assert [item["status"] for item in failed] == ["failed"]
+    assert trivet("runs", "list", "--status", "scheduled", "--json").data["runs"] == []
     assert trivet("runs", "list", "--flow", "other").out.strip() == "no runs"
 
 
