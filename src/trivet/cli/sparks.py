@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from trivet.drawing.words import within_reach
+
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _BAR = "▏▎▍▌▋▊▉█"
 
@@ -57,6 +59,6 @@ def bar(share: float, width: int) -> str:
 
 
 def _block(value: float, upward: tuple[float, float]) -> str:
-    low, high = upward
-    share = (value - low) / (high - low) if high > low else 0.5
+    low, high = map(within_reach, upward)
+    share = (within_reach(value) - low) / (high - low) if high > low else 0.5
     return _BLOCKS[min(len(_BLOCKS) - 1, max(0, int(share * len(_BLOCKS))))]

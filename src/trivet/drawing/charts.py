@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from trivet.drawing.markup import Markup, element
-from trivet.drawing.words import number
+from trivet.drawing.words import number, within_reach
 
 _POINT: Final = 4.5
 _WIDTH: Final = 900.0
@@ -41,7 +41,7 @@ class Scale:
 
 def spanning(values: Iterable[float], start: float, end: float) -> Scale:
     """Make a scale on which all finite values have a place, with some air at both ends."""
-    finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    finite = [within_reach(value) for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     air = max(0.05 * (high - low), 1e-3 * max(abs(low), abs(high)), 1e-9)
     return Scale(low - air, high + air, start, end)

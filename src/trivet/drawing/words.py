@@ -3,12 +3,16 @@
 import math
 import re
 from collections.abc import Iterable
+from typing import Final
 
 # Controls act on a terminal, bidirectional overrides reorder what is read, and a lone surrogate
 # cannot be written as UTF-8.
 _UNREADABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+_MOST: Final = 1e307
+"""The distance of two values is a number, too."""
 
 
 def readable(text: str) -> str:
@@ -19,6 +23,16 @@ def readable(text: str) -> str:
         True
     """
     return _UNREADABLE.sub("\ufffd", text)
+
+
+def within_reach(value: float) -> float:
+    """Return a finite value that can be drawn: that of a run that diverged may be too far away.
+
+    Example:
+        >>> within_reach(2.5), within_reach(-1.7e308)
+        (2.5, -1e+307)
+    """
+    return min(max(value, -_MOST), _MOST)
 
 
 def number(value: float | None, digits: int = 0) -> str:

@@ -1,9 +1,14 @@
+import math
 import re
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from trivet.cli.sparks import sparkline
 from trivet.drawing.charts import Curve, CurveDot, curve_chart, curve_key, interval_figure
+from trivet.drawing.lines import Line, line_chart
 from trivet.drawing.page import page_section, render_page
 
 
@@ -27,6 +32,18 @@ def test_a_better_figure_stands_higher_and_more_rows_further_right() -> None:
 def test_what_is_not_finite_is_left_out() -> None:
     chart = drawn(Curve("a", [*dots([0.5, 0.6]), CurveDot(300, float("nan"), 0.0, 1.0)]))
     assert len(list(chart.iter("circle"))) == 2
+
+
+@example([-1e308, 1e308], 0)
+@given(st.lists(st.floats(), min_size=1), st.integers(-(2**63), 2**63 - 1))
+def test_whatever_a_metric_can_be_is_drawn(values: list[float], first: int) -> None:
+    places = [first + at for at in range(len(values))]
+    chart = line_chart("a", "b", lines=[Line("c", places, values)], axis="step", name="d")
+    assert not re.search(r'[ ",-](nan|inf)[ ",]', str(chart))
+    finite = [value for value in values if math.isfinite(value)] or [0.0]
+    upward = (min(finite), max(finite))
+    spark = sparkline(places, values, across=(places[0], places[-1]), upward=upward, width=7)
+    assert len(spark) == 7
 
 
 def test_seven_curves_are_told_apart_by_shape_or_colour() -> None:
