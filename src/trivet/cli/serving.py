@@ -21,7 +21,7 @@ def describe_why(why: Why) -> str:
     code = why.code
     state = code.commit or "not in a Git repository"
     if code.dirty:
-        state += f", with uncommitted changes ({code.diff})"
+        state += ", with uncommitted changes" + (f" ({code.diff})" if code.diff else "")
     label = "not known yet" if why.label is None else f"{why.label.value:g}"
     lines = [
         fields(

@@ -92,12 +92,12 @@ class CodeRecorder:
         state = CodeState(tree=tree, entry=entry)
         if commit is None:
             return state
-        diff = _dirty_diff(folder, {each.name for each in found})
+        is_dirty, diff = _changes(folder, {each.name for each in found})
         return CodeState(
             tree=state.tree,
             entry=entry,
             commit=commit.decode().strip(),
-            dirty=bool(diff),
+            dirty=is_dirty,
             diff=self._blobs.put(diff) if diff else None,
         )
 
@@ -194,10 +194,16 @@ def _is_source(name: str) -> bool:
     return name.endswith(_SUFFIXES) or name in _NAMES
 
 
-def _dirty_diff(folder: Path, sources: Collection[str]) -> bytes:
-    """Return `git diff HEAD` of the folder with its untracked sources; empty when clean."""
+def _changes(folder: Path, sources: Collection[str]) -> tuple[bool, bytes]:
+    """Say whether a folder differs from its commit; return `git diff HEAD` with new sources.
+
+    Where git does not answer nobody can say that nothing differs.
+    """
     options = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary", "--relative")
-    diff = _git(folder, "diff", *options, "HEAD", "--", ".") or b""
+    diff = _git(folder, "diff", *options, "HEAD", "--", ".")
+    if diff is None:
+        return True, b""
+    is_dirty = bool(diff)
     if len(diff) > _MAX_DIFF_BYTES:
         patterns = [f"*{suffix}" for suffix in sorted(_SUFFIXES)]
         diff = (_git(folder, "diff", *options, "HEAD", "--", *patterns) or b"")[:_MAX_DIFF_BYTES]
@@ -206,7 +212,7 @@ def _dirty_diff(folder: Path, sources: Collection[str]) -> bytes:
         if name in sources:
             with suppress(OSError):
                 diff += _new_file(name, (folder / name).read_bytes())
-    return diff
+    return is_dirty or bool(diff), diff
 
 
 def _new_file(name: str, content: bytes) -> bytes:

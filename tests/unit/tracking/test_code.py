@@ -125,6 +125,25 @@ def test_the_dirty_diff_restores_the_sources_upon_the_commit(
 
 
 @needs_git
+def test_what_git_cannot_tell_is_not_called_clean(repository: Path) -> None:
+    (repository / ".git" / "index").write_bytes(b"damaged")
+    state = CodeRecorder(MemoryBlobs()).record(repository, "pipeline:train")
+    assert state.commit is not None
+    assert (state.dirty, state.diff) == (True, None)
+
+
+@needs_git
+def test_a_large_change_of_data_alone_is_a_change(repository: Path) -> None:
+    table = repository / "table.csv"
+    table.write_text("1\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "second")
+    table.write_text("".join(f"{row}\n" for row in range(1_200_000)))
+    state = CodeRecorder(MemoryBlobs()).record(repository, "pipeline:train")
+    assert (state.dirty, state.diff) == (True, None)
+
+
+@needs_git
 def test_a_project_below_the_repository_s_root_gives_its_own_diff(repository: Path) -> None:
     below = repository / "sql"
     (repository / "pipeline.py").write_text("changed = True\n")
