@@ -179,10 +179,11 @@ def _one_target(truth: Any) -> Any:
 
 def _weights(call: Call) -> Any:
     """Return the weights of the rows, however they were passed; their place is the estimator's."""
+    weights = call.kwargs.get("sample_weight")
     names = [*inspect.signature(call.owner.fit).parameters]
-    if "sample_weight" not in names:
-        return call.kwargs.get("sample_weight")
-    return call.argument(names.index("sample_weight"), "sample_weight")
+    if "sample_weight" in names:
+        weights = call.argument(names.index("sample_weight"), "sample_weight")
+    return weights if isinstance(weights, Sized) else None  # one number weighs all rows alike
 
 
 def _measures_for(estimator: Any) -> Callable[[Any, Any, Any, Any], Iterator[_Measure]] | None:

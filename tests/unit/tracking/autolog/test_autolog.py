@@ -127,6 +127,13 @@ def test_training_rows_count_by_their_weights(
     assert told()[0].metrics["training/mse"].value == pytest.approx(wanted)
 
 
+def test_one_weight_for_all_rows_is_none(autolog: Autolog, told: Told, rows: Rows) -> None:
+    target = rows[0][:, 0]
+    model = Ridge().fit(rows[0], target, sample_weight=2.0)
+    wanted = mean_squared_error(target, model.predict(rows[0]))
+    assert told()[0].metrics["training/mse"].value == pytest.approx(wanted)
+
+
 def test_labels_have_many_forms(
     autolog: Autolog, told: Told, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
