@@ -232,9 +232,9 @@ def _with_channels_last(array: Any) -> Any:
 
 
 def _checked_rate(rate: object) -> int:
-    """Return a rate in frames a second; that of a library may be a float."""
-    is_number = isinstance(rate, float | int) or hasattr(rate, "__index__")
-    if not is_number or not 1 <= (number := float(cast("Any", rate))) <= _MOST_RATE:
+    """Return a rate in frames a second; that of a library may be a number of its own."""
+    number = float(cast("Any", rate)) if hasattr(rate, "__float__") else 0.0
+    if not 1 <= number <= _MOST_RATE:
         raise Invalid(
             f"rate is {rate!r}; expected the frames a second of an array, at least 1",
             code="bad-medium",

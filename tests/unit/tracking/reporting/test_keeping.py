@@ -215,6 +215,14 @@ def test_sounds_are_written_as_wav(tracking: TrackingService, run: LiveRun) -> N
         run.audio("tone", np.zeros(3))
 
 
+@pytest.mark.parametrize("rate", [8000, 8000.0, np.float32(8000), np.int64(8000)])
+def test_a_rate_may_be_any_number(tracking: TrackingService, run: LiveRun, rate: Any) -> None:
+    run.audio("tone", np.zeros(3), rate=rate)
+    (found,) = tracking.media(run.id)
+    with wave.open(io.BytesIO(content(tracking, run, found.path))) as sound:
+        assert sound.getframerate() == 8000
+
+
 @pytest.mark.parametrize("rate", [0, -1, "16000", float("nan"), float("inf"), 2**40])
 def test_a_rate_that_is_none_is_refused(run: LiveRun, rate: Any) -> None:
     with pytest.raises(Invalid, match="rate is"):
