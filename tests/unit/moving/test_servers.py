@@ -1,6 +1,7 @@
 """Importing from, and exporting to, a server that speaks MLflow's interface: Trivet's own."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
