@@ -1,7 +1,8 @@
-"""What every test may rely on: patience on slow machines, and no word to any other machine."""
+"""What every test may rely on: patience on slow machines, Ctrl-C, no word to any other machine."""
 
 import ipaddress
 import os
+import signal
 import socket
 from typing import Any
 
@@ -18,6 +19,10 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("trivet"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "trivet"))
+
+# Tests interrupt themselves and what they start; a shell has what it runs behind it ignore that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def is_local(family: int, address: Any) -> bool:
