@@ -40,7 +40,7 @@ class MemoryWorkers:
             if self._is_closed:
                 self._room.release()
                 raise Unavailable("the workers were closed", code="closed")
-            known = next((t for t in self._tickets if work.key and t.key == work.key), None)
+            known = next((t for t in self._tickets if t.stands_for(work.key)), None)
             if known is not None:
                 self._room.release()
                 known.holders += 1
@@ -79,6 +79,10 @@ class MemoryTicket:
         self.holders = 1
         self.future: Future[bytes] = Future()
         self._lock = threading.Lock()
+
+    def stands_for(self, key: str) -> bool:
+        """Say whether it is for this work, and not over yet."""
+        return bool(key) and self.key == key and not self.future.done()
 
     def result(self) -> bytes:
         return self.future.result()

@@ -126,9 +126,9 @@ class ProcessPool:
             place.holders -= 1
             if place.holders > 0:
                 return
+            self._forget(place)  # whoever asks for the same from now on has it done anew
             if place in self._waiting:
                 self._waiting.remove(place)
-                self._forget(place)
                 self._hand_out()
         self._end(place)
 
@@ -174,19 +174,19 @@ class ProcessPool:
 
     def attend(self, worker: "_Worker", place: "_Place") -> None:
         """See one work through, in the worker's thread."""
-        result, trouble = b"", None
+        result, error = b"", None
         try:
             result = self._do(worker, place)
-        except BaseException as error:  # noqa: BLE001  # the ticket's holder is told
-            trouble = _cancelled() if place.cancelled.is_set() else error
+        except BaseException as caught:  # noqa: BLE001  # the ticket's holder is told
+            error = _cancelled() if place.cancelled.is_set() else caught
         with self._changed:
             place.attended = None
             worker.place = None
-            # With the lock held: whoever hears of it and comes with more finds the worker free.
-            place.settle(result=result, error=trouble)
             self._forget(place)
             self._room.give_back(place.work.needs, place.gpus)
             self._hand_out()
+        # At last, so that whoever is told and asks for more finds this worker free, and warm.
+        place.settle(result=result, error=error)
 
     def _do(self, worker: "_Worker", place: "_Place") -> bytes:
         work = place.work

@@ -226,6 +226,18 @@ class WorkersContract:
         assert workers.submit(work).result() == b"done"
         assert len(place.read_text().splitlines()) == 2
 
+    def test_a_key_that_was_cancelled_is_done_when_it_is_asked_for_again(
+        self, workers: Workers, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "marks"
+        work = msgspec.structs.replace(self.work(leave_mark, str(place).encode()), key="one")
+        cancelled = workers.submit(work)
+        wait_until(place.exists)
+        cancelled.cancel()
+        again = workers.submit(work)
+        place.with_suffix(".go").touch()
+        assert again.result() == b"done"
+
     def test_two_works_run_at_once_and_not_three(self, workers: Workers, tmp_path: Path) -> None:
         assert workers.width(Needs()) == 2
         assert workers.width(Needs(cpus=2)) == 1
