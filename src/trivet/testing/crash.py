@@ -3,7 +3,9 @@
 Each sweep starts a command that works in a folder and prints one line per acknowledged piece of
 work, ends it violently, and hands folder and lines to a checker, which raises AssertionError when
 something acknowledged is lost or half there. The first line must be `ready`; moments are counted
-from it, and it is not handed on. Threads that speak at once must write each line in one piece.
+from it, in every other round from the third line after it, so that something was acknowledged
+however slow the machine is; `ready` is not handed on. Threads that speak at once must write each
+line in one piece.
 
 Example:
     >>> def command(folder: Path) -> list[str]:
@@ -44,7 +46,9 @@ WRITING_CALLS: Final = (
     *("rename", "link", "unlink", "mkdir", "openat", "close"),
 )
 KILL: Final = "signal=KILL"
-_PATIENCE_S = 60.0
+_FEW = 3
+"""So many lines are waited for in every other round."""
+_PATIENCE_S = 300.0
 _SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN, _IOR('X', 125, __u32)
 _NO_LOG_FLUSH = 2
 _IMAGE_BYTES = 96 << 20
@@ -63,7 +67,7 @@ class _Running:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.lines: list[str] = []
-        self._ready = threading.Event()
+        self._ready, self._few = threading.Event(), threading.Event()
         self.process = subprocess.Popen(
             arguments,
             stdout=subprocess.PIPE,
@@ -90,17 +94,24 @@ class _Running:
             if line.endswith("\n"):
                 if line.strip() == READY:
                     self._ready.set()
-                else:
-                    self.lines.append(line.strip())
+                    continue
+                self.lines.append(line.strip())
+                if len(self.lines) == _FEW:
+                    self._few.set()
         self._ready.set()
+        self._few.set()
 
     def _read_errors(self, stream: IO[str]) -> None:
         self.errors = stream.read()
 
-    def wait_until_ready(self) -> None:
+    def wait_until_at_work(self, number: int) -> None:
+        """Wait until it is ready; in every other round until it has done something, too."""
         if not self._ready.wait(_PATIENCE_S):
             self.kill()
             raise AssertionError(f"the command never became ready: {self.errors}")
+        if number % 2 and not self._few.wait(_PATIENCE_S):
+            self.kill()
+            raise AssertionError(f"the command does nothing: {self.errors}")
 
     def ends_within(self, seconds: float) -> bool:
         try:
@@ -165,7 +176,7 @@ def kill_sweep(  # each has a name and a default
     longest_s: float = 0.3,
     seed: int = 0,
 ) -> Report:
-    """Kill the command `rounds` times, each at a random moment up to `longest_s` after `ready`.
+    """Kill the command `rounds` times, each at a random moment up to `longest_s` after it began.
 
     Raises:
         AssertionError: The checker found something wrong; a note names the moment.
@@ -176,12 +187,12 @@ def kill_sweep(  # each has a name and a default
         with _folder(workplace, f"kill-{number}") as folder:
             running = _Running(command(folder))
             try:
-                running.wait_until_ready()
+                running.wait_until_at_work(number)
                 moment = moments.uniform(0, longest_s)
                 finished = running.ends_within(moment)
             finally:
                 running.kill()
-            tally.judge(folder, running, f"{moment:.4f} s after it was ready", finished=finished)
+            tally.judge(folder, running, f"{moment:.4f} s after it began", finished=finished)
     return tally.report()
 
 
@@ -354,7 +365,7 @@ def power_sweep(  # each has a name and a default
     longest_s: float = 0.5,
     seed: int = 0,
 ) -> Report:
-    """Cut the power under the command `rounds` times, each at a random moment after `ready`.
+    """Cut the power under the command `rounds` times, each at a random moment after it began.
 
     Raises:
         AssertionError: The checker found something wrong; a note names the moment.
@@ -369,7 +380,7 @@ def power_sweep(  # each has a name and a default
             os.sync()
             running = _Running(command(folder))
             try:
-                running.wait_until_ready()
+                running.wait_until_at_work(number)
                 moment = moments.uniform(0, longest_s)
                 finished = running.ends_within(moment)
                 # The kernel may still report a sync that the cut interrupted as done. Without
@@ -380,7 +391,7 @@ def power_sweep(  # each has a name and a default
                 running.kill()
             running.lines = heard
             disk.start_again()
-            tally.judge(folder, running, f"{moment:.4f} s after it was ready", finished=finished)
+            tally.judge(folder, running, f"{moment:.4f} s after it began", finished=finished)
     return tally.report()
 
 
