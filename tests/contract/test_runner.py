@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,19 @@ def runner() -> Runner:
 
 def python(folder: Path, code: str, **options: object) -> Job:
     return Job(arguments=(sys.executable, "-c", code), folder=str(folder), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let an hour pass for the runner, whenever the job says that it has begun."""
+    passed_s = [0.0]
+
+    def pass_an_hour() -> None:
+        passed_s[0] += 3600.0
+
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed_s[0], sleep=time.sleep)
+    monkeypatch.setattr("trivet.adapters.process.runner.time", clock)
+    return pass_an_hour
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -73,6 +87,32 @@ def test_only_the_tail_of_a_long_output_is_kept(runner: Runner, tmp_path: Path) 
     assert lines == [str(number) for number in range(30000)]
 
 
+def test_a_listener_may_take_longer_than_the_job(runner: Runner, tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    def see(line: str) -> None:
+        time.sleep(0.02)
+        lines.append(line)
+
+    assert runner.run(python(tmp_path, "for n in range(150): print(n)"), see).exit_code == 0
+    assert lines == [str(number) for number in range(150)]
+
+
+@pytest.mark.parametrize("pause", ["0.01", "600"])
+def test_a_grandchild_that_keeps_the_pipe_does_not_keep_its_caller(
+    runner: Runner, tmp_path: Path, pause: str
+) -> None:
+    code = (
+        "import subprocess\n"
+        f"loop = ['sh', '-c', 'while :; do sleep {pause}; echo and on; done']\n"
+        "print(subprocess.Popen(loop, start_new_session=True).pid)"
+    )
+    outcome = runner.run(python(tmp_path, code))
+    loop = int(outcome.output.splitlines()[0])
+    assert is_alive(loop)
+    os.killpg(loop, signal.SIGKILL)
+
+
 def test_output_that_is_no_text_or_has_no_end_of_line_is_no_obstacle(
     runner: Runner, tmp_path: Path
 ) -> None:
@@ -104,10 +144,12 @@ def test_nothing_can_be_asked_of_the_keyboard(runner: Runner, tmp_path: Path) ->
     )
 
 
-def test_a_job_over_its_time_limit_is_ended(runner: Runner, tmp_path: Path) -> None:
+def test_a_job_over_its_time_limit_is_ended(
+    runner: Runner, tmp_path: Path, late: Callable[[], None]
+) -> None:
     code = "import time; print('begun'); time.sleep(600)"
     with pytest.raises(Unavailable) as refused:
-        runner.run(python(tmp_path, code, timeout_s=1.0))
+        runner.run(python(tmp_path, code, timeout_s=600.0), lambda _: late())
     assert refused.value.code == "job-timeout"
     assert refused.value.detail["output"] == "begun\n"
 
@@ -119,13 +161,15 @@ def test_a_job_is_ended_when_that_is_asked_for(runner: Runner, tmp_path: Path) -
     assert (outcome.exit_code, outcome.output) == (-signal.SIGTERM, "begun\n")
 
 
-def test_a_job_that_will_not_end_is_killed(runner: Runner, tmp_path: Path) -> None:
+def test_a_job_that_will_not_end_is_killed(
+    runner: Runner, tmp_path: Path, late: Callable[[], None]
+) -> None:
     code = (
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print(os.getpid(), flush=True); time.sleep(600)"
     )
     with pytest.raises(Unavailable) as refused:
-        runner.run(python(tmp_path, code, timeout_s=1.0))
+        runner.run(python(tmp_path, code, timeout_s=600.0), lambda _: late())
     pid = int(refused.value.detail["output"])
     wait_until(lambda: not is_alive(pid))
 

@@ -2,12 +2,12 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import IO
 
 from trivet.core.errors import Unavailable
 from trivet.core.work import Job, Outcome
@@ -15,7 +15,8 @@ from trivet.core.work import Job, Outcome
 _TAIL_BYTES = 64 << 10
 _LINE_BYTES = 64 << 10
 _GRACE_S = 5.0
-_DRAIN_S = 2.0
+_LOOK_S = 0.2
+"""A wait without end may never notice Ctrl-C, which libraries (Polars) take over."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
 
 PASSED_ON = (
@@ -47,17 +48,19 @@ class ProcessRunner:
         stop: threading.Event | None = None,
     ) -> Outcome:
         began = time.monotonic()
-        process = _start(job)
         tail = _Tail(on_line)
-        reader = threading.Thread(target=tail.read, args=(process.stdout,), daemon=True)
         try:
-            reader.start()  # an interrupt may come with the first line already
+            process = _start(job, tail.sink)
+        except BaseException:
+            tail.finish()
+            raise
+        try:
+            tail.start()  # an interrupt may come with the first line already
             is_late = not _ended_in_time(process, tail, job.timeout_s, stop or threading.Event())
         finally:
             # Also when this thread is interrupted: what a job left behind would outlive it.
             _end_group(process, self._grace_s)
-            if reader.ident is not None:
-                reader.join(_DRAIN_S)  # a grandchild in a session of its own may hold the pipe open
+            tail.finish()
         if tail.error is not None:
             raise tail.error
         seconds = time.monotonic() - began
@@ -79,11 +82,51 @@ class _Tail:
         self._on_line = on_line
         self._kept = bytearray()
         self._lock = threading.Lock()
+        self._end = secrets.token_hex(16).encode()
+        self._is_whole = threading.Event()
+        self._source, self.sink = os.pipe()
+        self._reader = threading.Thread(target=self._read, daemon=True)
 
-    def read(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(ValueError, OSError), pipe:  # closed under our hands
-            while line := pipe.readline(_LINE_BYTES):
-                self._take(line)
+    def start(self) -> None:
+        """Begin to read."""
+        self._reader.start()
+
+    def finish(self) -> None:
+        """Wait until everything was handed on that the job has printed.
+
+        A mark in the pipe says where that ends: a grandchild in a session of its own may hold the
+        pipe open, and print on.
+        """
+        if self._reader.ident is None:
+            os.close(self._source)
+        else:
+            with contextlib.suppress(OSError):
+                os.write(self.sink, self._end)
+            while not self._is_whole.wait(_LOOK_S):
+                pass
+        os.close(self.sink)
+
+    def _read(self) -> None:
+        try:
+            self._read_to_the_end()
+        finally:
+            self._is_whole.set()
+            while os.read(self._source, _LINE_BYTES):
+                pass  # a stranger's, who must not be stopped by a full pipe
+            os.close(self._source)
+
+    def _read_to_the_end(self) -> None:
+        rest = mark = b""
+        while not mark:
+            own, mark, _ = (rest + os.read(self._source, _LINE_BYTES)).partition(self._end)
+            *lines, rest = own.split(b"\n")
+            for line in lines:
+                self._take(line + b"\n")
+            if len(rest) > _LINE_BYTES and not mark:  # which may have begun
+                self._take(rest[: -len(self._end)])
+                rest = rest[-len(self._end) :]
+        if rest:
+            self._take(rest)
 
     def _take(self, line: bytes) -> None:
         with self._lock:
@@ -102,14 +145,14 @@ class _Tail:
             return self._kept.decode("utf-8", "replace")
 
 
-def _start(job: Job) -> "subprocess.Popen[bytes]":
+def _start(job: Job, output: int) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(
             job.arguments,
             cwd=job.folder,
             env=_environment(os.environ, job.environment),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
