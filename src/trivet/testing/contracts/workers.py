@@ -336,12 +336,12 @@ class WorkersContract:
     def test_work_that_takes_too_long_is_ended(self, workers: Workers, tmp_path: Path) -> None:
         self._needs_processes()
         place = tmp_path / "work"
-        workers.submit(self.work(turn, b"")).result()  # imports take time, too
+        worker = int(workers.submit(self.work(who, b"")).result())
         late = self.work(leave_mark, str(place).encode(), Needs(timeout_s=1.0))
         with pytest.raises(Unavailable) as refused:
             workers.submit(late).result()
         assert refused.value.code == "work-timeout"
-        wait_until(lambda: not _is_alive(int(place.read_text())))
+        wait_until(lambda: not _is_alive(worker))
         assert workers.submit(self.work(turn, b"ab")).result() == b"ba"
 
     def test_work_that_takes_too_much_memory_is_ended(self, workers: Workers) -> None:
