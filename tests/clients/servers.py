@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -61,20 +62,31 @@ def is_healthy(url: str) -> bool:
         connection.close()
 
 
-def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
     limit = time.monotonic() + PATIENCE_S
     while time.monotonic() < limit:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}:\n{log.read_text()}")
-        if is_healthy(url):
-            return
+        found = url or printed_url(log)
+        if found and is_healthy(found):
+            return found
         time.sleep(0.1)
     raise TimeoutError(f"no server at {url} after {PATIENCE_S} s:\n{log.read_text()}")
 
 
+def printed_url(log: Path) -> str:
+    said = re.search(r'"url": "([^"]+)"', log.read_text("utf-8", "replace"))
+    return said[1] if said else ""
+
+
 @contextmanager
-def started(command: list[str], settings: dict[str, str], folder: Path, url: str) -> Iterator[None]:
-    """Run a server as a process group of its own, and end it with all its children."""
+def started(
+    command: list[str], settings: dict[str, str], folder: Path, url: str = ""
+) -> Iterator[str]:
+    """Run a server as a process group of its own, and end it with all its children.
+
+    Without a URL it takes a port that is free, and prints, as JSON, where it is.
+    """
     log = folder / "server.log"
     with log.open("wb") as lines:
         process = subprocess.Popen(
@@ -86,8 +98,7 @@ def started(command: list[str], settings: dict[str, str], folder: Path, url: str
             start_new_session=True,
         )
     try:
-        wait_until_healthy(url, process, log)
-        yield
+        yield wait_until_healthy(url, process, log)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -116,10 +127,15 @@ def start_oracle(folder: Path) -> Iterator[Server]:
 @contextmanager
 def start_trivet(folder: Path) -> Iterator[Server]:
     """Trivet's server on a workspace of its own, with a token that may do everything."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
     (folder / "trivet.toml").write_text(SETTINGS)
-    command = [sys.executable, "-m", "trivet", "tracking", "serve", "--port", str(port)]
+    with serve(folder) as server:
+        yield server
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Server]:
+    """Trivet's server on a workspace that is there."""
+    command = [sys.executable, "-m", "trivet", "tracking", "serve", "--port", "0", "--json"]
     settings = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with started(command, settings, folder, url):
+    with started(command, settings, folder) as url:
         yield Server(url, (folder / ".trivet" / "token").read_text().strip())

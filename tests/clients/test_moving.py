@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.clients.servers import Server, free_port, interpreter, start_oracle, started
+from tests.clients.servers import free_port, interpreter, serve, start_oracle
 
 PROGRAMS = Path(__file__).parent / "moving"
 PATIENCE_S = 600
@@ -63,16 +63,6 @@ def trivet(project: Path, *words: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-@contextmanager
-def served(project: Path) -> Iterator[Server]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "trivet", "tracking", "serve", "--port", str(port)]
-    settings = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with started(command, settings, project, url):
-        yield Server(url, (project / ".trivet" / "token").read_text().strip())
-
-
 def asked(client: str, uri: str, folder: Path, name: str, **settings: str) -> dict[str, Any]:
     answers = folder / f"{name}.json"
     run_program(client, "ask.py", uri, str(answers), folder=folder, **settings)
@@ -80,7 +70,7 @@ def asked(client: str, uri: str, folder: Path, name: str, **settings: str) -> di
 
 
 def asked_here(client: str, project: Path) -> dict[str, Any]:
-    with served(project) as server:
+    with serve(project) as server:
         return asked(client, server.url, project.parent, "here", MLFLOW_TRACKING_TOKEN=server.token)
 
 

@@ -1,15 +1,15 @@
 """A provider of OpenID Connect for the tests: `oidc-provider-mock`, which also checks PKCE.
 
-Run with the Python of its own environment: `provider_child.py PORT`. The mock speaks the protocol
-with Authlib and signs with real keys; what it leaves out is put before it here, as a provider does
-it: a code whose attempt had a challenge is given for tokens only with its verifier, and once.
+Run with the Python of its own environment: it takes a port that is free, and prints its address.
+The mock speaks the protocol with Authlib and signs with real keys; what it leaves out is put before
+it here, as a provider does it: a code whose attempt had a challenge is given for tokens only with
+its verifier, and once.
 """
 
 import base64
 import hashlib
 import io
 import json
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -72,6 +72,6 @@ class Pkce:
 if __name__ == "__main__":
     flask = app(require_nonce=True, user_claims=USERS)
     flask.wsgi_app = Pkce(flask.wsgi_app)
-    server = make_server("127.0.0.1", int(sys.argv[1]), flask, threaded=True)
-    print("ready", flush=True)
+    server = make_server("127.0.0.1", 0, flask, threaded=True)
+    print(f"ready at http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

@@ -7,7 +7,6 @@ the runner does it. Only the clock is the test's.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,9 +36,8 @@ HISTORY = 30
 TRIVET = """
 project = "left"
 flow = "pipeline:train"
-[up]
-serving_port = {port}
 """
+PATIENCE_S = 90
 GATE = """
 [quality]
 threshold = 0.55
@@ -137,7 +135,7 @@ class Town:
         self._token = read_or_create_token(workspace.opened.folder / "token")
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
         try:
             headers = {"Authorization": f"Bearer {self._token}"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -190,25 +188,18 @@ class Town:
         """Wait until the serving process has taken a release up."""
         import time
 
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE_S
         while self.call("GET", "/endpoints")[0]["release"] != release:
             assert time.monotonic() < end
             time.sleep(0.05)
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def town(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch, tools: Any) -> Iterator[Town]:
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: Any) -> Iterator[Town]:
     folder = tmp_path / "left"
     folder.mkdir()
     for name, text in {
-        "trivet.toml": TRIVET.format(port=port),
+        "trivet.toml": TRIVET,
         "gate.toml": GATE,
         "release.toml": RELEASE,
         "monitor.toml": MONITOR,
@@ -224,19 +215,17 @@ def town(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch, tools: Any)
         ran = tools.trivet(folder, "run")
         assert ran.code == 0, ran
         delivery.release_model(workspace, workspace.models.get("left"), why="first")
-        arguments = [sys.executable, "-m", "trivet", "up", "--part", "serving"]
-        serving = subprocess.Popen([*arguments, "--parent", str(os.getpid())], cwd=folder)
+        with parts.bind(0) as listener:
+            number = listener.fileno()
+            handed = ["--parent", str(os.getpid()), "--socket", str(number)]
+            arguments = [sys.executable, "-m", "trivet", "up", "--part", "serving", *handed]
+            serving = subprocess.Popen(arguments, cwd=folder, pass_fds=[number])
+            port = listener.getsockname()[1]
         try:
-            tools.wait_until(lambda: listens(port), "serving")
             yield Town(workspace, clock, port)
         finally:
             serving.terminate()
-            serving.wait(30)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+            serving.wait(PATIENCE_S)
 
 
 def test_the_ring_turns_by_itself_when_the_world_moves(town: Town) -> None:

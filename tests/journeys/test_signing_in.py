@@ -59,10 +59,9 @@ def running(command: list[str], folder: Path, ready: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
     command = [str(PROVIDER), "-W", "ignore", str(Path(__file__).with_name("provider_child.py"))]
-    with running([*command, str(port)], tmp_path_factory.mktemp("provider"), "ready"):
-        yield f"http://127.0.0.1:{port}"
+    with running(command, tmp_path_factory.mktemp("provider"), "ready") as said:
+        yield said.split()[-1]
 
 
 @pytest.fixture(scope="module")
