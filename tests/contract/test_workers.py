@@ -1,12 +1,14 @@
 """What every `Workers` does, shown on the warm processes of this machine and on threads."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,17 @@ def test_whoever_hears_of_a_result_finds_its_worker_free(
     monkeypatch.setattr(_Place, "settle", settle_and_be_held_up)
     (folder / "own.py").write_text("import os\ndef entry(*_):\n    return b'%d' % os.getpid()\n")
     assert len({pool.submit(work(folder, "own:entry")).result() for _ in range(3)}) == 1
+
+
+def test_a_caller_may_have_thousands_of_files_open(pool: ProcessPool, folder: Path) -> None:
+    (folder / "echo.py").write_text("def entry(body, tell):\n    return body\n")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, limits[1]))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        while stack.enter_context((folder / "echo.py").open()).fileno() < 1100:
+            pass
+        assert pool.submit(work(folder, "echo:entry", b"tea")).result() == b"tea"
 
 
 def test_two_workers_draw_different_random_numbers(pool: ProcessPool, folder: Path) -> None:

@@ -14,7 +14,7 @@ import gc
 import importlib
 import json
 import os
-import select
+import selectors
 import signal
 import socket
 import struct
@@ -73,9 +73,12 @@ class _Nursery:
         gc.freeze()  # pages that the collector does not write to stay shared
         adopt_orphans()  # what has left its worker's group comes here when the worker ends
         self._helpers = set(children_of(os.getpid()))
+        readable = selectors.PollSelector()  # `select` knows no descriptor beyond 1,023
+        for source in (self._control, self._bell):
+            readable.register(source, selectors.EVENT_READ)
         self._control.send(b"!")  # everything is loaded
         while os.getppid() == self._parent:
-            ready, _, _ = select.select([self._control, self._bell], [], [], _LOOK_S)
+            ready = {key.fileobj for key, _ in readable.select(_LOOK_S)}
             if self._bell in ready:
                 os.read(self._bell, 4096)
                 self._reap()
