@@ -204,6 +204,17 @@ def test_what_was_not_synced_soon_is_seen_by_others(tmp_path: Path) -> None:
         assert other.since(None).series.keys() == {LOSS}
 
 
+def test_a_store_that_is_closed_has_no_file_open(tmp_path: Path) -> None:
+    with closing(FileSeries(tmp_path)) as other:
+        append(other, 1)
+        before = open_files()
+        store = FileSeries(tmp_path)
+        append(store, 2)
+        assert steps(store) == [1, 2]
+        store.close()
+        assert open_files() == before
+
+
 def test_more_segments_than_files_may_be_open_are_read_and_merged(tmp_path: Path) -> None:
     count = 300
     for step in range(count):

@@ -176,7 +176,10 @@ class FileSeries:
 
     def close(self) -> None:
         """Seal this process's segment and stop. Safe to call twice."""
-        self._appender.close()
+        try:
+            self._appender.close()
+        finally:
+            self._forget_all_but([])
 
     def after_fork(self) -> None:
         """Forget, in a child process, what its parent will write."""
