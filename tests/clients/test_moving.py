@@ -162,7 +162,7 @@ def test_traces_that_clients_sent_here_answer_alike_on_a_server_of_mlflow(
     (tmp_path / "second").mkdir()
     with start_oracle(tmp_path / "second") as second:
         for program, few, changes in (("fill.py", ["10"], [11, 0, 0]), ("judge.py", [], [0, 3, 8])):
-            with served(project) as server:
+            with serve(project) as server:
                 words = {"MLFLOW_TRACKING_TOKEN": server.token}
                 run_program("mlflow3", program, server.url, *few, folder=tmp_path, **words)
                 here = asked("mlflow3", server.url, tmp_path, "here", **words)
