@@ -14,7 +14,7 @@ from trivet.cli.output import size, table
 from trivet.core.errors import Forbidden, Invalid, Unavailable
 from trivet.tracking.syncing.sending import Tally
 from trivet.workspace.addresses import URL, Address, read_address, token_of
-from trivet.workspace.sending import Sending, send_folder, send_spools, spooled_urls
+from trivet.workspace.sending import How, Sending, send_folder, send_spools, spooled_urls
 from trivet.workspace.workspace import open as open_workspace
 
 _EVERY_S = 1.0
@@ -55,15 +55,19 @@ def _address(url: str, spooled_for: str | None) -> Address | None:
 
 
 def _sendings(options: Namespace, address: Address) -> Iterator[Sending]:
-    progress = None if options.json else _Progress()
+    how = How(
+        is_dry=options.dry_run,
+        give_up=tuple(options.give_up),
+        progress=None if options.json else _Progress(),
+    )
     token = token_of(None)
     only, to = address, None
     if options.spooled_for is not None:
         only, to = read_address(options.spooled_for), address
-    yield from send_spools(only, token, to=to, is_dry=options.dry_run, progress=progress)
+    yield from send_spools(only, token, to=to, how=how)
     if options.folder is not None:
         with open_workspace(options.folder) as ws:
-            yield send_folder(ws, address, token, is_dry=options.dry_run, progress=progress)
+            yield send_folder(ws, address, token, how)
 
 
 class _Progress:
@@ -89,7 +93,7 @@ def _text(said: list[Sending], *, is_dry: bool) -> str:
         for each in said
         if each.state != "failed"
         for run, tally in each.runs.items()
-        for why in [tally.waiting or "-"]
+        for why in ["given up" if run in each.given_up else tally.waiting or "-"]
     ]
     heads = ("run", "server", f"reports {verb}", "points", "files", "bytes", "waits because")
     lines = [table(heads, rows, empty="nothing to send" if is_dry else "nothing was sent")]
@@ -97,6 +101,8 @@ def _text(said: list[Sending], *, is_dry: bool) -> str:
         if each.state == "failed":
             lines.append(f"{each.place}: {each.trouble}")
             lines += [f"  {run} waits: {_size_of(tally)}" for run, tally in each.runs.items()]
+    given_up = {run: why for each in said for run, why in each.given_up.items()}
+    lines += [f"given up, and never sent: {run} ({why})" for run, why in given_up.items()]
     live = sum(each.state == "live" for each in said)
     if live:
         lines.append(f"{live} programs run and send by themselves")
@@ -129,6 +135,11 @@ sync = Command(
             "--spooled-for",
             "send what waits for this address instead: the server has moved",
             {"metavar": "URL"},
+        ),
+        Argument(
+            "--give-up",
+            "offer no more what the server refuses of this run; may be repeated",
+            {"metavar": "RUN", "action": "append", "default": []},
         ),
         Argument(
             "--folder",

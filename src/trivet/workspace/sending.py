@@ -38,6 +38,22 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
     is_forbidden: bool = False
     """Whether the server answered, and did not take the token."""
+    given_up: dict[str, str] = {}
+    """Why the server refused what is not offered again, by run."""
+
+
+class How(msgspec.Struct, frozen=True, kw_only=True):
+    """How something is sent."""
+
+    is_dry: bool = False
+    """Count what would be sent, and send nothing."""
+    give_up: tuple[str, ...] = ()
+    """Runs of which nothing is offered again that the server refuses now."""
+    progress: Progress | None = None
+    """Told of what was sent."""
+
+
+_PLAIN: Final = How()
 
 
 class _Where(NamedTuple):
@@ -51,8 +67,7 @@ def send_spools(
     token: str,
     *,
     to: Address | None = None,
-    is_dry: bool = False,
-    progress: Progress | None = None,
+    how: How = _PLAIN,
 ) -> Iterator[Sending]:
     """Send what programs that are gone have left; spools that are sent whole are removed.
 
@@ -60,14 +75,13 @@ def send_spools(
         only: Spools for this server alone: a token is shown to nobody else.
         token: What the server knows.
         to: Where the server is now, when it has moved.
-        is_dry: Count what would be sent, and send nothing.
-        progress: Told of what was sent.
+        how: Whether really, and what is given up.
     """
     for folder, label in labels():
         if only.covers(read_address(label.url)):
             address = _moved(read_address(label.url), only, to)
             where = _Where(str(folder), address, token)
-            yield _send_spool(label, where, is_dry=is_dry, progress=progress)
+            yield _send_spool(label, where, how)
 
 
 def spooled_urls() -> list[str]:
@@ -80,27 +94,15 @@ def last_step_left(run: str) -> int:
     return max((_last_step_in(*each, run) for each in labels()), default=-1)
 
 
-def send_folder(
-    workspace: Workspace,
-    address: Address,
-    token: str,
-    *,
-    is_dry: bool = False,
-    progress: Progress | None = None,
-) -> Sending:
+def send_folder(workspace: Workspace, address: Address, token: str, how: How = _PLAIN) -> Sending:
     """Send the runs that programs reported into a project's folder; they stay there, too.
 
     Raises:
         Unavailable: The server does not answer.
         Forbidden: The token is not taken.
     """
-    return _send(
-        workspace.stores,
-        workspace.scope,
-        _Where(str(workspace.folder), address, token),
-        is_dry=is_dry,
-        progress=progress,
-    )
+    where = _Where(str(workspace.folder), address, token)
+    return _send(workspace.stores, workspace.scope, where, how)
 
 
 def _last_step_in(folder: Path, label: Label, run: str) -> int:
@@ -121,7 +123,7 @@ def _moved(address: Address, before: Address, now: Address | None) -> Address:
     return Address(server=now.server, path=now.path + address.path.removeprefix(before.path))
 
 
-def _send_spool(label: Label, where: _Where, *, is_dry: bool, progress: Progress | None) -> Sending:
+def _send_spool(label: Label, where: _Where, how: How) -> Sending:
     url = where.address.url
     if not is_from_here(label):
         return Sending(place=where.folder, url=url, state="elsewhere")
@@ -130,7 +132,7 @@ def _send_spool(label: Label, where: _Where, *, is_dry: bool, progress: Progress
             return Sending(place=where.folder, url=url, state="live")
         opened = spool.open()
         try:
-            sending = _send(opened.stores, SCOPE, where, is_dry=is_dry, progress=progress)
+            sending = _send(opened.stores, SCOPE, where, how)
         except TrivetError as error:
             trouble = f"{error.message}. {error.hint}".strip()
             runs = _pending(opened.stores, SCOPE, url)
@@ -149,22 +151,21 @@ def _send_spool(label: Label, where: _Where, *, is_dry: bool, progress: Progress
         return sending
 
 
-def _send(
-    stores: Stores, scope: Scope, where: _Where, *, is_dry: bool, progress: Progress | None
-) -> Sending:
+def _send(stores: Stores, scope: Scope, where: _Where, how: How) -> Sending:
     url = where.address.url
-    if is_dry:
+    if how.is_dry:
         runs = _pending(stores, scope, url)
         return Sending(place=where.folder, url=url, state="waiting", runs=runs)
     courier, _ = reach(where.address, where.token)
     try:
-        sender = Sender(stores, scope, courier, server=url, progress=progress)
+        sender = Sender(stores, scope, courier, server=url, progress=how.progress)
         runs = sender.send()
+        given_up = sender.give_up(how.give_up)
         sender.give_signs()
     finally:
         courier.close()
     state: State = "waiting" if sender.waits else "sent"
-    return Sending(place=where.folder, url=url, state=state, runs=runs)
+    return Sending(place=where.folder, url=url, state=state, runs=runs, given_up=given_up)
 
 
 def _pending(stores: Stores, scope: Scope, url: str) -> dict[str, Tally]:

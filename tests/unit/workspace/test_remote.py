@@ -196,6 +196,26 @@ def test_a_dry_run_counts_what_is_sent_then(server: Server) -> None:
     assert sent["runs"][run.id]["size_bytes"] >= 300_001
 
 
+def test_what_a_server_refuses_waits_until_it_is_given_up(server: Server) -> None:
+    nobody = "0" * 31 + "1"
+    with tv.open(server.url) as ws:
+        with ws.tracking.begin(system=False) as run:
+            run.log(loss=1)
+        with ws.tracking.join(nobody) as other:
+            other.log(loss=2)
+    (waiting,) = json.loads(sync().stdout)
+    assert (waiting["state"], list(waiting["runs"])) == ("waiting", [nobody])
+    assert sync("--give-up", run.id).returncode == 1
+    told = sync("--give-up", nobody)
+    assert told.returncode == 0
+    (given_up,) = json.loads(told.stdout)
+    assert given_up["state"] == "sent"
+    assert list(given_up["given_up"]) == [nobody]
+    assert spooled() == []
+    assert json.loads(sync().stdout) == []
+    assert server.points(run.id) == [(0, 1.0)]
+
+
 def test_what_waits_for_a_server_that_has_moved_goes_where_it_is_now(server: Server) -> None:
     before = "http://127.0.0.1:1"
     with tv.open(f"{before}/left") as ws, ws.tracking.begin(system=False) as run:

@@ -5,7 +5,7 @@ which the server knows. What the server refuses is kept and offered again: a run
 from another machine, or be restored.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final
@@ -172,6 +172,21 @@ class Sender:
         for refusal in (*self._cursor.refused.values(), *self._cursor.held.values()):
             self._tally(refusal.run).waiting = f"{refusal.code}: {refusal.message}"
         return self._tallies
+
+    def give_up(self, runs: Collection[str]) -> dict[str, str]:
+        """Offer no more what the server refused of some runs; return why it did, by run.
+
+        Of a spool that is removed when nothing waits in it, it is lost then.
+        """
+        refused, held = self._cursor.refused, self._cursor.held
+        said = [each for each in (*refused.values(), *held.values()) if each.run in runs]
+        if said:
+            self._cursor.refused = {
+                at: each for at, each in refused.items() if each.run not in runs
+            }
+            self._cursor.held = {run: each for run, each in held.items() if run not in runs}
+            self._write()
+        return {each.run: f"{each.code}: {each.message}" for each in said}
 
     def give_signs(self) -> None:
         """Tell the server when the runs that go on gave their last sign of life."""
