@@ -93,11 +93,12 @@ def notes_of(
 def judgements(standing: Iterable[Assessment]) -> dict[str, Value]:
     """Return what filters find assessments by: of each name the newest that is valid.
 
-    Truth values are the texts `true` and `false`, what is neither number nor text is its JSON.
+    Truth values are the texts `true` and `false`, what is neither number nor text is its JSON: what
+    a judge that failed could not say is `null`.
     """
     found: dict[str, Value] = {}
     for one in standing:
-        if one.is_valid and one.kind != "issue" and one.failure is None:
+        if one.is_valid and one.kind != "issue":
             found[f"{one.kind}.{one.name}"] = _as_value(one.value)
     return found
 

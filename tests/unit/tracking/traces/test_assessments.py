@@ -115,7 +115,7 @@ def test_filters_compare_numbers_in_quotes_as_numbers_too(room: Room) -> None:
     assert room.found("feedback.stars != '5'") == []
     assert room.found("feedback.stars != 'fine'") == ["tr-1"]
     assert room.found("feedback.stars >= 5 AND expectation.word LIKE 'f%'") == ["tr-1"]
-    assert room.found("feedback.broken IS NOT NULL") == []
+    assert room.found("feedback.broken IS NOT NULL") == ["tr-1"]
     assert room.found("feedback.stars IS NULL") == ["tr-2"]
     with pytest.raises(Invalid, match="LIKE"):
         room.found("feedback.stars > 'a'")
