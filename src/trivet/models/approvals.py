@@ -25,7 +25,8 @@ from trivet.models.protections import Protections
 from trivet.models.remarks import AliasForced
 from trivet.models.standing import deprecation_of
 
-State = Literal["open", "approved", "refused", "used"]
+State = Literal["open", "approved", "refused", "used", "obsolete"]
+"""How a request stands; obsolete is one whose version was deleted before it was decided."""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +237,8 @@ class Approvals:
         known, me = self._approval(entry), self._scope.actor
         _reason(decision.reason)
         is_mine = any(same_person(me) == same_person(each) for each in known.given)
+        if known.state == "obsolete":
+            raise _changed(known.requested)
         if known.state not in {"open", "approved"}:
             raise _decided(known)
         if is_mine:
@@ -291,6 +294,8 @@ class Approvals:
             state = "used" if decision.kind == ApprovalUsed.KIND else "refused"
         elif any(self._about(ApprovalRefused, entry.id)):
             state = "refused"
+        elif requested.model is not None and self._freezing.is_deleted(requested.model):
+            state = "obsolete"
         return Approval(
             id=entry.id,
             requested=requested,

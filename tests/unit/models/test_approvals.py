@@ -8,7 +8,7 @@ from trivet.core.facts import Scope, draft
 from trivet.core.ports import Stores
 from trivet.models.approvals import Approvals
 from trivet.models.contents import Content
-from trivet.models.facts import ApprovalUsed, NameRegistered
+from trivet.models.facts import ApprovalUsed, NameRegistered, VersionsDeleted
 from trivet.tracking.freezing import Place
 
 Of = Callable[[str], Approvals]
@@ -162,6 +162,19 @@ def test_nobody_approves_twice(of: Of, version: str) -> None:
     with pytest.raises(Conflict, match=r"bob has approved the request .* already, and counts once"):
         of("bob").approve(request, "seen again")
     assert of("bob").get(request).state == "open"
+
+
+def test_a_request_for_a_version_that_was_deleted_waits_for_nobody(
+    of: Of, stores: Stores, version: str
+) -> None:
+    of("ada").protect("champion", 1)
+    request = asked(of("ada"), Content(model=version, verdict=None, digest="d", label="parcels:1"))
+    gone = draft(VersionsDeleted(name="parcels", models=(version,)), parents=[version])
+    stores.ledger.commit(Scope(project="parcels", actor="ada").batch("delete it", [gone]))
+    assert of("bob").get(request).state == "obsolete"
+    for decide in (of("bob").approve, of("bob").refuse):
+        with pytest.raises(Conflict, match="it was deleted"):
+            decide(request, "I looked at it")
 
 
 def test_a_refusal_is_the_end_of_a_request_and_not_of_the_wish(of: Of, version: str) -> None:
