@@ -236,13 +236,13 @@ class Approvals:
         entry = self._entry(request)
         known, me = self._approval(entry), self._scope.actor
         _reason(decision.reason)
-        is_mine = any(same_person(me) == same_person(each) for each in known.given)
+        mine = next((each for each in known.given if same_person(me) == same_person(each)), None)
         if known.state == "obsolete":
             raise _changed(known.requested)
         if known.state not in {"open", "approved"}:
             raise _decided(known)
-        if is_mine:
-            raise _mine(known, me)
+        if mine is not None:
+            raise _given(known, mine)
         if isinstance(decision, ApprovalGiven):
             project = self._scope.project
             is_own = same_person(me) == same_person(known.by)
@@ -350,9 +350,9 @@ def _reason(reason: str) -> str:
     return reason.strip()
 
 
-def _mine(known: Approval, me: str) -> Conflict:
+def _given(known: Approval, by: str) -> Conflict:
     return Conflict(
-        f"{me} has approved the request {known.id} already, and counts once",
+        f"{by} has approved the request {known.id} already, and counts once",
         code="decided",
         hint="Others approve or refuse it now.",
     )

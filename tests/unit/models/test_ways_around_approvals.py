@@ -55,7 +55,7 @@ def test_two_spellings_are_one_approver(guarded: Registry) -> None:
     guarded.approvals.protect("champion", 2)
     request = asked(move(guarded, 1))
     guarded.acting("bob").approvals.approve(request, "seen")
-    with pytest.raises(Conflict, match="approved by bob"):
+    with pytest.raises(Conflict, match="bob has approved"):
         guarded.acting("BOB").approvals.approve(request, "seen again")
     assert guarded.approvals.get(request).state == "open"
 
