@@ -44,8 +44,8 @@ _MOST_CLIENT_ID: Final = 50
 Message = dict[str, Any]
 
 
-class AssessmentItem(msgspec.Struct):
-    """An assessment, without what it says."""
+class AssessmentThere(msgspec.Struct):
+    """An assessment that is there, without what it says."""
 
     assessment_id: str = ""
     last_update_time: datetime = EPOCH
@@ -63,20 +63,20 @@ class LocationItem(msgspec.Struct, frozen=True):
     mlflow_experiment: InExperiment = InExperiment()
 
 
-class TraceItem(msgspec.Struct):
-    """A trace, as far as an export asks for it."""
+class TraceThere(msgspec.Struct):
+    """A trace that is there, as far as an export asks for it."""
 
     trace_id: str
     trace_location: LocationItem = LocationItem()
     tags: dict[str, str | None] = {}
-    assessments: list[AssessmentItem] = []
+    assessments: list[AssessmentThere] = []
 
     @property
     def experiment(self) -> str:
         """The experiment that it belongs to; empty when it is kept elsewhere."""
         return self.trace_location.mlflow_experiment.experiment_id
 
-    def assessed(self) -> dict[str, AssessmentItem]:
+    def assessed(self) -> dict[str, AssessmentThere]:
         """Return its assessments by their identifiers."""
         return {one.assessment_id: one for one in self.assessments}
 
@@ -84,7 +84,7 @@ class TraceItem(msgspec.Struct):
 class InfoItem(msgspec.Struct):
     """A trace in an answer."""
 
-    trace_info: TraceItem
+    trace_info: TraceThere
 
 
 class TraceAnswer(msgspec.Struct):
@@ -113,7 +113,7 @@ class TraceReceiving:
         found: dict[str, str | None] = {}
         try:
             for item in pages(ask, query, "traces"):
-                trace = read_as(item, TraceItem, self._caller.name)
+                trace = read_as(item, TraceThere, self._caller.name)
                 is_sent = SOURCE in trace.tags
                 found[trace.trace_id] = (trace.tags.get(IMPRINT) or "") if is_sent else None
         except NotFound:
@@ -150,14 +150,14 @@ class TraceReceiving:
 
     # ------------------------------------------------------------------- inside
 
-    def _find(self, trace: str) -> TraceItem | None:
+    def _find(self, trace: str) -> TraceThere | None:
         try:
             answer = self._caller.get(f"{_TRACES}/{trace}")
         except NotFound:
             return None
         return self._read(answer)
 
-    def _read(self, answer: Message) -> TraceItem:
+    def _read(self, answer: Message) -> TraceThere:
         return read_as(answer, TraceAnswer, self._caller.name).trace.trace_info
 
     def _assess(self, held: HeldTrace) -> None:
@@ -172,7 +172,7 @@ class TraceReceiving:
                 if one.overrides not in known:  # withdrawn
                     message.pop("overrides", None)
                 self._caller.post(place, {"assessment": message})
-                known[one.id] = AssessmentItem(one.id)
+                known[one.id] = AssessmentThere(one.id)
             elif one.changed_ms > _ms(twin.last_update_time):
                 mask = ",".join(("assessmentName", *sorted(_CHANGEABLE & message.keys())))
                 changed = {"assessment": message, "update_mask": mask}
@@ -182,7 +182,7 @@ class TraceReceiving:
 _CHANGEABLE: Final = frozenset({"feedback", "expectation", "rationale", "metadata"})
 
 
-def _demand_sent(there: TraceItem, experiment: str) -> None:
+def _demand_sent(there: TraceThere, experiment: str) -> None:
     """Check that an export sent a trace, so that another one may change it.
 
     Raises:
