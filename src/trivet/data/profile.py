@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from trivet.core.errors import Invalid, NotFound
@@ -34,8 +35,9 @@ class TopValue(msgspec.Struct, frozen=True):
 _COLUMNS_AT_ONCE = 64
 """Planning a select takes time that grows with the square of its columns."""
 
-# Polars leaves out a sort before a measure that knows no order, such as a mean.
+# Polars leaves out a sort before a measure that knows no order, such as a length.
 _IN_ORDER = pl.QueryOptFlags(check_order_observe=False)
+_NUMBERS = "numbers"
 
 
 class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,8 +129,13 @@ def _measured(frame: pl.DataFrame, start: int) -> Iterator[tuple[int, str, Any]]
         for place, (name, dtype) in enumerate(columns, start)
         for measure, expression in _measures(name, dtype)
     ]
-    row = frame.lazy().select(measures).collect(optimizations=_IN_ORDER).row(0, named=True)
-    for key, value in row.items():
+    found = frame.lazy().select(measures).collect(optimizations=_IN_ORDER)
+    numbers = [key for key in found.columns if key.endswith(f".{_NUMBERS}")]
+    for key in numbers:
+        place = int(key.partition(".")[0])
+        for measure, value in zip(("mean", "deviation"), _moments(found[key][0]), strict=True):
+            yield place, measure, value
+    for key, value in found.drop(numbers).row(0, named=True).items():
         place, _, measure = key.partition(".")
         yield int(place), measure, value
 
@@ -172,14 +179,25 @@ def _measures(name: str, dtype: pl.DataType) -> Iterator[tuple[str, pl.Expr]]:
         yield "top", ordered.list.head(_TOP_VALUES)
     if kind == "text":
         return
-    # A sum's last digit depends on the order of its terms: sorted first, equal rows have equal
-    # profiles, whatever order they come in.
-    number = _as_number(present, kind).sort()
+    number = _as_number(present, kind)
     yield "low", number.min()
     yield "high", number.max()
-    yield "mean", number.mean()
-    yield "deviation", number.std()
     yield "quantiles", number.quantile(list(LEVELS), interpolation="linear")
+    yield _NUMBERS, number.sort().implode()
+
+
+def _moments(numbers: pl.Series) -> tuple[float | None, float | None]:
+    """Return mean and deviation of sorted numbers.
+
+    A sum's last digit depends on how its terms are put together. Polars does that in pieces whose
+    number is a matter of chance; NumPy adds one array in one way. Sorted, equal rows have equal
+    profiles, whatever order they come in.
+    """
+    values = numbers.to_numpy()
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond the largest number: then None
+        mean = float(values.mean()) if values.size else None
+        deviation = float(values.std(ddof=1)) if values.size > 1 else None
+    return mean, deviation
 
 
 def _as_number(column: pl.Expr, kind: Kind) -> pl.Expr:
