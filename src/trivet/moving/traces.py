@@ -55,12 +55,14 @@ class TraceBringing:
         gone: frozenset[str] | None = None
         while batch := list(islice(remaining, _AT_ONCE)):
             traces = list({held.id: held for held in batch}.values())
+            if gone is None:
+                gone = frozenset() if home is None else self._landing.gone(home)
+            self._counts.traces_same += sum(held.id in gone for held in traces)
+            standing = [held for held in traces if held.id not in gone]
             if home is None or self._wishes.is_dry:
-                self._count(traces, group)
+                self._count(standing, group)
             else:
-                gone = self._landing.gone(home) if gone is None else gone
-                self._land([held for held in traces if held.id not in gone], home, group)
-                self._counts.traces_same += sum(held.id in gone for held in traces)
+                self._land(standing, home, group)
             yield len(batch)
 
     # ------------------------------------------------------------------- inside

@@ -158,6 +158,7 @@ def test_a_trace_that_was_deleted_here_does_not_come_back(
     load()
     home = workspace.tracking.experiments.by_name("alpha").number
     traces.delete(home, traces=["tr-1"])
+    assert counts(load(is_dry=True)) == (0, 0, 2)
     assert counts(load(again=True))[0] == 0
     assert set(all_traces(workspace, traces)) == {"tr-2"}
     with pytest.raises(NotFound):
