@@ -14,7 +14,7 @@ from trivet.core.errors import NotFound
 from trivet.core.facts import Scope
 from trivet.moving.facts import Moved
 from trivet.moving.wishes import Wishes
-from trivet.tracking.traces.facts import Assessment, Trace, TraceReport
+from trivet.tracking.traces.facts import Assessment, Failure, Trace, TraceReport
 from trivet.tracking.traces.service import Traces
 from trivet.workspace.holdings import mlflow_holdings
 from trivet.workspace.rebuilding import make_catalog_anew
@@ -179,6 +179,59 @@ def test_what_cannot_be_kept_is_told_and_keeps_nothing_else_out(
     assert any("kkkk" in remark for remark in moved.remarks)
 
 
+def test_a_database_that_minds_no_types_brings_what_can_be_read(
+    load: Callable[..., Moved], workspace: Workspace, traces: Traces, change: Change
+) -> None:
+    for trace in ("tr-1", "tr-2", "tr-3"):
+        add_trace(change, trace)
+    change("UPDATE trace_info SET request_id = ? WHERE request_id = 'tr-1'", b"tr-1")
+    change(
+        "UPDATE trace_info SET timestamp_ms = 'late', execution_time_ms = 'x', status = ?", b"OK"
+    )
+    change("UPDATE trace_info SET timestamp_ms = 1.5 WHERE request_id = 'tr-3'")
+    assert counts(load()) == (3, 0, 0)
+    found = all_traces(workspace, traces)
+    assert {id: each.began_ms for id, each in found.items()} == {"tr-1": 0, "tr-2": 0, "tr-3": 1}
+    assert found["tr-1"].state == "succeeded"
+    report = make_catalog_anew(workspace.opened, "somebody")
+    assert (report.added, report.changed, report.removed) == (0, 0, 0)
+
+
+@NEWEST
+def test_assessments_come_in_as_far_as_they_can_be_kept_and_hold_up_nothing(
+    load: Callable[..., Moved], traces: Traces, change: Change, workspace: Workspace
+) -> None:
+    add_trace(change, "tr-1")
+    change("UPDATE trace_info SET request_preview = ?, client_request_id = ?", b"w\xff", b"c")
+    for id in ("a-nan", "a-deep", "a-bytes", "a-long", "a-far", "x" * 300, "a-great"):
+        assess(change, id, "tr-1", "feedback", 1)
+    alter = "UPDATE assessments SET {} = ? WHERE assessment_id = ?"
+    for id, column, value in (
+        ("a-nan", "value", '{"score": NaN}'),
+        ("a-nan", "assessment_metadata", '{"cost": 1, "by": "x"}'),
+        ("a-deep", "value", "[" * 3000 + "]" * 3000),
+        ("a-bytes", "source_id", b"\xff"),
+        ("a-long", "error", json.dumps({"stack_trace": "s" * 2_000_000})),
+        ("a-far", "created_timestamp", 10**17),
+        ("a-far", "source_id", "s" * 2_000_000),
+        ("a-great", "value", "1" + "0" * 40),
+    ):
+        change(alter.format(column), value, id)
+    moved = load()
+    assert counts(moved) == (1, 0, 0)
+    trace = traces.get("tr-1")
+    found = said(trace)
+    assert (trace.request, trace.client_id) == ("w\ufffd", "c")
+    assert set(found) == {"a-nan", "a-deep", "a-bytes", "a-long", "a-far"}
+    assert found["a-nan"].value == '{"score": NaN}'
+    assert found["a-nan"].metadata == {"cost": "1", "by": "x"}
+    assert found["a-far"].made_ms == 253_402_300_799_999
+    assert len((found["a-long"].failure or Failure()).stack) == 100_000
+    assert sum("is left out" in remark for remark in moved.remarks) == 2
+    report = make_catalog_anew(workspace.opened, "somebody")
+    assert (report.added, report.changed, report.removed) == (0, 0, 0)
+
+
 @NEWEST
 def test_spans_assessments_and_links_come_from_the_tables_that_hold_them(
     load: Callable[..., Moved], workspace: Workspace, traces: Traces, change: Change
@@ -268,12 +321,23 @@ def test_traces_come_from_folders_with_their_files(
         "assessment_id: a-1\nassessment_name: good\nfeedback:\n  value: 4\n"
         "create_time: '2026-01-02T03:04:05.678Z'\nsource: {source_type: CODE, source_id: c}\n"
     )
+    for name, text in {
+        "a-2": "assessment_id: a-2\nname: x\nvalid: perhaps\nfeedback: {value: 1}\n",
+        "a-3": "assessment_id: a-3\nname: x\nfeedback: {value: {? null : 1}}\n",
+        "a-4": "assessment_id: a-4\nname: x\nfeedback: {value: [.nan, 2026-01-02]}\n",
+    }.items():
+        (trace / "assessments" / f"{name}.yaml").write_text(text)
+    (home / "traces" / "half").mkdir()
+    (home / "traces" / "half" / "trace_info.yaml").write_text("")
     (home / "traces" / "broken").mkdir()
     (home / "traces" / "broken" / "trace_info.yaml").write_text("timestamp_ms: [not a number]\n")
     moved = bring(mlflow_holdings(str(folder), []))
     assert counts(moved) == (1, 0, 0)
-    assert any("broken" in remark for remark in moved.remarks)
+    for odd in ("broken", "half", "a-2.yaml", "a-3.yaml"):
+        assert any(odd in remark for remark in moved.remarks), odd
     found = traces.get(trace.name)
     assert (found.tags, found.duration_ms) == ({"team": "vision"}, 12)
+    assert set(said(found)) == {"a-1", "a-4"}
+    assert said(found)["a-4"].value == ["NaN", "2026-01-02"]
     assert (said(found)["a-1"].value, said(found)["a-1"].made_ms) == (4, 1_767_323_045_678)
     assert json.loads(traces.spans(found) or b"{}") == {"spans": SPANS}

@@ -75,3 +75,11 @@ def text(value: Any) -> str:
     if value is None:
         return ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def whole(value: Any) -> int | None:
+    """Return a whole number; None for what is none, which a database may hold all the same."""
+    try:
+        return None if value is None else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -8,7 +8,12 @@ import msgspec
 
 from trivet.adapters.mlflow.artifacts import LocalArtifacts
 from trivet.adapters.mlflow.meta import read_meta
-from trivet.adapters.mlflow.trace_items import held_trace, read_trace
+from trivet.adapters.mlflow.trace_items import (
+    AssessmentItem,
+    held_trace,
+    read_assessment,
+    read_trace,
+)
 from trivet.core.errors import Invalid
 from trivet.core.moving import HeldFile, HeldTrace
 
@@ -57,17 +62,21 @@ class TraceFolders:
     # ------------------------------------------------------------------- inside
 
     def _trace(self, experiment: str, folder: Path) -> HeldTrace | None:
+        info = self._read(folder / _INFO)
+        if info is None:
+            return None  # half written; the next import finds it whole
         message: dict[str, Any] = {
-            **self._read(folder / _INFO),
+            **info,
             "tags": dict(self._texts(folder / "tags")),
             "trace_metadata": dict(self._texts(folder / "request_metadata")),
+            "assessments": None,
         }
-        said = [self._read(path) for path in sorted((folder / "assessments").glob("*.yaml"))]
         try:
-            item = read_trace({**message, "assessments": [each for each in said if each]}, "")
+            item = read_trace(message, str(folder))
         except Invalid as error:
             self._problems.append(f"{folder} is left out: {error.message}")
             return None
+        item.assessments = list(self._assessments(folder / "assessments"))
         held = held_trace(item, experiment)
         # A folder that was moved says where it was; its files are beside what it says.
         location = held.location or str(folder / _FILES)
@@ -78,9 +87,19 @@ class TraceFolders:
             imprint=self._artifacts.imprint(location),
         )
 
-    def _read(self, path: Path) -> dict[str, Any]:
+    def _assessments(self, folder: Path) -> Iterator[AssessmentItem]:
+        for path in sorted(folder.glob("*.yaml")):
+            said = self._read(path)
+            if said is None:
+                continue
+            try:
+                yield read_assessment(said, str(path))
+            except Invalid as error:
+                self._problems.append(f"{path} is left out: {error.message}")
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
         try:
             return read_meta(path).values
         except (OSError, Invalid) as error:
             self._problems.append(f"{path} is left out: {error}")
-            return {}
+            return None

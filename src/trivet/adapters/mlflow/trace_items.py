@@ -1,5 +1,6 @@
 """Traces as MLflow writes them, in messages and in YAML, of versions 2.14 to 3.17."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -8,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from trivet.adapters.mlflow.wire import Pair, pairs, read_as
+from trivet.core.errors import Invalid
 from trivet.core.moving import HeldAssessment, HeldJudgement, HeldTrace
 
 LOCATION: Final = "mlflow.artifactLocation"
@@ -105,7 +107,7 @@ class TraceItem(msgspec.Struct):
 
 def held_trace(item: TraceItem, experiment: str, imprint: str = "") -> HeldTrace:
     """Return what a message says of a trace."""
-    tags = _texts(item.tags)
+    tags = texts_of(item.tags)
     began = item.timestamp_ms if item.request_time is None else _moment_ms(item.request_time)
     return HeldTrace(
         id=item.trace_id or item.request_id,
@@ -117,7 +119,7 @@ def held_trace(item: TraceItem, experiment: str, imprint: str = "") -> HeldTrace
         request=item.request_preview,
         response=item.response_preview,
         location=tags.pop(LOCATION, ""),
-        metadata=_texts(item.trace_metadata) | _texts(item.request_metadata),
+        metadata=texts_of(item.trace_metadata) | texts_of(item.request_metadata),
         tags=tags,
         assessments=tuple(map(held_assessment, item.assessments or ())),
         imprint=imprint,
@@ -139,7 +141,7 @@ def held_assessment(item: AssessmentItem) -> HeldAssessment:
         source_id=source.source_id or "",
         span=item.span_id or "",
         rationale=item.rationale or "",
-        metadata=_texts(item.metadata),
+        metadata=texts_of(item.metadata),
         overrides=item.overrides or "",
         is_valid=item.valid is not False,
         made_ms=_moment_ms(item.create_time),
@@ -152,9 +154,33 @@ def read_trace(value: object, name: str) -> TraceItem:
     return read_as(value, TraceItem, name)
 
 
+def read_assessment(values: Mapping[str, object], name: str) -> AssessmentItem:
+    """Read an assessment from YAML, which knows more than JSON does.
+
+    Raises:
+        Invalid: It is none, or has something for which JSON has no word.
+    """
+    try:
+        ready = msgspec.to_builtins(values, str_keys=True)
+        plain = json.loads(json.dumps(ready), parse_constant=str)  # numbers that are not finite
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid(
+            f"{name} is no assessment: {error}; expected what JSON has words for",
+            code="bad-assessment",
+        ) from error
+    return read_as(plain, AssessmentItem, name)
+
+
 def state_of(word: object) -> str:
     """Return in which state a trace is, in MLflow's words."""
     return str(_STATES.get(word, word or _UNKNOWN))
+
+
+def texts_of(values: Texts | dict[str, Any]) -> dict[str, str]:
+    """Return texts by keys, whatever stands there."""
+    if isinstance(values, list):
+        return pairs(values)
+    return {key: "" if value is None else str(value) for key, value in (values or {}).items()}
 
 
 def failure_of(error: ErrorItem | None) -> tuple[str, str, str] | None:
@@ -175,12 +201,6 @@ def _told(item: AssessmentItem) -> tuple[HeldJudgement, Any, str, tuple[str, str
     if inner is not None:
         return "expectation", inner.value or "", inner.serialization_format or "", None
     return "expectation", told.value, "", None
-
-
-def _texts(values: Texts | dict[str, Any]) -> dict[str, str]:
-    if isinstance(values, list):
-        return pairs(values)
-    return {key: "" if value is None else str(value) for key, value in (values or {}).items()}
 
 
 def _moment_ms(text: str | None) -> int:

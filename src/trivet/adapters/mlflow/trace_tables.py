@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from trivet.adapters.mlflow.artifacts import LocalArtifacts
-from trivet.adapters.mlflow.selecting import Database, Row, Tables, marks, text
+from trivet.adapters.mlflow.selecting import Database, Row, Tables, marks, text, whole
 from trivet.adapters.mlflow.trace_items import (
     LOCATION,
     UNSAID,
@@ -18,6 +18,7 @@ from trivet.adapters.mlflow.trace_items import (
     IssueItem,
     failure_of,
     state_of,
+    texts_of,
 )
 from trivet.core.errors import Unsupported
 from trivet.core.moving import SPANS_FILE, HeldAssessment, HeldFile, HeldTrace
@@ -83,14 +84,14 @@ class TraceTables:
             known = tags.get(id, {}) | _named(row)
             location = known.pop(LOCATION, "")
             yield HeldTrace(
-                id=id,
+                id=text(id),
                 experiment=experiment,
-                began_ms=row["timestamp_ms"] or 0,
-                duration_ms=row["execution_time_ms"],
-                state=state_of(row["status"]),
-                client_id=row.get("client_request_id"),
-                request=row.get("request_preview"),
-                response=row.get("response_preview"),
+                began_ms=whole(row["timestamp_ms"]) or 0,
+                duration_ms=whole(row["execution_time_ms"]),
+                state=state_of(text(row["status"])),
+                client_id=_optional(row.get("client_request_id")),
+                request=_optional(row.get("request_preview")),
+                response=_optional(row.get("response_preview")),
                 location=location,
                 metadata=metadata.get(id, {}) | _counted(row),
                 tags=known,
@@ -117,7 +118,7 @@ class TraceTables:
                 f"source_id IN ({marks(traces)}) ORDER BY created_time, destination_id"
             )
             for row in self._tables.select("entity_associations", where, traces):
-                found[row["source_id"]].append(row["destination_id"])
+                found[row["source_id"]].append(text(row["destination_id"]))
         return found
 
     def _imprints(self, traces: Sequence[str]) -> dict[str, str]:
@@ -146,9 +147,9 @@ def _assessment(row: Row) -> HeldAssessment:
         issue = _decoded(row["value"], IssueItem)
         value: object = "" if issue is None else issue.issue_name
     else:
-        value = _decoded(row["value"], object)
+        value = _value(row["value"])
     return HeldAssessment(
-        id=row["assessment_id"],
+        id=text(row["assessment_id"]),
         name=text(row["name"]),
         kind=kind,
         value=value,
@@ -157,12 +158,23 @@ def _assessment(row: Row) -> HeldAssessment:
         source_id=text(row.get("source_id")),
         span=text(row.get("span_id")),
         rationale=text(row.get("rationale")),
-        metadata=_decoded(row.get("assessment_metadata"), dict[str, str]) or {},
+        metadata=texts_of(_decoded(row.get("assessment_metadata"), dict[str, Any])),
         overrides=text(row.get("overrides")),
         is_valid=row.get("valid") in {None, 1},
-        made_ms=row["created_timestamp"] or 0,
-        changed_ms=row["last_updated_timestamp"] or 0,
+        made_ms=whole(row["created_timestamp"]) or 0,
+        changed_ms=whole(row["last_updated_timestamp"]) or 0,
     )
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else text(value)
+
+
+def _value(value: Any) -> object:
+    """Read what was said; what is no JSON, as the `NaN` that MLflow writes, stays as its text."""
+    found = _decoded(value, object)
+    said = text(value)
+    return said if found is None and said not in {"", "null"} else found
 
 
 def _named(row: Row) -> dict[str, str]:
@@ -188,7 +200,7 @@ def _decoded(value: Any, kind: type[T]) -> T | None:
         return None
     try:
         return msgspec.json.decode(text(value), type=kind, strict=False)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
 
 

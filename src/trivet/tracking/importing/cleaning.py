@@ -20,6 +20,7 @@ _ODD = re.compile(r"[^/\w.\- :]")
 _BUCKET = re.compile(r"[a-z][a-z0-9+.-]+://[^?#\s]+", re.IGNORECASE)
 _OURS: Final = ("file:", "mlflow-artifacts:", "http:", "https:")
 _MOST_STEP: Final = 2**63 - 1
+_MOST_TIME: Final = 253_402_300_799_999  # the end of the year 9999
 
 
 class Remarks:
@@ -115,6 +116,22 @@ def clean_text(value: str, what: str, remarks: Remarks) -> str:
         remarks.note(f"the {what[:100]} has {len(value):,} characters; {_MOST_TEXT:,} are kept")
         value = value[:_MOST_TEXT]
     return value.encode("utf-8", "replace").decode()
+
+
+def clean_labels(values: Mapping[str, str], what: str, remarks: Remarks) -> dict[str, str]:
+    """Return texts by keys; a key of a trace is kept as it is, or not at all."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if 0 < len(key) <= _MOST_KEY and key.isprintable():
+            found[key] = clean_text(value, f"{what} {key}", remarks)
+        else:
+            remarks.note(f"the {what} {key[:100]!r} is left out: it has no key for here")
+    return found
+
+
+def clean_time(time_ms: int) -> int:
+    """Return a moment that can be kept, in milliseconds since 1970: not before, nor after 9999."""
+    return min(max(0, time_ms), _MOST_TIME)
 
 
 def clean_columns(steps: Columns, times: Columns) -> tuple[Columns, Columns, bool]:

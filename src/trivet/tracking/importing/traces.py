@@ -8,12 +8,15 @@ import msgspec
 from trivet.core.catalog import Amendment, Document
 from trivet.core.errors import Invalid
 from trivet.core.facts import Draft, Scope, draft, read
-from trivet.core.moving import HeldAssessment, HeldTrace
+from trivet.core.moving import HeldTrace
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
+from trivet.tracking.importing.assessments import clean_assessments
 from trivet.tracking.importing.cleaning import (
     Remarks,
+    clean_labels,
     clean_text,
+    clean_time,
     digest_of,
     run_id,
 )
@@ -26,20 +29,15 @@ from trivet.tracking.traces.amending import (
     linked_trace,
     reported_trace,
 )
-from trivet.tracking.traces.assessments import dated, expected_form
 from trivet.tracking.traces.documents import (
     TRACES,
     assessments_of,
-    check_assessment,
     check_report,
     check_trace_id,
 )
 from trivet.tracking.traces.facts import (
-    SOURCE_WORDS,
     STATE_WORDS,
     Assessment,
-    Failure,
-    Source,
     TraceAssessed,
     TraceLinked,
     TraceReport,
@@ -50,8 +48,6 @@ from trivet.tracking.traces.facts import (
 _NAME: Final = "mlflow.traceName"
 _RUN: Final = "mlflow.sourceRun"
 _SPANS_AT: Final = "mlflow.trace.spansLocation"
-_MOST_TIME: Final = 253_402_300_799_999  # the end of the year 9999
-_MOST_KEY: Final = 250
 _MOST_CHARACTERS: Final = 100_000
 """How many characters of assessments one fact carries, about: it may have 1 MiB."""
 
@@ -134,7 +130,7 @@ class TraceLanding:
         """Record what is new of a trace; return whether anything was."""
         reason = f"import trace {held.id}"
         known = {one.id: one for one in assessments_of(standing)}
-        news = [one for one in self._said(held) if known.get(one.id) != one]
+        news = [one for one in clean_assessments(held, self._remarks) if known.get(one.id) != one]
         fact = str(standing.notes["fact"])
         for part in _parts(news):
             said = TraceAssessed(trace=held.id, assessments=part)
@@ -156,7 +152,7 @@ class TraceLanding:
         reported = self._reported(held, home.id)
         own = reported.report.run
         first = draft(reported, parents=[home.id, *_of(runs, own)])
-        said = self._said(held)
+        said = clean_assessments(held, self._remarks)
         facts = [first]
         for part in _parts(said):
             assessed = TraceAssessed(trace=held.id, assessments=part)
@@ -178,11 +174,11 @@ class TraceLanding:
         )
 
     def _report(self, held: HeldTrace) -> TraceReport:
-        tags = self._labels(held.tags, "tag of a trace")
+        tags = clean_labels(held.tags, "tag of a trace", self._remarks)
         tags.pop(_SPANS_AT, None)  # where they were
         run = held.metadata.get(_RUN)
         return TraceReport(
-            began_ms=min(max(0, held.began_ms), _MOST_TIME),
+            began_ms=clean_time(held.began_ms),
             duration_ms=None if held.duration_ms is None else max(0, held.duration_ms),
             state=STATE_WORDS.get(held.state, "unknown"),
             name=tags.get(_NAME),
@@ -190,61 +186,12 @@ class TraceLanding:
             client_id=self._text(held.client_id, "client's identifier of a trace"),
             request=self._text(held.request, "request of a trace"),
             response=self._text(held.response, "response of a trace"),
-            metadata=self._labels(held.metadata, "metadata of a trace"),
+            metadata=clean_labels(held.metadata, "metadata of a trace", self._remarks),
             tags=tags,
         )
 
-    def _labels(self, values: Mapping[str, str], what: str) -> dict[str, str]:
-        """Return texts by keys; a key of a trace is kept as it is, or not at all."""
-        found: dict[str, str] = {}
-        for key, value in values.items():
-            if 0 < len(key) <= _MOST_KEY and key.isprintable():
-                found[key] = clean_text(value, f"{what} {key}", self._remarks)
-            else:
-                self._remarks.note(f"the {what} {key[:100]!r} is left out: it has no key for here")
-        return found
-
     def _text(self, value: str | None, what: str) -> str | None:
         return None if value is None else clean_text(value, what, self._remarks)
-
-    def _said(self, held: HeldTrace) -> tuple[Assessment, ...]:
-        """Return the assessments of a trace; those that cannot be kept are remarked."""
-        found: list[Assessment] = []
-        for each in held.assessments:
-            one = dated(held.id, self._assessment(each), max(0, held.began_ms))
-            try:
-                check_assessment(one)
-            except Invalid as error:
-                self._remarks.note(f"an assessment of {held.id} is left out: {error.message}")
-            else:
-                found.append(one)
-        return tuple(found)
-
-    def _assessment(self, held: HeldAssessment) -> Assessment:
-        value, form = held.value, held.form
-        if held.kind == "expectation" and not form:
-            value, form = expected_form(value)
-        failure = None
-        if held.failure is not None:
-            code, message, stack = held.failure
-            failure = Failure(code=code, message=message, stack=stack)
-        return Assessment(
-            id=held.id,
-            name=clean_text(held.name, "name of an assessment", self._remarks),
-            kind=held.kind,
-            value=None if held.kind == "issue" else value,
-            form=form,
-            failure=failure,
-            issue=str(held.value or "") if held.kind == "issue" else "",
-            source=Source(kind=SOURCE_WORDS.get(held.source, "unknown"), id=held.source_id),
-            span=held.span,
-            rationale=clean_text(held.rationale, "rationale of an assessment", self._remarks),
-            metadata=self._labels(held.metadata, "metadata of an assessment"),
-            overrides=held.overrides,
-            is_valid=held.is_valid,
-            made_ms=max(0, held.made_ms),
-            changed_ms=max(0, held.changed_ms),
-        )
 
     def _link(self, held: HeldTrace, run: str, parents: list[str]) -> bool:
         """Let a trace belong to one more run; say whether it did not before."""

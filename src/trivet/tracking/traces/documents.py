@@ -157,15 +157,34 @@ def check_assessment(one: Assessment) -> None:
     """Check what somebody says about a trace.
 
     Raises:
-        Invalid: A text or key is empty or too long.
+        Invalid: A text or key is empty or too long, or the value cannot be stored.
     """
+    if len(one.id) > _MOST_KEY:
+        raise Invalid(
+            f"the identifier of an assessment has {len(one.id)} characters; expected at most "
+            f"{_MOST_KEY}",
+            code="too-long",
+        )
     _check_key(one.name, "assessment")
     for what in ("rationale", "span", "issue", "form", "overrides"):
         _check_text(getattr(one, what), what)
-    _check_text(str(_as_value(one.value)), "value")
+    _check_value(one.value)
     for key, value in one.metadata.items():
         _check_key(key, "metadata")
         _check_text(value, f"the value of metadata {key!r}")
+
+
+def _check_value(value: object) -> None:
+    try:
+        msgspec.msgpack.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Invalid(
+            f"the value of an assessment cannot be stored: {error}; expected JSON whose whole "
+            "numbers have at most 64 bits",
+            code="bad-value",
+            hint="Write such a number as a text.",
+        ) from error
+    _check_text(str(_as_value(value)), "value")
 
 
 def _check_key(key: str, what: str) -> None:
