@@ -30,7 +30,8 @@ def _sync(options: Namespace) -> Answer:
         code = EXIT_CODES[Forbidden if is_forbidden else Unavailable]
     elif not options.dry_run and any(each.state == "waiting" for each in said):
         code = FAILED
-    return Answer(msgspec.to_builtins(said), _text(said, is_dry=options.dry_run), code)
+    text = "\n".join((_text(said, is_dry=options.dry_run), *_kept(said, options)))
+    return Answer(msgspec.to_builtins(said), text, code)
 
 
 def _address(url: str, spooled_for: str | None) -> Address | None:
@@ -110,6 +111,16 @@ def _text(said: list[Sending], *, is_dry: bool) -> str:
     if elsewhere:
         lines.append(f"programs of other machines left something; sync there: {elsewhere[0]} …")
     return "\n".join(lines)
+
+
+def _kept(said: list[Sending], options: Namespace) -> Iterator[str]:
+    """Yield what to say of runs that were to be given up and were not."""
+    gone = {run for each in said for run in each.given_up}
+    for run in options.give_up:
+        if options.dry_run:
+            yield f"not given up, as nothing is sent: {run}"
+        elif run not in gone:
+            yield f"not given up, as no server refused anything of it: {run}"
 
 
 def _size_of(tally: Tally) -> str:

@@ -111,9 +111,9 @@ def kill(child: "subprocess.Popen[str]") -> None:
         child.stdout.close()
 
 
-def sync(*words: str) -> "subprocess.CompletedProcess[str]":
+def sync(*words: str, form: str = "--json") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "trivet", "sync", "--json", *words],
+        [sys.executable, "-m", "trivet", "sync", *form.split(), *words],
         capture_output=True,
         text=True,
         check=False,
@@ -206,6 +206,8 @@ def test_what_a_server_refuses_waits_until_it_is_given_up(server: Server) -> Non
     (waiting,) = json.loads(sync().stdout)
     assert (waiting["state"], list(waiting["runs"])) == ("waiting", [nobody])
     assert sync("--give-up", run.id).returncode == 1
+    for options, why in (((run.id,), "no server refused"), ((nobody, "--dry-run"), "nothing is")):
+        assert f"as {why}" in sync("--give-up", *options, form="").stdout
     told = sync("--give-up", nobody)
     assert told.returncode == 0
     (given_up,) = json.loads(told.stdout)
