@@ -1,11 +1,12 @@
 """Bringing traces in, a batch at a time: their files first, then what is known of them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
 from trivet.core.catalog import Document
-from trivet.core.errors import Conflict
+from trivet.core.errors import Conflict, NotFound
 from trivet.core.moving import HeldTrace, Holdings
 from trivet.moving.facts import Counts
 from trivet.moving.files import FileLanding
@@ -96,10 +97,15 @@ class TraceBringing:
         known = self._begin_all(wanted, known, home)
         for held in wanted:
             if held.id in known:
-                if self._landing.go_on(held, known[held.id]):
+                if self._go_on(held, known[held.id]):
                     self._counts.traces_changed += 1
                 else:
                     self._counts.traces_same += 1
+
+    def _go_on(self, held: HeldTrace, standing: Document) -> bool:
+        with suppress(NotFound):  # deleted here in this moment
+            return self._landing.go_on(held, standing)
+        return False
 
     def _begin_all(
         self, wanted: list[HeldTrace], known: dict[str, Document], home: Experiment

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from trivet.core.catalog import Amendment, Document
-from trivet.core.errors import Invalid
+from trivet.core.errors import Invalid, NotFound
 from trivet.core.facts import Draft, Scope, draft, read
 from trivet.core.moving import HeldTrace
 from trivet.core.ports import Stores
@@ -99,7 +99,7 @@ class TraceLanding:
         """
         try:
             check_trace_id(held.id or "-")
-            report = self._report(held)
+            report = _report(held, Remarks())  # what is otherwise is remarked when it lands
             check_report(report)
             draft(TraceReported(trace=held.id, experiment="", report=report))
         except Invalid as error:
@@ -127,7 +127,11 @@ class TraceLanding:
         self._stores.ledger.commit(self._scope.batch(reason, facts, documents=documents))
 
     def go_on(self, held: HeldTrace, standing: Document) -> bool:
-        """Record what is new of a trace; return whether anything was."""
+        """Record what is new of a trace; return whether anything was.
+
+        Raises:
+            NotFound: It is deleted here by now.
+        """
         reason = f"import trace {held.id}"
         known = {one.id: one for one in assessments_of(standing)}
         news = [one for one in clean_assessments(held, self._remarks) if known.get(one.id) != one]
@@ -169,29 +173,9 @@ class TraceLanding:
         return TraceReported(
             trace=held.id,
             experiment=experiment,
-            report=self._report(held),
+            report=_report(held, self._remarks),
             imported=Imported(source=self._source, id=held.id, imprint=digest_of(held)),
         )
-
-    def _report(self, held: HeldTrace) -> TraceReport:
-        tags = clean_labels(held.tags, "tag of a trace", self._remarks)
-        tags.pop(_SPANS_AT, None)  # where they were
-        run = held.metadata.get(_RUN)
-        return TraceReport(
-            began_ms=clean_time(held.began_ms),
-            duration_ms=None if held.duration_ms is None else max(0, held.duration_ms),
-            state=STATE_WORDS.get(held.state, "unknown"),
-            name=tags.get(_NAME),
-            run=run_id(run) if run else None,
-            client_id=self._text(held.client_id, "client's identifier of a trace"),
-            request=self._text(held.request, "request of a trace"),
-            response=self._text(held.response, "response of a trace"),
-            metadata=clean_labels(held.metadata, "metadata of a trace", self._remarks),
-            tags=tags,
-        )
-
-    def _text(self, value: str | None, what: str) -> str | None:
-        return None if value is None else clean_text(value, what, self._remarks)
 
     def _link(self, held: HeldTrace, run: str, parents: list[str]) -> bool:
         """Let a trace belong to one more run; say whether it did not before."""
@@ -203,7 +187,10 @@ class TraceLanding:
         return True
 
     def _document(self, held: HeldTrace) -> Document:
-        return self.known([held])[held.id]
+        found = self.known([held]).get(held.id)
+        if found is None:
+            raise NotFound(f"Trace with ID '{held.id}' not found", code="no-trace")
+        return found
 
     def _runs(self, runs: Collection[str]) -> frozenset[str]:
         """Return those of the runs that are here."""
@@ -213,6 +200,27 @@ class TraceLanding:
 
     def _commit(self, reason: str, facts: list[Draft], document: Amendment) -> None:
         self._stores.ledger.commit(self._scope.batch(reason, facts, documents=[document]))
+
+
+def _report(held: HeldTrace, remarks: Remarks) -> TraceReport:
+    def text(value: str | None, what: str) -> str | None:
+        return None if value is None else clean_text(value, f"{what} of a trace", remarks)
+
+    tags = clean_labels(held.tags, "tag of a trace", remarks)
+    tags.pop(_SPANS_AT, None)  # where they were
+    run = held.metadata.get(_RUN)
+    return TraceReport(
+        began_ms=clean_time(held.began_ms),
+        duration_ms=None if held.duration_ms is None else max(0, held.duration_ms),
+        state=STATE_WORDS.get(held.state, "unknown"),
+        name=tags.get(_NAME),
+        run=run_id(run) if run else None,
+        client_id=text(held.client_id, "client's identifier"),
+        request=text(held.request, "request"),
+        response=text(held.response, "response"),
+        metadata=clean_labels(held.metadata, "metadata of a trace", remarks),
+        tags=tags,
+    )
 
 
 def _linked(held: HeldTrace) -> list[str]:
