@@ -164,9 +164,13 @@ class LineWriter:
 
     def close(self) -> None:
         """Write the rest and stop."""
+        if os.getpid() != self._pid:
+            return  # its lock may be one that a thread of the parent held
         self._over.set()
-        if self._thread is not None and os.getpid() == self._pid:
-            self._thread.join()
+        with self._lock:  # under it the first line's thread makes ours, and starts it
+            thread = self._thread
+        if thread is not None:
+            thread.join()
             self.flush()
 
     def _work(self) -> None:
