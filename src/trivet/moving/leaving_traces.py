@@ -11,10 +11,9 @@ from trivet.core.search import walk
 from trivet.tracking.artifacts import Artifacts, owner_of
 from trivet.tracking.reporting.documents import group_of
 from trivet.tracking.traces.documents import TRACES, trace_of
-from trivet.tracking.traces.facts import SOURCE_WORDS, STATE_WORDS, Assessment
+from trivet.tracking.traces.facts import SOURCE_WORDS, WORDS, Assessment
 
 _PAGE: Final = 200
-_STATES: Final = {state: word for word, state in STATE_WORDS.items()}
 _SOURCES: Final = {kind: word for word, kind in SOURCE_WORDS.items()}
 
 
@@ -46,7 +45,7 @@ class HeldTraces:
             experiment=str(trace.experiment),
             began_ms=trace.began_ms,
             duration_ms=trace.duration_ms,
-            state=_STATES[trace.state],
+            state=WORDS[trace.state],
             client_id=trace.client_id,
             request=trace.request,
             response=trace.response,

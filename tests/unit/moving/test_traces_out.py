@@ -11,6 +11,7 @@ from tests.unit.moving.conftest import send
 from trivet.cli.importing import describe
 from trivet.core.clock import SystemClock
 from trivet.core.errors import Unavailable
+from trivet.core.moving import SPANS_FILE
 from trivet.moving.facts import Counts, Moved
 from trivet.tracking.artifacts import Artifacts
 from trivet.tracking.reporting.experiments import Experiments
@@ -18,7 +19,7 @@ from trivet.tracking.reporting.facts import Report
 from trivet.tracking.traces.assessments import Assessments
 from trivet.tracking.traces.documents import TRACES
 from trivet.tracking.traces.facts import Assessment, Failure, Source, Trace, TraceReport
-from trivet.tracking.traces.service import SPANS, Traces
+from trivet.tracking.traces.service import Traces
 from trivet.workspace.workspace import Workspace
 from trivet.workspace.workspace import open as open_workspace
 
@@ -63,7 +64,7 @@ class Room:
         )
         report = msgspec.structs.replace(report, **said)
         self.traces.put(trace, self.number(), report)
-        self.files.put(f"trace:{trace}", SPANS, json.dumps({"spans": [SPAN]}).encode())
+        self.files.put(f"trace:{trace}", SPANS_FILE, json.dumps({"spans": [SPAN]}).encode())
 
     def assess(self, trace: str, **said: object) -> Assessment:
         whole = {"id": "", "name": "good", "source": ADA, "made_ms": 1_700_000_001_000, **said}
@@ -157,7 +158,7 @@ def test_what_changes_goes_out_with_the_next_export(room: Room, away: Room, othe
     assert away.traces.get("tr-open").duration_ms is None
     room.traces.change("tr-open", TraceReport(state="succeeded", duration_ms=7))
     room.assessments.change("tr-0", said.id, {"value": 0.75, "rationale": "no: better"})
-    room.files.put("trace:tr-1", SPANS, b'{"spans": []}')
+    room.files.put("trace:tr-1", SPANS_FILE, b'{"spans": []}')
     sent = send(room.workspace, other)
     assert (traces_of(sent.counts), sent.counts.files) == ((0, 3, 1), 1)
     ended = away.traces.get("tr-open")

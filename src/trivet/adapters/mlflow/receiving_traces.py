@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from trivet.adapters.mlflow.calling import Caller, pages
+from trivet.adapters.mlflow.trace_items import LOCATION
 from trivet.adapters.mlflow.wire import read_as
 from trivet.core.clock import EPOCH
 from trivet.core.errors import Conflict, NotFound
@@ -20,10 +21,9 @@ IMPRINT: Final = "trivet.imprint"
 """The tag of a run or trace of which everything was sent."""
 _TRACES: Final = "/api/3.0/mlflow/traces"
 _LINKS: Final = "/api/2.0/mlflow/traces/link-to-run"
-_LOCATION: Final = "mlflow.artifactLocation"
 _OF_A_STORE: Final = frozenset(
     {
-        _LOCATION,
+        LOCATION,
         "mlflow.trace.spansLocation",
         "mlflow.trace.archiveLocation",
         "mlflow.trace.archivalFailure",
@@ -131,7 +131,7 @@ class TraceReceiving:
         body = {"trace": {"trace_info": _message(experiment, held, new)}}
         made = self._read(self._caller.post(_TRACES, body))
         owner = f"trace:{held.id}"
-        self._places[owner] = made.tags.get(_LOCATION) or ""
+        self._places[owner] = made.tags.get(LOCATION) or ""
         if held.assessments:
             self._assess(held)
         return owner

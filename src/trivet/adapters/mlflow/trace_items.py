@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
 
 from trivet.adapters.mlflow.wire import Pair, pairs, read_as
+from trivet.core.clock import EPOCH
 from trivet.core.errors import Invalid
 from trivet.core.moving import HeldAssessment, HeldJudgement, HeldTrace
 
@@ -17,7 +18,6 @@ LOCATION: Final = "mlflow.artifactLocation"
 UNSAID: Final = "SOURCE_TYPE_UNSPECIFIED"
 _UNKNOWN: Final = "STATE_UNSPECIFIED"
 _STATES: Final[Mapping[Any, str]] = {1: "OK", 2: "ERROR", 3: "IN_PROGRESS"}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 Texts = dict[str, str | None] | list[Pair] | None
@@ -206,7 +206,7 @@ def _told(item: AssessmentItem) -> tuple[HeldJudgement, Any, str, tuple[str, str
 def _moment_ms(text: str | None) -> int:
     """Return a moment in milliseconds since 1970; 0 for none that can be read."""
     try:
-        return (datetime.fromisoformat(text or "") - _EPOCH) // _MILLISECOND
+        return (datetime.fromisoformat(text or "") - EPOCH) // _MILLISECOND
     except (ValueError, TypeError):
         return 0
 

@@ -9,10 +9,9 @@ import msgspec
 from trivet.core.catalog import Document, Value
 from trivet.core.errors import Invalid
 from trivet.tracking.reporting.experiments import tagged
-from trivet.tracking.traces.facts import STATE_WORDS, Assessment, Trace, TraceReport
+from trivet.tracking.traces.facts import STATE_WORDS, WORDS, Assessment, Trace, TraceReport
 
 TRACES: Final = "traces"
-_WORDS: Final = {state: word for word, state in STATE_WORDS.items()}
 _ASSESSMENT: Final = "assessment."
 _MOST_ID: Final = 200
 _MOST_KEY: Final = 250
@@ -65,7 +64,7 @@ def attributes_of(report: TraceReport, began_ms: int, duration_ms: int | None) -
         **{f"metadata.{key}": value for key, value in report.metadata.items()},
     }
     texts = {
-        "status": report.state and _WORDS[report.state],
+        "status": report.state and WORDS[report.state],
         "name": report.name,
         "run_id": report.run,
         "client_request_id": report.client_id,

@@ -16,6 +16,7 @@ STATE_WORDS: Final[dict[str, TraceState]] = {
 }
 """How documents say how a trace stands, so that searches by MLflow's words find and order it, and
 ours; in the order of MLflow's enumeration, which calls the last one 0."""
+WORDS: Final = {state: word for word, state in STATE_WORDS.items()}
 AssessmentKind = Literal["feedback", "expectation", "issue"]
 SourceKind = Literal["unknown", "human", "judge", "code"]
 SOURCE_WORDS: Final[dict[str, SourceKind]] = {

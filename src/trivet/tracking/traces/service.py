@@ -18,6 +18,7 @@ from trivet.core.catalog import (
 )
 from trivet.core.errors import Conflict, Invalid, NotFound
 from trivet.core.facts import Draft, Scope, draft
+from trivet.core.moving import SPANS_FILE
 from trivet.core.ports import Stores
 from trivet.core.search import find_all
 from trivet.tracking.artifacts import Artifacts
@@ -49,8 +50,6 @@ from trivet.tracking.traces.facts import (
     TracesDeleted,
 )
 
-SPANS: Final = "traces.json"
-"""The file of a trace's artifacts that holds its spans."""
 _MOST_SPANS_BYTES: Final = 64 << 20
 _MOST_SAID: Final = 1000
 _ATTEMPTS: Final = 20
@@ -272,7 +271,7 @@ class Traces:
             Corrupt: Its bytes are not what was stored.
         """
         try:
-            found = self._artifacts.get(_owner(trace.id), SPANS)
+            found = self._artifacts.get(_owner(trace.id), SPANS_FILE)
         except NotFound:
             return None
         if found.size_bytes > _MOST_SPANS_BYTES:

@@ -1,12 +1,12 @@
 """Files by other addresses than the artifact proxy's: those that pages and small programs know."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec.structs import replace
 
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
+from trivet.core.moving import SPANS_FILE
 from trivet.http.application import Handler, Reply, Request, json_reply
 from trivet.http.routes import Method, Route
 from trivet.tracking.artifacts import Artifacts
@@ -17,8 +17,6 @@ from trivet.web.mlflow.fields import fields_of_query
 from trivet.web.mlflow.locations import Place, read_location
 from trivet.web.mlflow.model_versions import files_of_version
 from trivet.web.receiving import Threads
-
-_SPANS: Final = "traces.json"
 
 
 def file_routes(
@@ -75,7 +73,7 @@ class _Files:
 
     async def of_trace(self, request: Request) -> Reply:
         trace = fields_of_query(request.query_string).demanded("request_id")
-        return await self._sender.send(request, Place(kind="trace", id=trace, path=_SPANS))
+        return await self._sender.send(request, Place(kind="trace", id=trace, path=SPANS_FILE))
 
     async def of_version(self, request: Request) -> Reply:
         fields = fields_of_query(request.query_string)

@@ -8,7 +8,7 @@ from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid, NotFound
 from trivet.core.filtering import parse_filter, parse_order
 from trivet.tracking.traces.assessments import all_dated
-from trivet.tracking.traces.facts import STATE_WORDS, Trace, TraceReport, TraceState
+from trivet.tracking.traces.facts import STATE_WORDS, WORDS, Trace, TraceReport, TraceState
 from trivet.tracking.traces.searching import trace_grammar
 from trivet.web.mlflow.assessments import assessment_message, read_assessment
 from trivet.web.mlflow.calls import Call, Rooms
@@ -21,7 +21,6 @@ from trivet.web.mlflow.spans import span_messages
 
 LOCATION: Final = "mlflow.artifactLocation"
 _STATES: Final = tuple(word for word, state in STATE_WORDS.items() if state != "unknown")
-_WORDS: Final = {state: word for word, state in STATE_WORDS.items()}
 _UNSPECIFIED: Final = ("STATE_UNSPECIFIED", "TRACE_STATUS_UNSPECIFIED", 0, "0")
 _NAME: Final = "mlflow.traceName"
 _RUN: Final = "mlflow.sourceRun"
@@ -166,7 +165,7 @@ def trace_message(trace: Trace) -> Message:
             "mlflow_experiment": {"experiment_id": str(trace.experiment)},
         },
         "request_time": moment(trace.began_ms),
-        "state": _WORDS[trace.state],
+        "state": WORDS[trace.state],
         "trace_metadata": trace.metadata,
         "tags": tags_of(trace),
         "assessments": [assessment_message(trace.id, said) for said in trace.assessments],

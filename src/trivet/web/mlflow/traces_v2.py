@@ -7,16 +7,14 @@ import msgspec
 from trivet.access.permissions import Permission
 from trivet.core.errors import Invalid
 from trivet.core.ids import new_id
-from trivet.tracking.traces.facts import STATE_WORDS, Trace
+from trivet.tracking.traces.facts import WORDS, Trace
 from trivet.web.mlflow.calls import Call, Rooms
 from trivet.web.mlflow.experiments import experiment_number, numbered
 from trivet.web.mlflow.fields import Fields
 from trivet.web.mlflow.rendering import Message, pairs
 from trivet.web.mlflow.traces import labelled, read_state, search, tags_of
 
-_STATUSES: Final = {state: word for word, state in STATE_WORDS.items()} | {
-    "unknown": "TRACE_STATUS_UNSPECIFIED"
-}
+_STATUSES: Final = WORDS | {"unknown": "TRACE_STATUS_UNSPECIFIED"}
 
 
 def _begin(rooms: Rooms, fields: Fields) -> Message:

@@ -11,6 +11,7 @@ from trivet.core.catalog import Compare, Order, Position
 from trivet.core.clock import SystemClock
 from trivet.core.errors import Invalid, NotFound, TrivetError
 from trivet.core.facts import Scope
+from trivet.core.moving import SPANS_FILE
 from trivet.core.ports import Stores
 from trivet.testing.memory_stores import memory_stores
 from trivet.tracking.artifacts import Artifacts
@@ -18,7 +19,7 @@ from trivet.tracking.reporting.experiments import Experiments
 from trivet.tracking.reporting.points import Metrics
 from trivet.tracking.reporting.runs import Opening, ReportedRuns
 from trivet.tracking.traces.facts import TraceReport, TraceReported
-from trivet.tracking.traces.service import SPANS, Traces
+from trivet.tracking.traces.service import Traces
 
 
 class Room:
@@ -176,7 +177,7 @@ def test_a_deleted_trace_is_gone_with_what_was_asked_and_its_files(room: Room) -
     room.put(request="my name is Ada")
     room.put(response="hello Ada")
     room.put("tr-2")
-    room.files.put("trace:tr-1", SPANS, b"{}")
+    room.files.put("trace:tr-1", SPANS_FILE, b"{}")
     assert room.traces.spans(room.traces.get("tr-1")) == b"{}"
     assert room.traces.spans(room.traces.get("tr-2")) is None
 
@@ -210,7 +211,7 @@ def test_spans_of_a_size_that_nobody_can_read_are_refused(
 ) -> None:
     monkeypatch.setattr("trivet.tracking.traces.service._MOST_SPANS_BYTES", 3)
     room.put()
-    room.files.put("trace:tr-1", SPANS, b"long")
+    room.files.put("trace:tr-1", SPANS_FILE, b"long")
     with pytest.raises(Invalid, match="4 bytes"):
         room.traces.spans(room.traces.get("tr-1"))
 
